@@ -1,0 +1,25 @@
+//! The nouns and their pure rules: ids, ports, statuses, transitions, expiry, clock. Knows no I/O.
+
+pub mod clock;
+pub mod duration;
+pub mod era;
+pub mod event;
+pub mod id;
+pub mod instance;
+pub mod limits;
+pub mod log;
+pub mod port;
+pub mod scope;
+
+pub use clock::{Clock, MockClock, SystemClock};
+pub use duration::{DurationError, Lifetime};
+pub use era::Era;
+pub use event::{Actor, EventType};
+pub use id::{
+    ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
+    ProjectId, RequestId, TypeId, UserId,
+};
+pub use instance::{InstanceStatus, InvalidTransition, Verb};
+pub use log::{LogLevel, LogSource};
+pub use port::{Port, PortRange, PortRangeError};
+pub use scope::{Scope, Scopes};

@@ -1,0 +1,1 @@
+//! Black-box tests of the whole: they live in `tests/tests/`, this library holds nothing.
