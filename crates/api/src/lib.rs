@@ -1,1 +1,19 @@
-//! placeholder
+//! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
+
+pub mod credentials;
+pub mod error;
+mod extract;
+mod health;
+mod idempotency;
+mod instances;
+pub mod keys;
+mod request_id;
+pub mod router;
+pub mod settings;
+mod state;
+pub mod types;
+pub mod users;
+pub mod wire;
+
+pub use router::{openapi, router};
+pub use state::{ApiParts, ApiState};

@@ -1,1 +1,33 @@
-//! placeholder
+//! Server types as data: what they are, whether they are sound, what they run. Never knows users or processes.
+//!
+//! ```text
+//! manifest ─ parse_manifest ─► TypeSpec ─ validate ─► kept
+//!                                 │
+//! given config ─── merge_config ──┤
+//! given secrets ─ check_credentials
+//!                                 └─ render ─► Rendered: program, arguments, environment
+//! ```
+//!
+//! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
+//! - A credential reaches the environment only, never an argument.
+//! - No message repeats a credential's value.
+//! - Everything that is wrong is reported at once.
+
+pub mod config;
+pub mod credentials;
+pub mod manifest;
+pub mod names;
+pub mod problem;
+pub mod render;
+pub mod spec;
+
+mod template;
+mod validate;
+
+pub use config::merge_config;
+pub use credentials::check_credentials;
+pub use manifest::{ManifestError, parse_manifest};
+pub use names::{is_code_name, is_reserved_name};
+pub use problem::Problem;
+pub use render::{Facts, Rendered, render};
+pub use spec::{Author, ResourceLimits, Slot, TypeSpec};

@@ -41,6 +41,11 @@ pub(crate) fn gone(status: InstanceStatus) -> Response {
     envelope(StatusCode::GONE, "INSTANCE_NOT_RUNNING", &message)
 }
 
+/// The right token, at the last moment.
+pub(crate) fn ending() -> Response {
+    envelope(StatusCode::GONE, "INSTANCE_NOT_RUNNING", "the instance is ending; launch a new one")
+}
+
 /// We could not find out.
 pub(crate) fn unknown() -> Response {
     envelope(

@@ -43,6 +43,8 @@ pub enum Absence {
     Refused,
     /// It is starting.
     Starting,
+    /// It is on its way out.
+    Ending,
     /// It is not running any more.
     Ended(InstanceStatus),
     /// The rows cannot be read now.
@@ -92,6 +94,7 @@ impl Gateway {
         match self.doorkeeper.judge(instance, presented_token(headers)).await {
             Absence::Refused => answer::refused(),
             Absence::Starting => answer::starting(),
+            Absence::Ending => answer::ending(),
             Absence::Ended(status) => answer::gone(status),
             Absence::Unknown => answer::unknown(),
         }
@@ -107,8 +110,9 @@ async fn forward(
     if part != "mcp" && part != "status" {
         return answer::not_found();
     }
-    if gateway.routes.find(instance).is_none() {
-        return gateway.absent(instance, request.headers()).await;
+    match gateway.routes.find(instance) {
+        Some(route) => route.note_use(),
+        None => return gateway.absent(instance, request.headers()).await,
     }
     let target = format!("http://{}/{part}", instance.uuid().simple());
     let Ok(target) = target.parse::<Uri>() else { return answer::refused() };
@@ -193,10 +197,10 @@ impl tower::Service<Uri> for ShimConnector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let instance = uri.host().and_then(|host| host.parse::<InstanceId>().ok());
-        let socket = instance.and_then(|instance| self.routes.find(instance));
+        let route = instance.and_then(|instance| self.routes.find(instance));
         Box::pin(async move {
-            let socket = socket.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-            UnixStream::connect(socket.as_path()).await.map(|stream| ShimStream(TokioIo::new(stream)))
+            let route = route.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
+            UnixStream::connect(&route.socket).await.map(|stream| ShimStream(TokioIo::new(stream)))
         })
     }
 }

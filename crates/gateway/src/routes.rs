@@ -2,25 +2,41 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use roadstead_model::InstanceId;
 
 /// The routes of all instances that are running.
 #[derive(Debug, Clone, Default)]
-pub struct Routes(Arc<RwLock<HashMap<InstanceId, Arc<PathBuf>>>>);
+pub struct Routes(Arc<RwLock<HashMap<InstanceId, Arc<Route>>>>);
+
+/// The way to one instance.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) socket: PathBuf,
+    /// Somebody went this way since it was last asked.
+    used: AtomicBool,
+}
 
 impl Routes {
     /// Opens the way to an instance's socket, until the lease is dropped.
     pub fn open(&self, instance: InstanceId, socket: PathBuf) -> RouteLease {
-        let socket = Arc::new(socket);
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(instance, Arc::clone(&socket));
-        RouteLease { routes: self.clone(), instance, socket }
+        let route = Arc::new(Route { socket, used: AtomicBool::new(false) });
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(instance, Arc::clone(&route));
+        RouteLease { routes: self.clone(), instance, route }
     }
 
-    /// The socket of an instance, if there is a way to it.
-    pub fn find(&self, instance: InstanceId) -> Option<Arc<PathBuf>> {
+    /// The way to an instance, if there is one.
+    pub(crate) fn find(&self, instance: InstanceId) -> Option<Arc<Route>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&instance).cloned()
+    }
+
+    /// The instances that were used since this was last asked.
+    pub fn take_used(&self) -> Vec<InstanceId> {
+        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let used = routes.iter().filter(|(_, route)| route.used.swap(false, Ordering::Relaxed));
+        used.map(|(instance, _)| *instance).collect()
     }
 
     /// How many there are.
@@ -40,14 +56,21 @@ impl Routes {
 pub struct RouteLease {
     routes: Routes,
     instance: InstanceId,
-    socket: Arc<PathBuf>,
+    route: Arc<Route>,
+}
+
+impl Route {
+    /// Notes that somebody goes this way.
+    pub(crate) fn note_use(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for RouteLease {
     fn drop(&mut self) {
         let mut routes = self.routes.0.write().unwrap_or_else(PoisonError::into_inner);
         // A newer lease of the same instance stays.
-        if routes.get(&self.instance).is_some_and(|socket| Arc::ptr_eq(socket, &self.socket)) {
+        if routes.get(&self.instance).is_some_and(|route| Arc::ptr_eq(route, &self.route)) {
             routes.remove(&self.instance);
         }
     }
@@ -71,11 +94,21 @@ mod tests {
     }
 
     #[test]
+    fn a_use_is_told_once() {
+        let routes = Routes::default();
+        let _lease = routes.open(instance(), "/a".into());
+        assert!(routes.take_used().is_empty());
+        routes.find(instance()).unwrap().note_use();
+        assert_eq!(routes.take_used(), [instance()]);
+        assert!(routes.take_used().is_empty());
+    }
+
+    #[test]
     fn an_old_lease_does_not_close_a_newer_route() {
         let routes = Routes::default();
         let old = routes.open(instance(), "/a".into());
         let _new = routes.open(instance(), "/b".into());
         drop(old);
-        assert_eq!(routes.find(instance()).unwrap().as_path(), std::path::Path::new("/b"));
+        assert_eq!(routes.find(instance()).unwrap().socket, std::path::Path::new("/b"));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The shortest lifetime of an instance that may be asked for: shorter ones end before a client connects.
 pub const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// The longest lifetime of an instance: 30 days, after which a forgotten one must have gone.
-pub const LONGEST_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub const LONGEST_LIFETIME: Duration = Duration::from_hours(30 * 24);
 
 /// Why a duration could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -33,6 +33,11 @@ macro_rules! ids {
                 Self(uuid)
             }
 
+            /// The bytes of the UUID, for what is bound to a row.
+            pub const fn uuid_bytes(&self) -> &[u8] {
+                self.0.as_bytes()
+            }
+
             /// The bare UUID, for a row or a message.
             pub const fn uuid(self) -> Uuid {
                 self.0

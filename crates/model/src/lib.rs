@@ -9,6 +9,7 @@ pub mod instance;
 pub mod limits;
 pub mod log;
 pub mod port;
+pub mod randomness;
 pub mod scope;
 
 pub use clock::{Clock, MockClock, SystemClock};
@@ -22,4 +23,5 @@ pub use id::{
 pub use instance::{InstanceStatus, InvalidTransition, Verb};
 pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
+pub use randomness::Randomness;
 pub use scope::{Scope, Scopes};

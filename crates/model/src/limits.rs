@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Lifetime when a launch names none (setting `mcp.default_duration_minutes`).
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);
+pub const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);
 /// Live instances of one user (setting `mcp.max_instances_per_user`).
 pub const MAX_INSTANCES_PER_USER: u32 = 10;
 /// How long a server may take to become ready before its launch fails.
@@ -13,7 +13,7 @@ pub const STOP_STEP: Duration = Duration::from_secs(5);
 /// How long calls in flight may go on after the deadline.
 pub const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 /// How long a released port rests, so that a URL still configured somewhere meets nobody else's server.
-pub const PORT_QUARANTINE: Duration = Duration::from_secs(60);
+pub const PORT_QUARANTINE: Duration = Duration::from_mins(1);
 /// Longest name of an instance, credential or key: it must fit a table.
 pub const MAX_NAME_CHARS: usize = 100;
 /// Body limit of the REST API: its largest documents are type definitions.

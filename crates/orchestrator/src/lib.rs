@@ -1,1 +1,37 @@
-//! placeholder
+//! The order of the steps: launch, drive, change, end, reap, recover. Knows no status code, no SQL and no signal.
+//!
+//! ```text
+//! launch ─► Reserved ─► Spawned ─► Ready ─► published ─► driver ─► end
+//!           row, port     shim     server    route         │        ▲
+//!                                                          └────────┤ the shim has ended
+//!                                              reaper ──────────────┘ what the driver missed
+//! ```
+//! Each step of a launch consumes the one before. After it is published, only its driver changes an instance;
+//! others ask the driver. Ending is one function, whoever notices.
+
+mod change;
+mod doorkeeper;
+mod driver;
+mod end;
+mod error;
+mod launch;
+mod live;
+mod logs;
+mod parts;
+mod query;
+mod reap;
+mod recover;
+mod uses;
+mod workplace;
+
+pub use change::Extension;
+pub use error::{ChangeError, Failure, LaunchError, Problem};
+pub use launch::{LaunchRequest, Launched, Wait};
+pub use logs::{LogTask, LogWriter};
+pub use parts::{Limits, Node, Orchestrator, Parts};
+pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
+pub use reap::ReapStatus;
+pub use recover::{RecoverError, RecoverStatus};
+pub use roadstead_store::{
+    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor,
+};

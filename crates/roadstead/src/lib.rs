@@ -1,1 +1,14 @@
-//! placeholder
+//! The program: configuration, wiring, life cycle, the private database. Decides nothing itself.
+
+pub mod command;
+pub mod config;
+pub mod data_folder;
+pub mod database;
+pub mod down;
+pub mod key_file;
+pub mod lifecycle;
+pub mod postgres;
+pub mod profile;
+pub mod service;
+pub mod tasks;
+pub mod up;

@@ -1,2 +1,172 @@
-//! placeholder
-fn main() {}
+//! The program `roadstead`: reads the command line, does one thing, and ends with a code that says how it went.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use roadstead::command::{Cli, Command};
+use roadstead::config::{Config, ConfigError, Environment, ProcessEnvironment, ServiceArgs};
+use roadstead::data_folder::DataFolder;
+use roadstead::{down, profile, up};
+use roadstead_cli::{Exit, Globals, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps};
+use std::io::IsTerminal;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return roadstead_cli::refuse_arguments(&error).into(),
+    };
+    protect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli));
+            // Requests that were cut off must not hold the program.
+            runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+            exit.into()
+        }
+        Err(error) => {
+            eprintln!("error: could not start: {error}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+/// No core file and no debugger: this process holds the master key. And files enough for many callers.
+fn protect() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    // Where the system refuses, the program still works; it is only less protected.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+async fn run(cli: Cli) -> Exit {
+    let json = cli.globals.json;
+    let outcome = match cli.command {
+        Command::Client(command) => return client(command, cli.globals, cli.data_dir.as_deref()).await,
+        Command::Quickstart(args) => {
+            let steps = printer(json);
+            foreground(&args, cli.data_dir, "warn", steps, Foreground::Quickstart).await
+        }
+        Command::Up { detach: false, service } => {
+            foreground(&service, cli.data_dir, "warn", printer(json), Foreground::Up).await
+        }
+        Command::Up { detach: true, service } => background(&service, cli.data_dir, json).await,
+        Command::Serve(args) => {
+            foreground(&args, cli.data_dir, "info", printer(json), Foreground::Serve).await
+        }
+        Command::Down { instances } => match plain(cli.data_dir) {
+            Ok(config) => down::down(&config, instances).await,
+            Err(error) => Err(error.into()),
+        },
+        Command::Status => match plain(cli.data_dir) {
+            Ok(config) => match down::status(&config, json) {
+                Ok(true) => Ok(()),
+                Ok(false) => return Exit::Unavailable,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error.into()),
+        },
+        Command::Reset { yes } => match plain(cli.data_dir) {
+            Ok(config) => down::reset(&config, yes).await,
+            Err(error) => Err(error.into()),
+        },
+        Command::Db(command) => match plain(cli.data_dir) {
+            Ok(config) => down::db(&config, command, json).await,
+            Err(error) => Err(error.into()),
+        },
+    };
+    match outcome {
+        Ok(()) => Exit::Ok,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<ConfigError>() { Exit::Config } else { Exit::Failed }
+        }
+    }
+}
+
+enum Foreground {
+    Quickstart,
+    Up,
+    Serve,
+}
+
+async fn foreground(
+    args: &ServiceArgs,
+    data_dir: Option<std::path::PathBuf>,
+    log: &str,
+    mut steps: Box<dyn StepPrinter>,
+    what: Foreground,
+) -> anyhow::Result<()> {
+    let config = Config::read(args, data_dir, &ProcessEnvironment)?;
+    begin_logging(config.log.as_deref().unwrap_or(log), config.log_json);
+    match what {
+        Foreground::Quickstart => up::show(&config, &mut *steps).await,
+        Foreground::Up => up::up(&config, &mut *steps).await,
+        Foreground::Serve => up::serve(&config).await,
+    }
+}
+
+async fn background(
+    args: &ServiceArgs,
+    data_dir: Option<std::path::PathBuf>,
+    json: bool,
+) -> anyhow::Result<()> {
+    let config = Config::read(args, data_dir, &ProcessEnvironment)?;
+    let mut arguments = vec!["up".to_owned(), "--listen".to_owned(), args.listen.to_string()];
+    for (option, value) in [("--public-url", &args.public_url), ("--log", &args.log)] {
+        if let Some(value) = value {
+            arguments.extend([option.to_owned(), value.clone()]);
+        }
+    }
+    if let Some(folder) = &config.data_dir {
+        arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
+    }
+    up::detach(&config, &arguments, &mut *printer(json)).await
+}
+
+/// The configuration of commands that do not serve.
+fn plain(data_dir: Option<std::path::PathBuf>) -> Result<Config, ConfigError> {
+    Config::read(&ServiceArgs::default(), data_dir, &ProcessEnvironment)
+}
+
+async fn client(
+    command: roadstead_cli::ClientCommand,
+    globals: roadstead_cli::GlobalArgs,
+    data_dir: Option<&std::path::Path>,
+) -> Exit {
+    let environment = ProcessEnvironment;
+    let secret =
+        |name: &str| environment.get(name).and_then(|value| value.into_string().ok()).map(SecretString::from);
+    let data_folder = match DataFolder::choose(data_dir) {
+        Ok(path) => path,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Config;
+        }
+    };
+    let around = Surroundings {
+        default_profile: data_folder.join(profile::PROFILE_FILE),
+        api_key: secret("ROADSTEAD_API_KEY"),
+        token: secret("ROADSTEAD_TOKEN"),
+        no_color: environment.get("NO_COLOR").is_some(),
+        command: Cli::command,
+    };
+    roadstead_cli::run(command, &Globals::new(globals, around)).await
+}
+
+fn printer(json: bool) -> Box<dyn StepPrinter> {
+    if !json && std::io::stdout().is_terminal() {
+        Box::new(TerminalSteps::new())
+    } else {
+        Box::new(PlainSteps::new())
+    }
+}
+
+fn begin_logging(filter: &str, json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { lines.json().init() } else { lines.init() }
+}

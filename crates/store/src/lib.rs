@@ -1,1 +1,49 @@
-//! placeholder
+//! Rows: every SQL statement of the product, one file per noun. Does not know what a row is for.
+//!
+//! A handle per noun is borrowed from the [`Store`]: `store.instances().reserve(…)`. Lookups answer `None` for what
+//! is not there or not visible; changes answer whether they found their row; what the database refuses by a named
+//! constraint becomes a variant of [`StoreError`]. Times come from the caller's clock, except `updated_at`.
+//! The statements are checked against the migrations at compile time, by way of `.sqlx/`.
+
+mod convert;
+mod error;
+
+pub mod api_key;
+pub mod credential;
+pub mod event;
+pub mod idempotency;
+pub mod instance;
+pub mod log;
+pub mod migrate;
+pub mod node;
+pub mod page;
+pub mod pool;
+pub mod port;
+pub mod provision;
+pub mod ring_check;
+pub mod setting;
+pub mod types;
+pub mod user;
+
+pub use api_key::{ApiKeyRow, ApiKeys, KeyUse, KeyWithUser, NewApiKey};
+pub use credential::{CredentialRow, Credentials, NewCredential, NewSlot, SealedSlot, SlotHint};
+pub use error::StoreError;
+pub use event::{EventRow, Events, NewEvent};
+pub use idempotency::{Claim, Idempotency, NewClaim};
+pub use instance::{
+    DueInstance, Ending, InstanceFilter, InstanceRow, InstanceState, Instances, NewInstance, ProcessMark,
+    ReserveError, Started, Stopping,
+};
+pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use node::{NodeRow, Nodes};
+pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
+pub use pool::Store;
+pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
+pub use ring_check::RingChecks;
+pub use setting::{SettingRow, Settings};
+pub use sqlx::postgres::PgConnectOptions;
+pub use types::{NewType, TypeChange, TypeRow, TypeUpdate, Types};
+pub use user::{NewUser, UserRow, Users};
+
+/// The name of the role that the application connects as: it reads and writes rows and makes no tables.
+pub const APPLICATION_ROLE: &str = "roadstead_app";

@@ -1,1 +1,22 @@
-//! placeholder
+//! Starts, watches and ends shims. Knows nothing of users, rows or HTTP.
+//!
+//! ```text
+//! start ──► run folder ──► process ──► launch.json ──► specification ──► Bound ──► Ready | Failed
+//!             owner task: launch reports, the process's end, the exit record ──► events
+//!             link task:  the control socket, connected again when it breaks ──► events, answers
+//! ```
+//! A shim outlives the program that started it, on purpose: nothing here ends one because a handle was dropped,
+//! except while its launch is undecided. Whatever ends a shim, its process is waited for, its tree is looked
+//! for, and exactly one `Exited` is the last event.
+
+mod link;
+mod owner;
+mod process;
+mod shim;
+mod start;
+mod survivors;
+
+pub use process::{is_alive, started};
+pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};
+pub use start::{Entropy, StartError, Supervisor, SupervisorConfig};
+pub use survivors::{Survivor, SurvivorError};

@@ -1,1 +1,11 @@
-//! placeholder
+//! What tests need of the world: a real database, the whole service, and patience. Used by tests alone.
+
+pub mod app;
+pub mod database;
+pub mod poll;
+pub mod subjects;
+
+pub use app::{Answer, App, AppOptions};
+pub use database::TestDatabase;
+pub use poll::wait_for;
+pub use subjects::Subjects;

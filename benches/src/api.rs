@@ -1,0 +1,136 @@
+//! The service's REST API, as far as a benchmark needs it.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use crate::http::{Connection, Endpoint};
+
+/// Settings that are raised for the time of a run, and to what.
+const RAISED: &[(&str, u64)] =
+    &[("mcp.max_instances_per_user", 1000), ("port.range_end", 3700), ("process.max_cpu_percent", 10_000)];
+
+/// A launched instance.
+#[derive(Debug)]
+pub struct Instance {
+    pub id: String,
+    pub access_url: String,
+    pub port_url: String,
+    pub access_token: String,
+    pub process_id: Option<i32>,
+}
+
+/// The API over one connection that stays.
+#[derive(Debug)]
+pub struct Api {
+    base: Endpoint,
+    connection: Connection,
+}
+
+/// What has to be put back when the run is over.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    settings: Vec<(&'static str, Value)>,
+    types: Vec<String>,
+}
+
+impl Api {
+    pub async fn open(url: &str, key: &str) -> anyhow::Result<Self> {
+        let base = Endpoint::parse(url.trim_end_matches('/'), Some(key))?;
+        let connection = Connection::open(&base).await?;
+        Ok(Self { base, connection })
+    }
+
+    /// Another connection to the same service.
+    pub async fn again(&self) -> anyhow::Result<Self> {
+        Ok(Self { base: self.base.clone(), connection: Connection::open(&self.base).await? })
+    }
+
+    /// Launches and waits until it is ready.
+    pub async fn launch(&mut self, type_name: &str) -> anyhow::Result<Instance> {
+        let body = json!({ "type": type_name, "name": type_name, "expires_in": "10m" });
+        let answer = self.ask("POST", "/instances", Some(&body), 201).await?;
+        let text = |field: &str| {
+            let value =
+                answer[field].as_str().with_context(|| format!("a launch was answered without {field}"));
+            value.map(str::to_owned)
+        };
+        Ok(Instance {
+            id: text("id")?,
+            access_url: text("access_url")?,
+            port_url: text("port_url")?,
+            access_token: text("access_token")?,
+            process_id: answer["process_id"].as_i64().and_then(|pid| i32::try_from(pid).ok()),
+        })
+    }
+
+    pub async fn delete(&mut self, instance: &Instance) -> anyhow::Result<()> {
+        self.ask("DELETE", &format!("/instances/{}", instance.id), None, 204).await?;
+        Ok(())
+    }
+
+    /// Raises the limits that a run would meet; what they were goes into `prepared` as it is changed.
+    pub async fn raise_limits(&mut self, prepared: &mut Prepared) -> anyhow::Result<()> {
+        let settings = self.ask("GET", "/settings", None, 200).await?;
+        for (key, least) in RAISED {
+            let now = &settings["data"][*key];
+            if now.as_u64().is_none_or(|now| now < *least) {
+                self.ask("PUT", &format!("/settings/{key}"), Some(&json!({ "value": least })), 200).await?;
+                prepared.settings.push((key, now.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a server type of a program; the name says whose it is.
+    pub async fn create_type(
+        &mut self,
+        name: &str,
+        program: &Path,
+        prepared: &mut Prepared,
+    ) -> anyhow::Result<()> {
+        let body = json!({
+            "name": name,
+            "display_name": "Benchmark",
+            "program": program,
+            "era": "legacy",
+            "resource_limits": { "memory_mb": 256, "cpu": 4.0, "processes": 16, "open_files": 256 },
+        });
+        let answer = self.ask("POST", "/types", Some(&body), 201).await?;
+        prepared.types.push(answer["id"].as_str().context("a type was answered without an id")?.to_owned());
+        Ok(())
+    }
+
+    /// Puts back what was changed; goes on after a failure and tells the first.
+    pub async fn put_back(&mut self, prepared: Prepared) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        for id in prepared.types {
+            let disabled = self.ask("POST", &format!("/types/{id}/disable"), None, 200).await;
+            outcome = outcome.and(disabled.map(drop));
+        }
+        for (key, value) in prepared.settings.into_iter().rev() {
+            let body = json!({ "value": value });
+            let restored = self.ask("PUT", &format!("/settings/{key}"), Some(&body), 200).await;
+            outcome = outcome.and(restored.map(drop));
+        }
+        outcome
+    }
+
+    async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        wanted: u16,
+    ) -> anyhow::Result<Value> {
+        let endpoint = self.base.at(&format!("/api/v1{path}"));
+        let (status, answer) = self.connection.json(&endpoint, method, body).await?;
+        ensure!(
+            status == wanted,
+            "{method} {path} was answered with {status}: {}",
+            answer["error"]["message"]
+        );
+        Ok(answer)
+    }
+}

@@ -1,0 +1,171 @@
+//! `roadstead-benches`: what Roadstead costs, against the same without it, as ratios of one run.
+
+mod api;
+mod calls;
+mod figures;
+mod http;
+mod launch;
+mod mcp;
+mod pipes;
+mod processes;
+mod service;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+
+use crate::api::{Api, Prepared};
+use crate::figures::Report;
+use crate::launch::Subject;
+use crate::service::Service;
+
+/// Measures launches and tool calls against the same without Roadstead, in one run.
+///
+/// Without --profile or --url it starts a service of its own and takes it away afterwards.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    /// What to measure.
+    #[arg(value_enum)]
+    what: What,
+
+    /// Measure the service that this profile names; its key has to be an administrator's.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "raw_only"])]
+    profile: Option<PathBuf>,
+
+    /// Measure the service at this URL.
+    #[arg(long, requires = "key_file", conflicts_with = "raw_only")]
+    url: Option<String>,
+
+    /// The file with that service's API key.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    key_file: Option<PathBuf>,
+
+    /// Only what the rest is compared with: needs no service.
+    #[arg(long)]
+    raw_only: bool,
+
+    /// How many launches, one after the other, of each server.
+    #[arg(long, default_value_t = 30)]
+    launches: usize,
+
+    /// How many launches at once.
+    #[arg(long, default_value_t = 50)]
+    burst: usize,
+
+    /// How long each target is called at each level.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Launch to first tool answer, and many launches at once.
+    Launch,
+    /// Tool calls at 1, 16 and 64 in flight.
+    Calls,
+    /// Both.
+    All,
+}
+
+/// The programs beside this one.
+struct Programs {
+    stdio: PathBuf,
+    http: PathBuf,
+    echo: PathBuf,
+    roadstead: PathBuf,
+}
+
+impl Programs {
+    fn find() -> anyhow::Result<Self> {
+        let own = std::env::current_exe().context("could not find this program")?;
+        let folder = own.parent().unwrap_or(Path::new("/"));
+        let beside = |name: &str| folder.join(name);
+        Ok(Self {
+            stdio: beside("bench-stdio"),
+            http: beside("bench-http"),
+            echo: beside("roadstead-echo"),
+            roadstead: beside("roadstead"),
+        })
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(run(&args))?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        report.print();
+    }
+    Ok(())
+}
+
+async fn run(args: &Args) -> anyhow::Result<Report> {
+    let programs = Programs::find()?;
+    let service = match (&args.profile, &args.url, &args.key_file) {
+        _ if args.raw_only => return measure(args, &programs, None, None).await,
+        (Some(profile), _, _) => Service::of_profile(profile)?,
+        (None, Some(url), Some(key_file)) => Service::at(url, key_file)?,
+        _ => Service::start(&programs.roadstead).await?,
+    };
+    let mut api = Api::open(&service.url, &service.key).await?;
+    let mut prepared = Prepared::default();
+    let report = async {
+        api.raise_limits(&mut prepared).await?;
+        for subject in subjects(&programs) {
+            api.create_type(&subject.type_name, subject.program, &mut prepared).await?;
+        }
+        measure(args, &programs, Some(&mut api), service.pid()).await
+    }
+    .await;
+    // On a connection of its own: the old one may be in the middle of what failed.
+    let put_back = api.again().await?.put_back(prepared).await;
+    let report = report?;
+    put_back.context("could not put back what was changed for the run")?;
+    Ok(report)
+}
+
+fn subjects(programs: &Programs) -> [Subject<'_>; 2] {
+    [("bench-stdio", &programs.stdio), ("roadstead-echo", &programs.echo)].map(|(name, program)| Subject {
+        name,
+        program,
+        type_name: format!("{name}-{}", std::process::id()),
+    })
+}
+
+async fn measure(
+    args: &Args,
+    programs: &Programs,
+    mut api: Option<&mut Api>,
+    roadstead: Option<i32>,
+) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    let subjects = subjects(programs);
+    if args.what != What::Calls {
+        for subject in &subjects {
+            report.launch.push(launch::one_by_one(subject, api.as_deref_mut(), args.launches).await?);
+            report.burst.push(launch::burst(subject, api.as_deref_mut(), args.burst).await?);
+        }
+    }
+    if args.what != What::Launch {
+        let [subject, _] = &subjects;
+        let instance = match api.as_deref_mut() {
+            Some(api) => Some(api.launch(&subject.type_name).await?),
+            None => None,
+        };
+        let target = instance.as_ref().map(|instance| (instance, roadstead));
+        let figures = calls::measure(&programs.stdio, &programs.http, target, args.seconds).await;
+        if let (Some(api), Some(instance)) = (api, &instance) {
+            api.delete(instance).await?;
+        }
+        report.calls = figures?;
+    }
+    Ok(report)
+}

@@ -1,0 +1,123 @@
+//! Settings: typed, validated, read from their rows; what is not set has its default.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roadstead_access::AdminPermit;
+use roadstead_model::{PortRange, limits};
+use roadstead_store::StoreError;
+use serde_json::Value;
+
+use crate::{Accounts, AccountsError};
+
+/// The settings in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Lifetime when a launch names none (`mcp.default_duration_minutes`).
+    pub default_lifetime: Duration,
+    /// Live instances of one user (`mcp.max_instances_per_user`).
+    pub max_instances_per_user: u32,
+    /// The pool (`port.range_start`, `port.range_end`).
+    pub ports: PortRange,
+    /// Days that logs and ended instances are kept (`cleanup.retention_days`).
+    pub retention_days: u32,
+    /// Memory of one instance (`process.max_memory_mb`).
+    pub max_memory_mb: u32,
+    /// Processor of one instance, in hundredths of one (`process.max_cpu_percent`).
+    pub max_cpu_percent: u32,
+}
+
+/// The bounds of each setting that is a number; the names are the rows' keys.
+const BOUNDS: &[(&str, u64, u64)] = &[
+    ("mcp.default_duration_minutes", 1, 43_200),
+    ("mcp.max_instances_per_user", 0, 100_000),
+    ("port.range_start", 1024, 65_535),
+    ("port.range_end", 1024, 65_535),
+    ("cleanup.retention_days", 1, 3_650),
+    ("process.max_memory_mb", 16, 1_048_576),
+    ("process.max_cpu_percent", 1, 100_000),
+];
+
+impl Settings {
+    /// The settings that rows say.
+    ///
+    /// # Errors
+    /// A range that is none, with the fields that make it one.
+    pub fn read(rows: &BTreeMap<String, Value>) -> Result<Self, AccountsError> {
+        let number = |key: &str, default: u64| rows.get(key).and_then(Value::as_u64).unwrap_or(default);
+        let small =
+            |key: &str, default: u32| u32::try_from(number(key, u64::from(default))).unwrap_or(default);
+        let port =
+            |key: &str, default: u16| u16::try_from(number(key, u64::from(default))).unwrap_or(default);
+        let ports = PortRange::new(port("port.range_start", 3001), port("port.range_end", 3100)).map_err(
+            |error| AccountsError::Invalid(vec![("port.range_start".to_owned(), error.to_string())]),
+        )?;
+        Ok(Self {
+            default_lifetime: Duration::from_secs(
+                60 * number("mcp.default_duration_minutes", limits::DEFAULT_LIFETIME.as_secs() / 60),
+            ),
+            max_instances_per_user: small("mcp.max_instances_per_user", limits::MAX_INSTANCES_PER_USER),
+            ports,
+            retention_days: small("cleanup.retention_days", 30),
+            max_memory_mb: small("process.max_memory_mb", 512),
+            max_cpu_percent: small("process.max_cpu_percent", 50),
+        })
+    }
+}
+
+impl Accounts {
+    /// The settings in force, for those who must obey them.
+    pub async fn settings_in_force(&self) -> Result<Settings, AccountsError> {
+        Settings::read(&self.store().settings().all().await?)
+    }
+
+    /// Every setting with its value.
+    pub async fn settings(&self, _permit: &AdminPermit) -> Result<BTreeMap<String, Value>, AccountsError> {
+        Ok(self.store().settings().all().await?)
+    }
+
+    /// Changes one setting, if the whole stays sound.
+    pub async fn set_setting(
+        &self,
+        _permit: &AdminPermit,
+        key: &str,
+        value: Value,
+    ) -> Result<(), AccountsError> {
+        let Some((_, least, most)) = BOUNDS.iter().find(|(name, ..)| *name == key) else {
+            return Err(AccountsError::NotFound { what: "setting that can be changed" });
+        };
+        if !value.as_u64().is_some_and(|number| (*least..=*most).contains(&number)) {
+            let message = format!("must be a whole number from {least} to {most}");
+            return Err(AccountsError::Invalid(vec![("value".to_owned(), message)]));
+        }
+        let mut rows = self.store().settings().all().await?;
+        rows.insert(key.to_owned(), value.clone());
+        Settings::read(&rows)?;
+        self.store().settings().set(key, &value).await?;
+        Ok(())
+    }
+
+    /// Rows of settings, to be told of a failure of the database apart from a wrong setting.
+    pub async fn database_answers(&self) -> Result<(), StoreError> {
+        self.store().ping().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_rows_the_documented_defaults_hold() {
+        let settings = Settings::read(&BTreeMap::new()).unwrap();
+        assert_eq!(settings.default_lifetime, Duration::from_secs(3_600));
+        assert_eq!(settings.max_instances_per_user, 10);
+        assert_eq!((settings.ports.first().get(), settings.ports.last().get()), (3001, 3100));
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_is_refused() {
+        let rows = BTreeMap::from([("port.range_start".to_owned(), Value::from(4000))]);
+        assert!(matches!(Settings::read(&rows), Err(AccountsError::Invalid(_))));
+    }
+}

@@ -1,0 +1,10 @@
+//! What handlers are given: a caller, a body's fields, a query's fields, an id.
+
+pub(crate) mod body;
+pub(crate) mod caller;
+pub(crate) mod fields;
+pub(crate) mod query;
+
+pub(crate) use body::JsonBody;
+pub(crate) use caller::Authenticated;
+pub(crate) use query::{PathId, QueryFields};

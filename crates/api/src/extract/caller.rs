@@ -1,0 +1,34 @@
+//! Who calls: the key in `Authorization: Bearer`, found valid.
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::header;
+use http::request::Parts;
+use roadstead_access::Caller;
+
+use crate::error::ApiError;
+use crate::extract::fields::address;
+use crate::state::ApiState;
+
+/// What is kept of a caller's `User-Agent`.
+const MAX_USER_AGENT_CHARS: usize = 200;
+
+/// The caller; a request without a valid key never reaches its handler.
+pub(crate) struct Authenticated(pub(crate) Caller);
+
+impl FromRequestParts<ApiState> for Authenticated {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(
+            |value| {
+                let (scheme, token) = value.split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+            },
+        );
+        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>().map(|info| info.0);
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
+        let caller = state.accounts().authenticate(token, address(peer), agent).await?;
+        Ok(Self(caller))
+    }
+}

@@ -1,0 +1,210 @@
+//! A JSON object's fields, taken one by one, with every mistake kept: one answer names them all.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use roadstead_model::{duration, limits};
+use serde_json::{Map, Value};
+
+use crate::error::{ApiError, Detail};
+
+/// What is left of a body to read, and what was wrong with what was read.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    left: Map<String, Value>,
+    problems: Vec<Detail>,
+}
+
+impl Fields {
+    /// Starts on a body's object.
+    pub(crate) const fn new(object: Map<String, Value>) -> Self {
+        Self { left: object, problems: Vec::new() }
+    }
+
+    /// Notes a mistake of the caller's own finding.
+    pub(crate) fn problem(&mut self, field: &str, message: impl Into<String>) {
+        self.problems.push(Detail { field: field.to_owned(), message: message.into() });
+    }
+
+    /// Ends the reading: unknown fields and all mistakes are one error.
+    pub(crate) fn finish(mut self) -> Result<(), ApiError> {
+        for field in std::mem::take(&mut self.left).keys() {
+            self.problem(field, "is not a field of this request");
+        }
+        if self.problems.is_empty() { Ok(()) } else { Err(ApiError::validation(self.problems)) }
+    }
+
+    /// Takes a field; null is the same as absent.
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.left.remove(field).filter(|value| !value.is_null())
+    }
+
+    /// A string that may be absent.
+    pub(crate) fn text(&mut self, field: &str, max_chars: usize) -> Option<String> {
+        match self.take(field)? {
+            Value::String(text) => self.checked_text(field, text, max_chars),
+            _ => {
+                self.problem(field, "must be a string");
+                None
+            }
+        }
+    }
+
+    fn checked_text(&mut self, field: &str, text: String, max_chars: usize) -> Option<String> {
+        let complaint = if text.trim().is_empty() {
+            "must not be empty".to_owned()
+        } else if text.chars().count() > max_chars {
+            format!("must be at most {max_chars} characters long")
+        } else if text.chars().any(char::is_control) {
+            "must not contain control characters".to_owned()
+        } else {
+            return Some(text);
+        };
+        self.problem(field, complaint);
+        None
+    }
+
+    /// A string that must be there.
+    pub(crate) fn required_text(&mut self, field: &str, max_chars: usize) -> String {
+        if !self.left.get(field).is_some_and(|value| !value.is_null()) {
+            self.left.remove(field);
+            self.problem(field, "is required");
+            return String::new();
+        }
+        self.text(field, max_chars).unwrap_or_default()
+    }
+
+    /// A name of an instance, a credential or a key.
+    pub(crate) fn name(&mut self, field: &str) -> Option<String> {
+        self.text(field, limits::MAX_NAME_CHARS)
+    }
+
+    /// A value that parses from a string, such as an id.
+    pub(crate) fn parsed<T: std::str::FromStr>(&mut self, field: &str, what: &str) -> Option<T> {
+        let text = self.text(field, 200)?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.problem(field, format!("must be {what}"));
+        }
+        parsed
+    }
+
+    /// A yes or no.
+    pub(crate) fn flag(&mut self, field: &str) -> Option<bool> {
+        match self.take(field)? {
+            Value::Bool(flag) => Some(flag),
+            _ => {
+                self.problem(field, "must be true or false");
+                None
+            }
+        }
+    }
+
+    /// A duration: a string such as `15m`, or a whole number of seconds.
+    pub(crate) fn duration(&mut self, field: &str) -> Option<Duration> {
+        let text = match self.take(field)? {
+            Value::String(text) => text,
+            Value::Number(seconds) => seconds.to_string(),
+            _ => {
+                self.problem(field, duration::DurationError::Malformed.to_string());
+                return None;
+            }
+        };
+        match duration::parse(&text) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                self.problem(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// An object.
+    pub(crate) fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
+        match self.take(field)? {
+            Value::Object(object) => Some(object),
+            _ => {
+                self.problem(field, "must be an object");
+                None
+            }
+        }
+    }
+
+    /// Secret values by slot. A value is never repeated in a message.
+    pub(crate) fn secrets(&mut self, field: &str) -> Option<BTreeMap<String, String>> {
+        let mut secrets = BTreeMap::new();
+        for (slot, value) in self.object(field)? {
+            match value {
+                Value::String(secret) if !secret.is_empty() => {
+                    secrets.insert(slot, secret);
+                }
+                _ => self.problem(&format!("{field}.{slot}"), "must be a string that is not empty"),
+            }
+        }
+        Some(secrets)
+    }
+
+    /// A list of words, each of which parses.
+    pub(crate) fn words<T: std::str::FromStr>(&mut self, field: &str, noun: &str) -> Option<Vec<T>> {
+        let Value::Array(words) = self.take(field)? else {
+            self.problem(field, "must be a list of strings");
+            return None;
+        };
+        let mut parsed = Vec::with_capacity(words.len());
+        for (index, word) in words.into_iter().enumerate() {
+            match word.as_str().and_then(|word| word.parse().ok()) {
+                Some(value) => parsed.push(value),
+                None => self.problem(&format!("{field}[{index}]"), format!("is not a known {noun}")),
+            }
+        }
+        Some(parsed)
+    }
+
+    /// Everything that has not been read, for a body with a schema of its own.
+    pub(crate) fn rest(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.left)
+    }
+}
+
+/// The caller's address as text for rows.
+pub(crate) fn address(address: Option<std::net::SocketAddr>) -> Option<IpAddr> {
+    address.map(|address| address.ip().to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields {
+        let Value::Object(object) = serde_json::from_str(json).unwrap() else { panic!("an object") };
+        Fields::new(object)
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let mut fields = fields(r#"{"name": 7, "expires_in": "-5m", "wait": "", "colour": "red"}"#);
+        fields.required_text("type", 50);
+        fields.name("name");
+        fields.duration("expires_in");
+        fields.text("wait", 10);
+        let error = fields.finish().unwrap_err();
+        let named: Vec<&str> = error.details.iter().map(|detail| detail.field.as_str()).collect();
+        assert_eq!(named, ["type", "name", "expires_in", "wait", "colour"]);
+    }
+
+    #[test]
+    fn a_secret_that_is_refused_is_not_repeated() {
+        let mut fields = fields(r#"{"credentials": {"token": 1234567}}"#);
+        fields.secrets("credentials");
+        let error = fields.finish().unwrap_err();
+        assert!(!format!("{error:?}").contains("1234567"));
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let mut fields = fields(r#"{"name": null}"#);
+        assert_eq!(fields.name("name"), None);
+        assert!(fields.finish().is_ok());
+    }
+}

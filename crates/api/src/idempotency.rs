@@ -1,0 +1,77 @@
+//! `Idempotency-Key`: the same key within 24 h returns the first answer; it is kept sealed, for it may hold a token.
+//! A request that failed is not remembered: the same key may try again.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use roadstead_access::Caller;
+use roadstead_accounts::idempotency::{Attempt, Begun};
+
+use crate::error::{ApiError, Code};
+use crate::state::ApiState;
+
+/// The header.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Longest key that is accepted.
+const MAX_KEY_BYTES: usize = 200;
+
+/// A JSON answer that can be kept and given again.
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer with a body.
+    pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Self {
+        Self { status, body: serde_json::to_vec(body).expect("our own types serialise") }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // An answer may hold a token: no cache may keep it.
+        (self.status, [kind, (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], self.body)
+            .into_response()
+    }
+}
+
+/// Does the work once per key, detached from the caller's connection.
+pub(crate) async fn once(
+    state: &ApiState,
+    caller: &Caller,
+    headers: &HeaderMap,
+    route: &'static str,
+    request: &[u8],
+    work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
+) -> Result<Answer, ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return state.detached(work).await };
+    let key =
+        key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES).ok_or_else(|| {
+            ApiError::new(
+                Code::Malformed,
+                format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible characters"),
+            )
+        })?;
+    let attempt = Attempt { user: caller.user, route, key, request };
+    match state.accounts().idempotency().begin(&attempt).await? {
+        Begun::Before { status, body } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+            Ok(Answer { status, body })
+        }
+        Begun::First(ticket) => {
+            let accounts = state.accounts().clone();
+            let finish = async move {
+                let outcome = work.await;
+                match &outcome {
+                    Ok(answer) => {
+                        accounts.idempotency().keep(ticket, answer.status.as_u16(), &answer.body).await?
+                    }
+                    Err(_) => accounts.idempotency().forget(ticket).await?,
+                }
+                outcome
+            };
+            state.detached(finish).await
+        }
+    }
+}

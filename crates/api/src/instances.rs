@@ -1,0 +1,12 @@
+//! `/instances`: one file per operation.
+
+pub(crate) mod delete;
+pub(crate) mod events;
+pub(crate) mod expire;
+pub(crate) mod extend;
+pub(crate) mod get;
+pub(crate) mod launch;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod rotate_token;
+pub(crate) mod stop;

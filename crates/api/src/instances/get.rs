@@ -1,0 +1,24 @@
+//! `GET /instances/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use roadstead_model::InstanceId;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Authenticated, PathId};
+use crate::state::ApiState;
+use crate::wire::Instance;
+
+/// Get an instance
+#[utoipa::path(get, path = "/instances/{id}", tag = "instances", params(("id" = String, Path)),
+    responses((status = 200, body = Instance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<InstanceId>,
+) -> Result<Json<Instance>, ApiError> {
+    let permit = caller.may_read_instances()?;
+    let instance = state.orchestrator().get(&permit, id).await?;
+    Ok(Json(Instance::new(instance, state.public_base())))
+}

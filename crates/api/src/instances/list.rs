@@ -1,0 +1,39 @@
+//! `GET /instances`.
+
+use axum::Json;
+use axum::extract::State;
+use roadstead_model::InstanceStatus;
+use roadstead_orchestrator::InstanceQuery;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Authenticated, QueryFields};
+use crate::state::ApiState;
+use crate::wire::{Instance, Page, choice, cursor_field, limit_field};
+
+/// List instances
+///
+/// The caller's own; all of them for a platform admin. Newest first unless `sort=created_at`.
+#[utoipa::path(get, path = "/instances", tag = "instances",
+    params(("status" = Option<String>, Query, description = "pending, running, expired, disconnected, stopped or error"),
+        ("type" = Option<String>, Query, description = "A server type's name"),
+        ("sort" = Option<String>, Query, description = "`-created_at` (default) or `created_at`"),
+        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+    responses((status = 200, body = Page<Instance>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    QueryFields(mut fields): QueryFields,
+) -> Result<Json<Page<Instance>>, ApiError> {
+    let permit = caller.may_read_instances()?;
+    let status = fields.parsed::<InstanceStatus>("status", "a status of an instance");
+    let type_name = fields.text("type", 50);
+    let oldest_first = choice(&mut fields, "sort", ["-created_at", "created_at"]);
+    let after = cursor_field(&mut fields);
+    let limit = limit_field(&mut fields);
+    fields.finish()?;
+    let query = InstanceQuery { status, type_name, oldest_first, after, limit };
+    let instances = state.orchestrator().list(&permit, query).await?;
+    Ok(Json(Page::of(instances, |row| Instance::new(row, state.public_base()))))
+}

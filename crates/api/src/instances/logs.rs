@@ -1,0 +1,75 @@
+//! `GET /instances/{id}/logs`: a page of lines, or all that come from now on as server-sent events.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt};
+use roadstead_model::{InstanceId, LogLevel, LogSource};
+use roadstead_orchestrator::{LogFollower, LogQuery};
+
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::fields::Fields;
+use crate::extract::{Authenticated, PathId, QueryFields};
+use crate::state::ApiState;
+use crate::wire::{LogLine, Page, choice, cursor_field, limit_field, time_field};
+
+/// How often a silent stream shows that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Longest text to search for.
+const MAX_SEARCH_CHARS: usize = 200;
+
+/// List or follow an instance's log lines
+///
+/// Newest first unless `order=asc`. With `follow=true` the answer is a stream of server-sent events named
+/// `log`: the lines asked for, then each new one, until the instance has ended.
+#[utoipa::path(get, path = "/instances/{id}/logs", tag = "instances",
+    params(("id" = String, Path), ("level" = Option<String>, Query, description = "At least: debug, info, warn, error"),
+        ("source" = Option<String>, Query, description = "process, system or api"),
+        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
+        ("q" = Option<String>, Query, description = "Text that the line contains"),
+        ("order" = Option<String>, Query, description = "`desc` (default) or `asc`"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("follow" = Option<bool>, Query)),
+    responses((status = 200, body = Page<LogLine>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn logs(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<InstanceId>,
+    QueryFields(mut fields): QueryFields,
+) -> Result<Response, ApiError> {
+    let permit = caller.may_read_instances()?;
+    let follow = choice(&mut fields, "follow", ["false", "true"]);
+    let query = read(&mut fields);
+    fields.finish()?;
+    if follow {
+        let follower = state.orchestrator().follow_logs(&permit, id, query).await?;
+        let stream = Sse::new(lines(follower)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+        return Ok(([("x-accel-buffering", "no")], stream).into_response());
+    }
+    let page = state.orchestrator().logs(&permit, id, query).await?;
+    Ok(Json(Page::of(page, LogLine::new)).into_response())
+}
+
+fn read(fields: &mut Fields) -> LogQuery {
+    LogQuery {
+        min_level: fields.parsed::<LogLevel>("level", "debug, info, warn or error"),
+        source: fields.parsed::<LogSource>("source", "process, system or api"),
+        since: time_field(fields, "since"),
+        until: time_field(fields, "until"),
+        text: fields.text("q", MAX_SEARCH_CHARS),
+        oldest_first: choice(fields, "order", ["desc", "asc"]),
+        after: cursor_field(fields),
+        limit: limit_field(fields),
+    }
+}
+
+fn lines(follower: LogFollower) -> impl Stream<Item = Result<Event, Infallible>> {
+    follower.into_stream().map(|row| {
+        let line = LogLine::new(row);
+        Ok(Event::default().event("log").id(line.id.clone()).json_data(&line).unwrap_or_default())
+    })
+}

@@ -1,0 +1,73 @@
+//! What every handler is given. Three parts do the work: accounts, orchestrator, and the tracker that lets
+//! work outlive its request.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use roadstead_accounts::Accounts;
+use roadstead_model::{Clock, Randomness, RequestId};
+use roadstead_orchestrator::Orchestrator;
+use tokio_util::task::TaskTracker;
+
+use crate::error::{ApiError, Code};
+
+/// The state of the REST API; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ApiState(Arc<ApiParts>);
+
+/// What the wiring hands over.
+#[derive(Debug)]
+pub struct ApiParts {
+    /// Users, keys, types, credentials, settings.
+    pub accounts: Accounts,
+    /// Instances.
+    pub orchestrator: Orchestrator,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For request ids.
+    pub randomness: Arc<Randomness>,
+    /// What access URLs begin with: scheme, host and port, no slash at the end.
+    pub public_base: String,
+    /// Work that must finish although its caller hung up.
+    pub tasks: TaskTracker,
+}
+
+impl ApiState {
+    /// A state from its parts.
+    pub fn new(parts: ApiParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    pub(crate) fn accounts(&self) -> &Accounts {
+        &self.0.accounts
+    }
+
+    pub(crate) fn orchestrator(&self) -> &Orchestrator {
+        &self.0.orchestrator
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(crate) fn public_base(&self) -> &str {
+        &self.0.public_base
+    }
+
+    pub(crate) fn new_request_id(&self) -> HeaderValue {
+        let id = RequestId::new(&*self.0.clock, &mut *self.0.randomness.lock());
+        HeaderValue::from_str(&id.to_string()).expect("a UUID is a plain word")
+    }
+
+    /// Runs work to its end, whether or not the caller waits for it.
+    pub(crate) async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let task = self.0.tasks.spawn(tracing::Instrument::in_current_span(work));
+        task.await.unwrap_or_else(|panicked| {
+            tracing::error!(error = &panicked as &dyn std::error::Error, "the work of a request panicked");
+            Err(ApiError::new(Code::Internal, "something failed on our side; see the log"))
+        })
+    }
+}

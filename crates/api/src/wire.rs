@@ -1,0 +1,106 @@
+//! The JSON of the API: names, shapes, and how rows become them.
+
+mod instance;
+mod people;
+mod types;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use roadstead_model::limits::{DEFAULT_PAGE, MAX_PAGE};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::extract::fields::Fields;
+
+pub use instance::{Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, TypeSummary};
+pub use people::{
+    ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
+    SlotHint, User, UserBody,
+};
+pub use types::{ServerType, Slot, TypeBody};
+
+/// A part of a list.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub data: Vec<T>,
+    /// Where the next page starts: pass it as `cursor`; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+/// A whole list.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct All<T> {
+    /// The items.
+    pub data: Vec<T>,
+}
+
+impl<T> Page<T> {
+    /// A page out of one of rows.
+    pub(crate) fn of<R, C: Serialize>(
+        page: roadstead_accounts::Page<R, C>,
+        item: impl FnMut(R) -> T,
+    ) -> Self {
+        Self {
+            data: page.items.into_iter().map(item).collect(),
+            next_cursor: page.next.map(|next| encode(&next)),
+        }
+    }
+}
+
+/// A cursor as callers see it: opaque.
+fn encode(cursor: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).expect("a cursor serialises"))
+}
+
+fn decode<C: DeserializeOwned>(text: &str) -> Option<C> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// The `cursor` of a query.
+pub(crate) fn cursor_field<C: DeserializeOwned>(fields: &mut Fields) -> Option<C> {
+    let text = fields.text("cursor", 500)?;
+    let cursor = decode(&text);
+    if cursor.is_none() {
+        fields.problem("cursor", "must be the next_cursor of the page before");
+    }
+    cursor
+}
+
+/// The `limit` of a query.
+pub(crate) fn limit_field(fields: &mut Fields) -> u32 {
+    let limit = fields.parsed::<u32>("limit", "a whole number from 1 to 100").unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        fields.problem("limit", format!("must be from 1 to {MAX_PAGE}"));
+    }
+    limit.clamp(1, MAX_PAGE)
+}
+
+/// A time of a query.
+pub(crate) fn time_field(fields: &mut Fields, field: &str) -> Option<OffsetDateTime> {
+    let text = fields.text(field, 40)?;
+    let time = OffsetDateTime::parse(&text, &Rfc3339).ok();
+    if time.is_none() {
+        fields.problem(field, "must be a time such as 2026-01-31T12:00:00Z");
+    }
+    time
+}
+
+/// One of two words that choose the order of a list.
+pub(crate) fn choice(fields: &mut Fields, field: &str, words: [&str; 2]) -> bool {
+    match fields.text(field, 20) {
+        None => false,
+        Some(word) if word == words[0] => false,
+        Some(word) if word == words[1] => true,
+        Some(_) => {
+            fields.problem(field, format!("must be {} or {}", words[0], words[1]));
+            false
+        }
+    }
+}
+
+fn rfc3339(time: OffsetDateTime) -> String {
+    time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,208 @@
+//! The bridge as a whole: which server processes there are, who they belong to, and when all of it ends.
+
+mod modern;
+mod ready;
+mod sessions;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::Instant;
+
+use crate::config::{BridgeConfig, Era};
+use crate::http::{BridgeBody, Via, serve};
+use crate::launcher::{EndReason, Purpose, RandomBytes, ServerLauncher, ServerPipes};
+use crate::observer::Observer;
+use crate::server::{Output, Server};
+use crate::shared::{Counters, Shared};
+use crate::writer::Writer;
+use modern::Modern;
+pub(crate) use modern::NoModern;
+pub use ready::{Ready, ReadyFailure};
+pub(crate) use sessions::NoRoom;
+use sessions::Session;
+
+/// The MCP router of one instance. Clones are the same bridge.
+#[derive(Clone)]
+pub struct Bridge {
+    inner: Rc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) shared: Rc<Shared>,
+    launcher: Rc<dyn ServerLauncher>,
+    random: RefCell<RandomBytes>,
+    /// The process started at launch, until a session or the modern clients take it.
+    first: RefCell<Option<Rc<Server>>>,
+    sessions: RefCell<HashMap<Box<str>, Session>>,
+    /// Sessions that exist or are being opened.
+    taken: Rc<Cell<usize>>,
+    modern: RefCell<Modern>,
+    /// The versions a modern server named, as JSON.
+    supported: RefCell<Option<Box<str>>>,
+    /// Every server process that has not ended, whoever it belongs to.
+    live: RefCell<Vec<Rc<Server>>>,
+    numbers: Cell<u64>,
+    draining: Cell<bool>,
+    closed: Cell<bool>,
+}
+
+impl Bridge {
+    /// A bridge without any server process yet.
+    pub fn new(
+        config: BridgeConfig,
+        launcher: Rc<dyn ServerLauncher>,
+        random: RandomBytes,
+        observer: Box<dyn Observer>,
+    ) -> Self {
+        let inner = Inner {
+            shared: Shared::new(config, observer),
+            launcher,
+            random: RefCell::new(random),
+            first: RefCell::default(),
+            sessions: RefCell::default(),
+            taken: Rc::default(),
+            modern: RefCell::new(Modern::Idle),
+            supported: RefCell::default(),
+            live: RefCell::default(),
+            numbers: Cell::new(0),
+            draining: Cell::new(false),
+            closed: Cell::new(false),
+        };
+        Self { inner: Rc::new(inner) }
+    }
+
+    /// Takes over the process that was started at launch. For a modern server it becomes the shared one, otherwise the first
+    /// session gets it.
+    pub fn adopt(&self, pipes: ServerPipes) {
+        let inner = &self.inner;
+        if inner.shared.config.era == Era::Modern {
+            let server = inner.take_in(pipes, Purpose::ModernShared);
+            *inner.modern.borrow_mut() = Modern::Up(server);
+        } else {
+            let server = inner.take_in(pipes, Purpose::LegacySession);
+            *inner.first.borrow_mut() = Some(server);
+        }
+    }
+
+    /// Answers one request to `/mcp`. The caller's token has been checked before.
+    pub async fn handle<B>(&self, request: Request<B>, via: Via) -> Response<BridgeBody>
+    where
+        B: Body,
+    {
+        serve(&self.inner, request, via).await
+    }
+
+    /// Calls that have not been answered, or whose answer is still on its way out.
+    pub fn in_flight(&self) -> usize {
+        self.inner.shared.in_flight()
+    }
+
+    /// Legacy sessions that exist or are being opened.
+    pub fn sessions(&self) -> usize {
+        self.inner.taken.get()
+    }
+
+    /// Entries in all tables of all servers: calls, progress tokens, requests of servers, waiting messages.
+    pub fn tracked(&self) -> usize {
+        self.inner.servers().iter().map(|server| server.tracked()).sum()
+    }
+
+    /// When a client or a server last said something. Keep-alive comments do not count.
+    pub fn last_activity(&self) -> Instant {
+        self.inner.shared.last_activity()
+    }
+
+    /// Numbers since the bridge was made.
+    pub fn counters(&self) -> Counters {
+        self.inner.shared.counters()
+    }
+
+    /// Refuses new calls, ends subscriptions, and waits until nothing is in flight. Answers and notifications still pass,
+    /// because the calls in flight may need them.
+    pub async fn drain(&self) {
+        self.inner.draining.set(true);
+        for server in self.inner.servers() {
+            server.end_listens();
+        }
+        self.inner.shared.until_idle().await;
+    }
+
+    /// Ends every server process and answers every call that is left with an error. Nothing is opened afterwards.
+    pub fn close(&self) {
+        self.inner.draining.set(true);
+        self.inner.closed.set(true);
+        for server in self.inner.servers() {
+            server.end(EndReason::Closed, "the bridge was closed");
+            self.inner.forget(&server);
+        }
+    }
+}
+
+impl fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bridge")
+            .field("sessions", &self.sessions())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Makes a server of pipes and starts moving its messages.
+    fn take_in(self: &Rc<Self>, pipes: ServerPipes, purpose: Purpose) -> Rc<Server> {
+        let config = &self.shared.config;
+        let number = self.numbers.get() + 1;
+        self.numbers.set(number);
+        let ServerPipes { stdin, stdout, exited, ender } = pipes;
+        let writer = Writer::new(stdin, config.max_input_backlog);
+        let output = Output::new(stdout, exited, config.max_line);
+        let server = Server::new(&self.shared, number, purpose, writer, ender);
+        self.live.borrow_mut().push(Rc::clone(&server));
+        tokio::task::spawn_local(Rc::clone(&server).write());
+        let (reading, inner) = (Rc::clone(&server), Rc::downgrade(self));
+        tokio::task::spawn_local(async move {
+            reading.run(output).await;
+            if let Some(inner) = inner.upgrade() {
+                inner.forget(&reading);
+            }
+        });
+        if self.closed.get() {
+            server.end(EndReason::Closed, "the bridge was closed");
+            self.forget(&server);
+        }
+        server
+    }
+
+    /// Lets go of a server process that has ended.
+    pub(crate) fn forget(&self, gone: &Rc<Server>) {
+        let is_it = |server: &Rc<Server>| Rc::ptr_eq(server, gone);
+        self.live.borrow_mut().retain(|server| !is_it(server));
+        self.sessions.borrow_mut().retain(|_, session| !is_it(session.server()));
+        self.first.borrow_mut().take_if(|first| is_it(first));
+        let mut modern = self.modern.borrow_mut();
+        if matches!(&*modern, Modern::Up(server) if is_it(server)) {
+            *modern = Modern::Idle;
+        }
+    }
+
+    fn servers(&self) -> Vec<Rc<Server>> {
+        self.live.borrow().clone()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for server in self.servers() {
+            server.end(EndReason::Abandoned, "the bridge is gone");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Whether a fresh server process is ready: it answers a message that changes nothing.
+//!
+//! Never `initialize`: a handshake of ours would fix the client's capabilities before there is a client.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Bridge;
+use super::modern::Modern;
+use crate::config::Era;
+use crate::message::{Id, ResultHead, compose};
+use crate::server::{Call, CallKind, Server};
+use crate::shared::Shared;
+use crate::stream::{Item, Stream};
+use crate::version;
+
+/// No client would choose this.
+const PING_ID: &str = "\"roadstead/ready\"";
+
+/// How we know that a server is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// It answered `ping`.
+    AnsweredPing,
+    /// It did not answer `ping`, but is still alive.
+    SilentButAlive,
+    /// It answered `server/discover`.
+    AnsweredDiscover,
+}
+
+/// Why a server is not ready.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadyFailure {
+    /// It is gone.
+    #[error("the server ended before it was ready")]
+    Ended,
+    /// It said nothing.
+    #[error("the server did not answer server/discover within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// It is of the other era.
+    #[error("the server does not speak the modern revision it is configured for")]
+    NotModern,
+    /// There was nothing to wait for.
+    #[error("no server process was adopted")]
+    NothingAdopted,
+}
+
+impl Bridge {
+    /// Waits until the adopted process is ready, at most for `patience`.
+    pub async fn ready(&self, patience: Duration) -> Result<Ready, ReadyFailure> {
+        let inner = &self.inner;
+        let server = match &*inner.modern.borrow() {
+            Modern::Up(server) => Some(Rc::clone(server)),
+            _ => inner.first.borrow().clone(),
+        };
+        let server = server.ok_or(ReadyFailure::NothingAdopted)?;
+        if inner.shared.config.era != Era::Modern {
+            return ping(&inner.shared, &server, patience).await;
+        }
+        match discover(&inner.shared, &server, patience).await {
+            Discovery::Modern(supported) => {
+                *inner.supported.borrow_mut() = supported;
+                Ok(Ready::AnsweredDiscover)
+            }
+            Discovery::NotModern => Err(ReadyFailure::NotModern),
+            Discovery::Silent => Err(ReadyFailure::Silent(patience)),
+            Discovery::Ended => Err(ReadyFailure::Ended),
+        }
+    }
+}
+
+async fn ping(shared: &Rc<Shared>, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
+    let id: serde_json::Value = serde_json::from_str(PING_ID).expect("the id is JSON");
+    let message = serde_json::json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
+    let patience = patience.min(shared.config.silent_ready);
+    let answer = ask(shared, server, Id::Other(PING_ID.into()), &message, patience).await;
+    match (server.is_alive(), answer) {
+        (false, _) => Err(ReadyFailure::Ended),
+        (true, Some(_)) => Ok(Ready::AnsweredPing),
+        (true, None) => Ok(Ready::SilentButAlive),
+    }
+}
+
+/// What a server makes of `server/discover`.
+pub(super) enum Discovery {
+    /// It speaks the modern revision, and named its versions.
+    Modern(Option<Box<str>>),
+    /// It answered in a way no modern server does.
+    NotModern,
+    /// It did not answer.
+    Silent,
+    /// It ended.
+    Ended,
+}
+
+pub(super) async fn discover(shared: &Rc<Shared>, server: &Rc<Server>, patience: Duration) -> Discovery {
+    let number = server.fresh_id();
+    let message = serde_json::json!({
+        "jsonrpc": "2.0",
+        "id": number,
+        "method": "server/discover",
+        "params": {"_meta": {
+            "io.modelcontextprotocol/protocolVersion": version::MODERN,
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "roadstead", "version": env!("CARGO_PKG_VERSION")},
+        }},
+    });
+    let answer = ask(shared, server, Id::Number(number), &message, patience).await;
+    if !server.is_alive() {
+        return Discovery::Ended;
+    }
+    match answer {
+        Some(Item::Response { line, code: None }) => {
+            let head = std::str::from_utf8(&line).ok().and_then(ResultHead::read);
+            let supported = head.and_then(|head| head.supported_versions);
+            Discovery::Modern(supported.map(|versions| versions.get().into()))
+        }
+        Some(Item::Response {
+            code: Some(compose::HEADER_MISMATCH | compose::MISSING_CAPABILITY | compose::UNSUPPORTED_VERSION),
+            ..
+        }) => Discovery::Modern(None),
+        Some(_) => Discovery::NotModern,
+        None => Discovery::Silent,
+    }
+}
+
+/// A request of our own.
+async fn ask(
+    shared: &Rc<Shared>,
+    server: &Rc<Server>,
+    id: Id,
+    message: &serde_json::Value,
+    patience: Duration,
+) -> Option<Item> {
+    let stream = Stream::for_ourselves(shared);
+    let call = Call {
+        stream: Rc::clone(&stream),
+        raw: id.to_json(),
+        kind: CallKind::Other,
+        token: None,
+        logs: false,
+        deadline: None,
+    };
+    server.register(id.clone(), call).ok()?;
+    let answer = timeout(patience, async {
+        server.send(format!("{message}\n").into_bytes()).await.ok()?;
+        stream.next().await
+    });
+    let answer = answer.await.ok().flatten();
+    server.forget_call(&id);
+    answer
+}

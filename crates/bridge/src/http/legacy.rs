@@ -1,0 +1,242 @@
+//! Requests with sessions: one session, one server process.
+
+use std::rc::Rc;
+
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::time::Instant;
+
+use super::accept::Accept;
+use super::answer;
+use super::body::Events;
+use super::exchange::{Exchange, Outcome};
+use super::intake;
+use super::{Answer, SESSION, VERSION, draining, text};
+use crate::bridge::{Inner, NoRoom};
+use crate::config::Era;
+use crate::launcher::EndReason;
+use crate::message::{Envelope, Id, Kind, compose};
+use crate::server::{Call, CallKind, Refused, Server, Token};
+use crate::stream::Stream;
+use crate::version;
+
+/// A message of a client, with all that routing needs of it.
+pub(crate) enum Incoming {
+    Request(Asking),
+    Notification { cancels: Option<Id>, is_cancel: bool },
+    Response { id: Id },
+}
+
+/// A request of a client.
+pub(crate) struct Asking {
+    pub(crate) id: Id,
+    pub(crate) raw: Box<str>,
+    pub(crate) kind: CallKind,
+    token: Option<Id>,
+}
+
+impl Incoming {
+    pub(crate) fn read(envelope: &Envelope<'_>) -> Option<Self> {
+        let params = envelope.params.as_ref();
+        Some(match envelope.kind() {
+            Kind::Request { method, id, raw } => {
+                let task = params.and_then(|params| Id::read(params.task_id?));
+                let kind = match (method, task) {
+                    ("initialize", _) => CallKind::Initialize,
+                    ("tasks/result", Some(task)) => CallKind::TaskResult(task),
+                    _ => CallKind::Other,
+                };
+                let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
+                Self::Request(Asking { id, raw: raw.into(), kind, token })
+            }
+            Kind::Notification { method } => Self::Notification {
+                cancels: params.and_then(|params| Id::read(params.request_id?)),
+                is_cancel: method == "notifications/cancelled",
+            },
+            Kind::Response { id } => Self::Response { id },
+            Kind::Neither => return None,
+        })
+    }
+}
+
+impl Asking {
+    pub(crate) fn register(
+        self,
+        server: &Server,
+        stream: &Rc<Stream>,
+        deadline: Instant,
+    ) -> Result<(), Refused> {
+        let call = Call {
+            stream: Rc::clone(stream),
+            raw: self.raw,
+            kind: self.kind,
+            token: self.token.map(Token::Kept),
+            logs: true,
+            deadline: Some(deadline),
+        };
+        server.register(self.id, call)
+    }
+}
+
+pub(crate) async fn post(
+    inner: &Rc<Inner>,
+    headers: &HeaderMap,
+    accept: Accept,
+    incoming: Incoming,
+    body: Vec<u8>,
+) -> Answer {
+    let asking = match incoming {
+        Incoming::Request(asking) if asking.kind == CallKind::Initialize => {
+            return initialize(inner, accept, asking, body).await;
+        }
+        Incoming::Request(asking) => asking,
+        Incoming::Notification { .. } | Incoming::Response { .. } => {
+            return match session(inner, headers) {
+                Ok(server) => match pass_on(&server, &incoming, body).await {
+                    Ok(()) => answer::empty(StatusCode::ACCEPTED),
+                    Err(why) => answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, why),
+                },
+                Err(refusal) => *refusal,
+            };
+        }
+    };
+    if inner.is_draining() {
+        return draining(&asking.raw);
+    }
+    match session(inner, headers) {
+        Ok(server) => call(inner, &server, accept, asking, body).await.0,
+        Err(refusal) => *refusal,
+    }
+}
+
+/// Hands a notification or an answer to the server, unless it is about something the server has done with.
+pub(crate) async fn pass_on(server: &Server, incoming: &Incoming, body: Vec<u8>) -> Result<(), &'static str> {
+    let wanted = match incoming {
+        Incoming::Notification { is_cancel: true, cancels } => {
+            cancels.as_ref().is_some_and(|id| server.cancel(id))
+        }
+        Incoming::Response { id } => server.take_answer(id),
+        _ => true,
+    };
+    if wanted { server.send(intake::line(body)).await } else { Ok(()) }
+}
+
+async fn call(
+    inner: &Rc<Inner>,
+    server: &Rc<Server>,
+    accept: Accept,
+    asking: Asking,
+    body: Vec<u8>,
+) -> (Answer, Outcome) {
+    let starts = asking.kind == CallKind::Initialize;
+    // Nothing may come before the answer to `initialize`, so its head can wait for it.
+    let hold = (!starts).then_some(inner.shared.config.head_hold);
+    let stream = Stream::of_calls(&inner.shared, 1, accept.events && !starts);
+    let deadline = Instant::now() + inner.shared.config.call_timeout;
+    let (id, raw) = (asking.id.clone(), asking.raw.clone());
+    if let Err(refused) = asking.register(server, &stream, deadline) {
+        return (refusal(&refused, &raw), Outcome::Error);
+    }
+    let exchange = Exchange::of_calls(&inner.shared, server, stream, Some(deadline));
+    if let Err(why) = server.send(intake::line(body)).await {
+        server.unregister(&id);
+        let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(&raw), compose::INTERNAL, why);
+        return (answer, Outcome::Error);
+    }
+    exchange.respond(accept, hold).await
+}
+
+pub(crate) fn refusal(refused: &Refused, raw: &str) -> Answer {
+    match refused {
+        Refused::IdInUse => {
+            let message = "a request with this id is not answered yet";
+            answer::refuse(StatusCode::BAD_REQUEST, Some(raw), compose::INVALID_REQUEST, message)
+        }
+        Refused::TooMany => {
+            let message = "too many calls at one time";
+            answer::refuse(StatusCode::TOO_MANY_REQUESTS, Some(raw), compose::REFUSED, message)
+        }
+        Refused::Ended => {
+            let message = "the server has ended";
+            answer::refuse(StatusCode::OK, Some(raw), compose::INTERNAL, message)
+        }
+    }
+}
+
+async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
+    let raw = asking.raw.clone();
+    if inner.shared.config.era == Era::Modern {
+        let supported = inner.supported_versions();
+        let message = format!("this server does not know initialize; it speaks {supported}");
+        let data = format!("{{\"supported\":{supported}}}");
+        let code = compose::UNSUPPORTED_VERSION;
+        return answer::refuse_with(StatusCode::BAD_REQUEST, &raw, code, &message, &data);
+    }
+    if inner.is_draining() {
+        return draining(&raw);
+    }
+    let opened = match inner.open_session().await {
+        Ok(opened) => opened,
+        Err(NoRoom::Exhausted) => {
+            return answer::sessions_exhausted(&raw, inner.shared.config.max_sessions);
+        }
+        Err(NoRoom::NoServer(why)) => {
+            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(&raw), compose::INTERNAL, &why);
+        }
+    };
+    let server = Rc::clone(opened.server());
+    let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
+    if matches!(outcome, Outcome::Result) {
+        let id = inner.keep_session(opened);
+        let value = HeaderValue::from_str(&id).expect("session ids are visible ASCII");
+        answer.headers_mut().insert(SESSION, value);
+    }
+    answer
+}
+
+/// The server process of the session that the request names.
+pub(crate) fn session(inner: &Inner, headers: &HeaderMap) -> Result<Rc<Server>, Box<Answer>> {
+    let Some(id) = text(headers, SESSION) else {
+        let message = "the session id is missing; start with initialize";
+        return Err(answer::refuse(StatusCode::BAD_REQUEST, None, compose::REFUSED, message).into());
+    };
+    let Some(server) = inner.session(id) else {
+        let message = "there is no such session; start with initialize";
+        return Err(answer::refuse(StatusCode::NOT_FOUND, None, compose::SESSION_NOT_FOUND, message).into());
+    };
+    match text(headers, VERSION) {
+        Some(version) if !version::is_known_legacy(version) && !server.version_is(version) => {
+            let message = "the protocol version is not supported";
+            Err(answer::refuse(StatusCode::BAD_REQUEST, None, compose::REFUSED, message).into())
+        }
+        _ => Ok(server),
+    }
+}
+
+pub(crate) fn get(inner: &Rc<Inner>, headers: &HeaderMap) -> Answer {
+    if !Accept::read(headers.get_all(ACCEPT)).events {
+        let message = "the client has to accept text/event-stream";
+        return answer::refuse(StatusCode::NOT_ACCEPTABLE, None, compose::REFUSED, message);
+    }
+    let server = match session(inner, headers) {
+        Ok(server) => server,
+        Err(refusal) => return *refusal,
+    };
+    inner.shared.touch();
+    let stream = Stream::lasting(&inner.shared);
+    server.listen(&stream);
+    let exchange = Exchange::of_listener(&inner.shared, server, stream);
+    answer::events(StatusCode::OK, Events::new(exchange, None))
+}
+
+pub(crate) fn delete(inner: &Rc<Inner>, headers: &HeaderMap) -> Answer {
+    match session(inner, headers) {
+        Ok(server) => {
+            inner.shared.touch();
+            server.end(EndReason::SessionDeleted, "its client ended the session");
+            inner.forget(&server);
+            answer::empty(StatusCode::NO_CONTENT)
+        }
+        Err(refusal) => *refusal,
+    }
+}

@@ -1,0 +1,77 @@
+//! What the bridge noticed and nobody asked for.
+
+use crate::launcher::{EndReason, Purpose};
+
+/// Longest part of an unreadable line that is repeated in a note.
+pub(crate) const EXCERPT: usize = 200;
+
+/// Something worth a log line. `server` is the bridge's own number of a server process, 1 for the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A line of the server's output is not a JSON-RPC message; it was skipped.
+    NotAMessage {
+        /// Which process.
+        server: u64,
+        /// Its first characters. May hold whatever the server printed, secrets too.
+        excerpt: String,
+    },
+    /// A line of the server's output was longer than the limit; it was skipped.
+    LineTooLong {
+        /// Which process.
+        server: u64,
+        /// How long it was.
+        bytes: u64,
+    },
+    /// A message of the server had nowhere to go or found its queue full.
+    MessageDropped {
+        /// Which process.
+        server: u64,
+        /// Its method, or `response`.
+        method: String,
+    },
+    /// A call was not answered in time.
+    CallTimedOut {
+        /// Which process.
+        server: u64,
+    },
+    /// A message could not be written because the server does not read its input.
+    InputStalled {
+        /// Which process.
+        server: u64,
+    },
+    /// A server process joined.
+    ServerOpened {
+        /// Which process.
+        server: u64,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// A server process is gone for the bridge.
+    ServerEnded {
+        /// Which process.
+        server: u64,
+        /// Why.
+        reason: EndReason,
+        /// What is known about its exit.
+        detail: String,
+    },
+    /// The era question has been answered.
+    EraFound {
+        /// Whether the server speaks the modern revision.
+        modern: bool,
+    },
+}
+
+/// Is told what happens. Called on the bridge's own thread, so it must not block.
+pub trait Observer {
+    /// Takes one note.
+    fn note(&self, note: Note);
+}
+
+/// An observer that forgets everything.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn note(&self, _note: Note) {}
+}

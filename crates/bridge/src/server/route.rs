@@ -1,0 +1,296 @@
+//! Where a message of the server goes.
+//!
+//! | message | goes to |
+//! |---|---|
+//! | answer | the stream of its call |
+//! | progress | the call that owns the token |
+//! | what belongs to a task | the call that waits for the task |
+//! | what belongs to a subscription | the stream of that subscription |
+//! | request or log | the oldest call whose client listens, else the GET stream, else it waits |
+//! | anything else | the GET stream, else it waits |
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::chores::Chore;
+use super::{Call, CallKind, Server, Token};
+use crate::message::{Edit, Envelope, Id, Kind, Params, ResultHead, compose, splice, string};
+use crate::observer::{EXCERPT, Note};
+use crate::stream::{Item, Stream};
+
+impl Server {
+    /// Takes one line of the server's output.
+    pub(super) fn receive(&self, line: &Bytes) {
+        if !self.is_alive() || line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let Ok(text) = std::str::from_utf8(line) else { return self.unreadable(line) };
+        let Ok(envelope) = Envelope::read(text) else {
+            return match serde_json::from_str::<Vec<&RawValue>>(text) {
+                Ok(batch) => batch.iter().for_each(|item| self.receive_one_of_batch(line, item.get())),
+                Err(_) => self.unreadable(line),
+            };
+        };
+        self.route(line, text, &envelope);
+    }
+
+    fn receive_one_of_batch(&self, line: &Bytes, text: &str) {
+        match Envelope::read(text) {
+            Ok(envelope) => self.route(&line.slice_ref(text.as_bytes()), text, &envelope),
+            Err(_) => self.unreadable(text.as_bytes()),
+        }
+    }
+
+    fn route(&self, line: &Bytes, text: &str, envelope: &Envelope<'_>) {
+        self.shared.touch();
+        match envelope.kind() {
+            Kind::Response { id } => self.answer(line, text, envelope, &id),
+            Kind::Request { method, id, raw } => self.request(line, envelope, method, id, raw),
+            Kind::Notification { method } => self.notification(line, text, envelope, method),
+            Kind::Neither => self.unreadable(line),
+        }
+    }
+
+    fn unreadable(&self, line: &[u8]) {
+        let excerpt = String::from_utf8_lossy(&line[..line.len().min(EXCERPT)]).into_owned();
+        self.shared.note(Note::NotAMessage { server: self.number, excerpt });
+    }
+
+    fn answer(&self, line: &Bytes, text: &str, envelope: &Envelope<'_>, id: &Id) {
+        // An answer nobody waits for comes after a cancellation; that is how the protocol is meant to be.
+        let Some(call) = self.table.borrow_mut().remove(id) else { return };
+        let code = envelope.error_code();
+        if call.kind == CallKind::Initialize && code.is_none() {
+            let version = envelope.result_head().and_then(|head| string(head.protocol_version));
+            *self.version.borrow_mut() = version.map(Into::into);
+        }
+        let line = match envelope.id {
+            Some(theirs) if self.is_modern() => {
+                let head = (call.kind == CallKind::Listen).then(|| envelope.result_head()).flatten();
+                let subscription = head.as_ref().and_then(subscription_of);
+                renamed(text, theirs.get(), subscription, &call.raw)
+            }
+            _ => line.clone(),
+        };
+        if !call.stream.answer(line, code) {
+            self.dropped("response");
+        }
+    }
+
+    fn request(&self, line: &Bytes, envelope: &Envelope<'_>, method: &str, id: Id, raw: &str) {
+        if self.is_modern() {
+            let refusal = compose::error(
+                Some(raw),
+                compose::METHOD_NOT_FOUND,
+                "a server may not ask its client in this revision",
+                None,
+            );
+            return self.push_line(refusal);
+        }
+        if self.table.borrow().asked() >= self.shared.config.max_server_requests {
+            return self.push_line(compose::error(
+                Some(raw),
+                compose::INTERNAL,
+                "too many requests wait",
+                None,
+            ));
+        }
+        let target = self.target_of(envelope, true);
+        if target.is_none() && method == "ping" {
+            return self.push(compose::empty_result(raw));
+        }
+        self.deliver(line.clone(), Some(id), target, method);
+    }
+
+    fn notification(&self, line: &Bytes, text: &str, envelope: &Envelope<'_>, method: &str) {
+        let params = envelope.params.as_ref();
+        if self.is_modern() {
+            return self.modern_notification(text, params, method);
+        }
+        match method {
+            "notifications/progress" => {
+                let token = params.and_then(|params| Id::read(params.progress_token?));
+                let owner = token.and_then(|token| {
+                    let table = self.table.borrow();
+                    table.by_token(&token).map(|call| Rc::clone(&call.stream))
+                });
+                // The token of a task outlives the call that started it, so progress without a call may still be wanted.
+                let target = owner.or_else(|| self.table.borrow().listener.clone());
+                match target {
+                    Some(stream) => self.offer_or_drop(&stream, line.clone(), method),
+                    None => self.dropped(method),
+                }
+            }
+            "notifications/cancelled" => self.server_cancelled(line, params),
+            "notifications/message" => {
+                let target = self.target_of(envelope, true);
+                self.deliver(line.clone(), None, target, method);
+            }
+            _ => {
+                let target = self.target_of(envelope, false);
+                self.deliver(line.clone(), None, target, method);
+            }
+        }
+    }
+
+    /// The server takes back its own request: it goes the way the request went.
+    fn server_cancelled(&self, line: &Bytes, params: Option<&Params<'_>>) {
+        let Some(id) = params.and_then(|params| Id::read(params.request_id?)) else { return };
+        let (stream, waited) = {
+            let mut table = self.table.borrow_mut();
+            (table.answered(&id), table.withdraw(&id))
+        };
+        self.chores.settle(&id);
+        let Some(stream) = stream.and_then(|stream| stream.upgrade()) else { return };
+        if waited || stream.withdraw(&id) {
+            return;
+        }
+        let listener = || self.table.borrow().listener.clone();
+        if let Some(stream) = Some(stream).filter(|stream| stream.is_live()).or_else(listener) {
+            self.offer_or_drop(&stream, line.clone(), "notifications/cancelled");
+        }
+    }
+
+    fn modern_notification(&self, text: &str, params: Option<&Params<'_>>, method: &str) {
+        let tag = params.and_then(|params| params.meta.as_ref()?.subscription_id);
+        if let Some(tag) = tag {
+            let found =
+                self.with_call(tag, |call| (Rc::clone(&call.stream), renamed_one(text, tag, &call.raw)));
+            return self.offer_found(found, method);
+        }
+        let token = params.and_then(|params| params.progress_token);
+        match (method, token) {
+            ("notifications/progress", Some(token)) => {
+                let found = self
+                    .with_call(token, |call| match &call.token {
+                        Some(Token::Renamed(theirs)) => {
+                            Some((Rc::clone(&call.stream), renamed_one(text, token, theirs)))
+                        }
+                        _ => None,
+                    })
+                    .flatten();
+                self.offer_found(found, method);
+            }
+            ("notifications/cancelled", _) => {
+                // The server gives up a subscription; over HTTP its stream just ends.
+                let Some(id) = params.and_then(|params| Id::read(params.request_id?)) else { return };
+                if let Some(call) = self.table.borrow_mut().remove(&id) {
+                    call.stream.close();
+                }
+            }
+            ("notifications/message", _) => {
+                let stream = self.table.borrow().oldest_live(|call| call.logs);
+                let line = Bytes::copy_from_slice(text.as_bytes());
+                self.offer_found(stream.map(|stream| (stream, line)), method);
+            }
+            _ => self.dropped(method),
+        }
+    }
+
+    fn with_call<T>(&self, id: &RawValue, then: impl FnOnce(&Call) -> T) -> Option<T> {
+        let id = Id::read(id)?;
+        self.table.borrow().call(&id).map(then)
+    }
+
+    fn offer_found(&self, found: Option<(Rc<Stream>, Bytes)>, method: &str) {
+        match found {
+            Some((stream, line)) => self.offer_or_drop(&stream, line, method),
+            None => self.dropped(method),
+        }
+    }
+
+    fn offer_or_drop(&self, stream: &Stream, line: Bytes, method: &str) {
+        if stream.offer(Item::Message { line, asks: None }).is_err() {
+            self.dropped(method);
+        }
+    }
+
+    /// The stream for a message that names no call: the one of its task, that of a call if it may ride on one, the GET stream.
+    fn target_of(&self, envelope: &Envelope<'_>, rides: bool) -> Option<Rc<Stream>> {
+        let table = self.table.borrow();
+        let task = envelope.meta().and_then(|meta| Id::read(meta.related_task.as_ref()?.task_id?));
+        task.and_then(|task| table.oldest_live(|call| call.kind == CallKind::TaskResult(task.clone())))
+            .or_else(
+                || if rides { table.oldest_live(|call| call.kind != CallKind::Initialize) } else { None },
+            )
+            .or_else(|| table.listener.clone().filter(|listener| listener.is_live()))
+    }
+
+    fn deliver(&self, line: Bytes, asks: Option<Id>, target: Option<Rc<Stream>>, method: &str) {
+        if let Some(id) = &asks {
+            self.table.borrow_mut().ask(id.clone(), target.as_ref());
+        }
+        let item = Item::Message { line, asks: asks.clone() };
+        let left = match target {
+            Some(stream) => stream.offer(item),
+            None => Err(item),
+        };
+        let Err(item) = left else { return };
+        if self.wait(item, method)
+            && let Some(id) = asks
+        {
+            // It must not wait for ever: when no stream has opened by then, the server gets an error.
+            let patience = self.shared.config.server_request_wait;
+            self.chores.add(Instant::now() + patience, Chore::Refuse(id));
+        }
+    }
+
+    /// Another stream for what a client that left did not get.
+    pub(super) fn redeliver(&self, line: Bytes, asks: Option<Id>) {
+        let target = {
+            let table = self.table.borrow();
+            let call = if asks.is_some() {
+                table.oldest_live(|call| call.kind != CallKind::Initialize)
+            } else {
+                None
+            };
+            call.or_else(|| table.listener.clone())
+        };
+        self.deliver(line, asks, target, "redelivered message");
+    }
+
+    /// Keeps a message until a stream opens; whether there was room.
+    fn wait(&self, item: Item, method: &str) -> bool {
+        let config = &self.shared.config;
+        let left = self.table.borrow_mut().wait(item, config.max_queued_messages, config.max_queued_bytes);
+        match left {
+            Ok(()) => true,
+            Err(Item::Message { asks: Some(id), .. }) => {
+                self.refuse(&id, "nobody listens for requests of the server");
+                false
+            }
+            Err(_) => {
+                self.dropped(method);
+                false
+            }
+        }
+    }
+
+    pub(super) fn refuse(&self, id: &Id, why: &str) {
+        self.table.borrow_mut().answered(id);
+        self.push_line(compose::error(Some(&id.to_json()), compose::INTERNAL, why, None));
+    }
+
+    fn push_line(&self, mut line: String) {
+        line.push('\n');
+        self.push(line.into_bytes());
+    }
+}
+
+fn subscription_of<'a>(head: &ResultHead<'a>) -> Option<&'a RawValue> {
+    head.meta.as_ref()?.subscription_id
+}
+
+/// An answer under the client's own id, and the subscription named in it too.
+fn renamed(text: &str, id: &str, subscription: Option<&RawValue>, raw: &str) -> Bytes {
+    let mut edits: Vec<Edit<'_>> = vec![(id, raw)];
+    edits.extend(subscription.map(|subscription| (subscription.get(), raw)));
+    splice(text, &mut edits, 0).into()
+}
+
+fn renamed_one(text: &str, part: &RawValue, replacement: &str) -> Bytes {
+    splice(text, &mut [(part.get(), replacement)], 0).into()
+}

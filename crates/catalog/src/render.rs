@@ -1,0 +1,202 @@
+//! What a launch runs: templates filled in, one argument and one value each, never through a shell.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use roadstead_model::{InstanceId, Port};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::names::is_one_line;
+use crate::problem::Problem;
+use crate::spec::TypeSpec;
+use crate::template::{Part, Placeholder, Template};
+
+/// Longest argument or value: half of what the kernel takes as one.
+pub const MAX_VALUE_BYTES: usize = 64 * 1024;
+
+/// Where every server finds programs; a type that needs another path says so.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Any text is UTF-8, and no messages are translated.
+const DEFAULT_LANG: &str = "C.UTF-8";
+
+/// What a launch knows that the type cannot.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// Which instance.
+    pub instance_id: InstanceId,
+    /// The port a server that speaks HTTP itself is to listen on.
+    pub port: Port,
+    /// The instance's own folder, absolute.
+    pub dir: &'a str,
+}
+
+/// A command line, ready to be run as it is.
+#[derive(Debug, Clone)]
+pub struct Rendered {
+    /// The absolute path of the program.
+    pub program: String,
+    /// Its arguments; none holds a secret.
+    pub args: Vec<String>,
+    /// Its whole environment; nothing is inherited.
+    pub env: BTreeMap<String, SecretString>,
+    /// Where it starts.
+    pub working_dir: String,
+}
+
+/// Fills in the templates of a sound type. Reports everything that is wrong, and no secret.
+pub fn render(
+    spec: &TypeSpec,
+    config: &Map<String, Value>,
+    credentials: &BTreeMap<String, SecretString>,
+    facts: Facts<'_>,
+) -> Result<Rendered, Vec<Problem>> {
+    let filler = Filler { spec, config, credentials, facts };
+    let mut problems = Vec::new();
+    let args = filler.args(&mut problems);
+    let env = filler.env(&mut problems);
+    let folder = spec.working_dir.as_deref().unwrap_or("${dir}");
+    let working_dir = keep(filler.text("working_dir", folder), &mut problems).flatten().unwrap_or_default();
+    if problems.is_empty() {
+        Ok(Rendered { program: spec.program.clone(), args, env, working_dir })
+    } else {
+        Err(problems)
+    }
+}
+
+struct Filler<'a> {
+    spec: &'a TypeSpec,
+    config: &'a Map<String, Value>,
+    credentials: &'a BTreeMap<String, SecretString>,
+    facts: Facts<'a>,
+}
+
+/// What one part of a template became.
+enum Filled<'a> {
+    Given(Cow<'a, str>),
+    /// Optional, and not given.
+    Absent,
+}
+
+impl<'a> Filler<'a> {
+    fn args(&self, problems: &mut Vec<Problem>) -> Vec<String> {
+        let mut args: Vec<String> = Vec::with_capacity(self.spec.args.len());
+        let mut options_may_follow = true;
+        for (index, text) in self.spec.args.iter().enumerate() {
+            let field = format!("args[{index}]");
+            match keep(self.text(&field, text), problems).flatten() {
+                Some(arg) => {
+                    let began_as_option = text.starts_with('-');
+                    if options_may_follow && arg.starts_with('-') && !began_as_option && !is_number(&arg) {
+                        let message =
+                            "the config value in it begins with a hyphen and would be read as an option";
+                        problems.push(Problem::new(&field, message));
+                    }
+                    options_may_follow &= text != "--";
+                    args.push(arg);
+                }
+                None if problems.iter().any(|problem| problem.field == field) => {}
+                None => problems.push(Problem::new(&field, "needs a config value that is not set")),
+            }
+        }
+        args
+    }
+
+    fn env(&self, problems: &mut Vec<Problem>) -> BTreeMap<String, SecretString> {
+        let own = |(name, value): (&str, &str)| (name.to_owned(), SecretString::from(value));
+        let dir = self.facts.dir;
+        let every = [("PATH", DEFAULT_PATH), ("HOME", dir), ("TMPDIR", dir), ("LANG", DEFAULT_LANG)];
+        let mut env: BTreeMap<String, SecretString> = every.map(own).into();
+        for (name, text) in &self.spec.env {
+            let field = format!("env.{name}");
+            let filled = parsed(&field, text).and_then(|template| self.parts(&field, template));
+            let Some(Some(value)) = keep(filled, problems) else { continue };
+            if value.iter().all(|part| is_one_line(part)) {
+                env.insert(name.clone(), joined(&value));
+            } else {
+                problems.push(Problem::new(field, "must be one line without control characters"));
+            }
+        }
+        env
+    }
+
+    /// A text that holds no secret; nothing if a part of it is absent.
+    fn text(&self, field: &str, template: &str) -> Result<Option<String>, Problem> {
+        let template = parsed(field, template)?;
+        if template.placeholders().any(|placeholder| matches!(placeholder, Placeholder::Credential(_))) {
+            return Err(Problem::new(field, "must hold no credential"));
+        }
+        let Some(parts) = self.parts(field, template)? else { return Ok(None) };
+        if parts.iter().any(|part| part.contains('\0')) {
+            return Err(Problem::new(field, "must not contain the character U+0000"));
+        }
+        Ok(Some(parts.concat()))
+    }
+
+    /// The parts of a text, in order; nothing if one of them is absent.
+    fn parts(&self, field: &str, template: Template) -> Result<Option<Vec<Cow<'a, str>>>, Problem> {
+        let mut parts = Vec::with_capacity(template.parts.len());
+        for part in template.parts {
+            let filled = match part {
+                Part::Text(text) => Filled::Given(Cow::Owned(text)),
+                Part::Placeholder(placeholder) => self.fill(field, &placeholder)?,
+            };
+            match filled {
+                Filled::Given(text) => parts.push(text),
+                Filled::Absent => return Ok(None),
+            }
+        }
+        if parts.iter().map(|part| part.len()).sum::<usize>() > MAX_VALUE_BYTES {
+            return Err(Problem::new(field, "is longer than 64 KiB when filled in"));
+        }
+        Ok(Some(parts))
+    }
+
+    fn fill(&self, field: &str, placeholder: &Placeholder) -> Result<Filled<'a>, Problem> {
+        let given = match placeholder {
+            Placeholder::Port => Cow::Owned(self.facts.port.to_string()),
+            Placeholder::InstanceId => Cow::Owned(self.facts.instance_id.to_string()),
+            Placeholder::Dir => Cow::Borrowed(self.facts.dir),
+            Placeholder::Credential(name) => return self.credential(field, name),
+            Placeholder::Config(key) => match self.config.get(key) {
+                None | Some(Value::Null) => return Ok(Filled::Absent),
+                Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
+                // Lists and objects are for servers that read JSON.
+                Some(other) => Cow::Owned(other.to_string()),
+            },
+        };
+        Ok(Filled::Given(given))
+    }
+
+    fn credential(&self, field: &str, name: &str) -> Result<Filled<'a>, Problem> {
+        match (self.credentials.get(name), self.spec.slot(name)) {
+            (Some(value), _) => Ok(Filled::Given(Cow::Borrowed(value.expose_secret()))),
+            (None, Some(slot)) if !slot.required => Ok(Filled::Absent),
+            (None, _) => Err(Problem::new(field, format!("needs the credential {name:?}"))),
+        }
+    }
+}
+
+fn parsed(field: &str, template: &str) -> Result<Template, Problem> {
+    Template::parse(template).map_err(|error| Problem::new(field, error.to_string()))
+}
+
+fn keep<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
+    result.map_err(|problem| problems.push(problem)).ok()
+}
+
+/// Built at its final length, so that no shorter copy of a secret is left behind as it grows.
+fn joined(parts: &[Cow<'_, str>]) -> SecretString {
+    let mut whole = String::with_capacity(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        whole.push_str(part);
+    }
+    SecretString::from(whole)
+}
+
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+#[cfg(test)]
+mod tests;

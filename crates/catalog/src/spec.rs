@@ -1,0 +1,151 @@
+//! What a server type is.
+
+use std::collections::BTreeMap;
+
+use roadstead_model::Era;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::problem::Problem;
+
+/// A kind of MCP server that may be launched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypeSpec {
+    /// Unique; small letters, digits and hyphens.
+    pub name: String,
+    /// What people read.
+    pub display_name: String,
+    /// What it is good for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// A picture of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub icon_url: Option<String>,
+    /// Which release of the server this runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The absolute path of what is run.
+    pub program: String,
+    /// Its arguments; each is a template and becomes exactly one argument.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Its environment beside what every server gets: name to template.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it starts, a template; its own folder if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// The secrets it needs of each user.
+    #[serde(default)]
+    pub credential_slots: Vec<Slot>,
+    /// JSON Schema of its config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_schema: Option<Value>,
+    /// Its config's defaults; what a launch gives is merged over them.
+    #[serde(default)]
+    pub config_template: Map<String, Value>,
+    /// What a user's account with the service must allow, in the service's own words.
+    #[serde(default)]
+    pub required_scopes: Vec<String>,
+    /// What one instance may use of the machine.
+    #[serde(default)]
+    pub resource_limits: ResourceLimits,
+    /// The longest lifetime of an instance.
+    #[serde(default = "default_max_duration_minutes")]
+    pub max_duration_minutes: u32,
+    /// Which protocol revisions it speaks.
+    #[serde(default)]
+    pub era: Era,
+    /// How long it may take to become ready.
+    #[serde(default = "default_ready_timeout_s")]
+    pub ready_timeout_s: u32,
+    /// After how long without a call an instance ends; never, if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_s: Option<u32>,
+}
+
+/// One secret value that a type needs of each user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// Its name in templates and in requests.
+    pub name: String,
+    /// What a form calls it.
+    pub label: String,
+    /// Where to get it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Whether a form hides it as it is typed. At rest every slot is sealed.
+    #[serde(default = "yes")]
+    pub secret: bool,
+    /// Whether there is no launch without it.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// A regular expression that the whole value must match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+/// What one instance may use of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ResourceLimits {
+    /// Memory, in mebibytes.
+    pub memory_mb: u32,
+    /// Processors, in parts of one.
+    pub cpu: f64,
+    /// Processes and threads.
+    pub processes: u32,
+    /// Open files of one process.
+    pub open_files: u32,
+}
+
+/// Who defines a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// Trusted with names that make a program run other code.
+    Admin,
+    /// Not trusted with them.
+    User,
+}
+
+impl Default for ResourceLimits {
+    /// Enough for a server in Node or Python, and a hundred of them on one machine.
+    fn default() -> Self {
+        Self { memory_mb: 512, cpu: 0.5, processes: 64, open_files: 1024 }
+    }
+}
+
+impl TypeSpec {
+    /// Whether the type is sound. Reports everything that is wrong.
+    pub fn validate(&self, author: Author) -> Result<(), Vec<Problem>> {
+        crate::validate::validate(self, author)
+    }
+
+    /// The slot of a name.
+    pub fn slot(&self, name: &str) -> Option<&Slot> {
+        self.credential_slots.iter().find(|slot| slot.name == name)
+    }
+
+    /// Names the program by its absolute path, if it is a bare name: a bundled server's manifest cannot know
+    /// where it will be installed.
+    pub fn place_program_in(&mut self, folder: &str) {
+        if !self.program.contains('/') {
+            self.program = format!("{}/{}", folder.trim_end_matches('/'), self.program);
+        }
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Thirty days, the longest lifetime there is: a type shortens it, none lengthens it.
+const fn default_max_duration_minutes() -> u32 {
+    30 * 24 * 60
+}
+
+const fn default_ready_timeout_s() -> u32 {
+    30
+}

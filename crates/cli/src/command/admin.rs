@@ -1,0 +1,140 @@
+//! The commands on types, credentials, users and keys.
+
+use clap::Subcommand;
+use roadstead_model::Scope;
+
+use super::Span;
+
+/// `types …`.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum TypesCommand {
+    /// List server types
+    #[command(after_help = "Examples:\n  roadstead types list\n  roadstead types list --json")]
+    List,
+    /// Show a server type: its program, credential slots, configuration and limits
+    #[command(after_help = "Examples:\n  roadstead types show echo")]
+    Show {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Create a server type from a JSON or TOML file (administrators)
+    #[command(
+        after_help = "Examples:\n  roadstead types create my-server.toml\n  generate-type | roadstead types create -"
+    )]
+    Create {
+        /// A file that ends in .json or .toml, or - for JSON on standard input
+        file: std::path::PathBuf,
+    },
+    /// Disable a server type: no more launches, what runs goes on (administrators)
+    #[command(after_help = "Examples:\n  roadstead types disable my-server")]
+    Disable {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// `credentials …`.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum CredentialsCommand {
+    /// List credentials: names and hints, never values
+    #[command(after_help = "Examples:\n  roadstead credentials list")]
+    List,
+    /// Store a credential for a server type; its secrets are asked for, or read from standard input
+    #[command(after_help = "\
+Examples:
+  roadstead credentials add github --name my-github
+  pass show github | roadstead credentials add github --name my-github
+  roadstead credentials add gmail --name mine --from-stdin service_account < key.json
+
+From a pipe, one secret takes all of it; several take a line each, in the order of the type's slots.
+With --from-stdin the named slot takes all of standard input, and the others are asked for on the terminal.")]
+    Add {
+        /// The server type's name
+        #[arg(value_name = "TYPE")]
+        server_type: String,
+        /// A name to call the credential by
+        #[arg(long)]
+        name: String,
+        /// The slot that takes all of standard input
+        #[arg(long, value_name = "SLOT")]
+        from_stdin: Option<String>,
+    },
+    /// Delete a credential
+    #[command(visible_alias = "rm", after_help = "Examples:\n  roadstead credentials delete my-github")]
+    Delete {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// `users …`.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum UsersCommand {
+    /// List users
+    #[command(after_help = "Examples:\n  roadstead users list")]
+    List,
+    /// Create a user (administrators)
+    #[command(
+        after_help = "Examples:\n  roadstead users create ada@example.org --name 'Ada Lovelace'\n  roadstead users create root@example.org --name Root --admin"
+    )]
+    Create {
+        /// The user's address
+        email: String,
+        /// The user's name
+        #[arg(long)]
+        name: String,
+        /// May administer the platform
+        #[arg(long)]
+        admin: bool,
+    },
+}
+
+/// `keys …`.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum KeysCommand {
+    /// List API keys
+    #[command(after_help = "Examples:\n  roadstead keys list")]
+    List,
+    /// Create an API key; it is printed once
+    #[command(
+        after_help = "Examples:\n  roadstead keys create ci --scope instances:launch --scope instances:read --expires-in 30d"
+    )]
+    Create {
+        /// A name to call the key by
+        name: String,
+        /// A permission of the key: instances:read, instances:launch, instances:write, types:read, types:write,
+        /// credentials:read, credentials:write, users:read, users:write, api-keys:read, api-keys:write,
+        /// settings:read, settings:write
+        #[arg(long, required = true, value_name = "SCOPE")]
+        scope: Vec<Scope>,
+        /// How long it is good for
+        #[arg(long, value_name = "DURATION")]
+        expires_in: Option<Span>,
+        /// The id of the user whose key it becomes, instead of yours (administrators)
+        #[arg(long, value_name = "ID")]
+        user: Option<String>,
+    },
+    /// Revoke an API key at once
+    #[command(after_help = "Examples:\n  roadstead keys revoke ci --reason 'no longer used'")]
+    Revoke {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        key: String,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}

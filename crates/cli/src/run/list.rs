@@ -1,0 +1,55 @@
+//! `ps`.
+
+use serde_json::Value;
+
+use super::{Session, read};
+use crate::command::Ps;
+use crate::failure::CliError;
+use crate::find;
+use crate::screen::{Entry, Table, Tint};
+use crate::wire::Instance;
+use crate::words::relative;
+
+pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
+    let rest = session.rest()?;
+    let mut query = vec![("limit", find::MAX_PAGE.to_string())];
+    query.extend(ps.server_type.iter().map(|name| ("type", name.clone())));
+    let found = if let Some(status) = ps.status {
+        query.push(("status", status.as_str().to_owned()));
+        rest.all("/instances", &query, usize::MAX).await?
+    } else if ps.all {
+        rest.all("/instances", &query, usize::MAX).await?
+    } else {
+        find::live(&rest, &query).await?
+    };
+    if session.screen.is_json() {
+        return session.screen.value(&found);
+    }
+    if found.is_empty() {
+        let which =
+            if ps.all || ps.status.is_some() { "" } else { " that live; --all lists those that ended" };
+        session.screen.note(&format!("There are no instances{which}."));
+        return Ok(());
+    }
+    session.screen.table(&table(session, found)?)
+}
+
+fn table(session: &Session<'_>, found: Vec<Value>) -> Result<Table, CliError> {
+    let now = session.now();
+    let mut table = Table::new(["ID", "NAME", "TYPE", "STATUS", "PORT", "PID", "CREATED", "ENDS"]);
+    for value in found {
+        let instance: Instance = read(value)?;
+        let end = instance.ended_at.or(instance.expires_at);
+        table.row([
+            instance.id.into(),
+            instance.name.into(),
+            instance.server_type.name.into(),
+            Entry::tinted(&instance.status, Tint::of_status(&instance.status)),
+            instance.assigned_port.map(|port| port.to_string()).unwrap_or_default().into(),
+            instance.process_id.map(|pid| pid.to_string()).unwrap_or_default().into(),
+            relative(instance.created_at, now).into(),
+            end.map(|end| relative(end, now)).unwrap_or_default().into(),
+        ]);
+    }
+    Ok(table)
+}

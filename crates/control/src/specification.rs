@@ -1,0 +1,129 @@
+//! What a shim is told at its start, in two documents: the plan, and the secrets that come only once the
+//! shim can no longer be read by others.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use roadstead_model::{BootId, Era, InstallationId, InstanceId, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::{ControlSecret, Secret, TokenHash};
+
+/// Everything about an instance that is no secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Specification {
+    /// The sender's version of these messages.
+    pub version: u32,
+    /// Whose data folder the instance belongs to.
+    pub installation: InstallationId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The machine's node.
+    pub node: NodeId,
+    /// The boot during which process ids mean something.
+    pub boot: BootId,
+    /// Of the deadline and the token below; changes carry higher ones.
+    pub generation: u64,
+    /// The pooled port, on the loopback address.
+    pub listen: SocketAddr,
+    /// Time to live from now on.
+    pub remaining_ms: u64,
+    /// The instance's own folder for sockets and records; exists, and is writable for `user`.
+    pub run_folder: PathBuf,
+    /// The server's program, absolute.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Where it starts.
+    pub working_folder: PathBuf,
+    /// Who it runs as: demanded when the shim is started as root, refused otherwise.
+    pub user: Option<UserIds>,
+    /// Whether a PID namespace is tried.
+    pub isolation: Isolation,
+    /// Which protocol revisions the server speaks.
+    pub era: Era,
+    /// How long it may take to become ready.
+    pub ready_timeout_ms: u64,
+    /// The length of each step of the stop ladder.
+    pub stop_step_ms: u64,
+    /// How long calls in flight may go on after the deadline.
+    pub grace_ms: u64,
+    /// What the kernel lets each server process have.
+    pub limits: Limits,
+    /// Origins of web pages that may call.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Everything about an instance that must not be seen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Secrets {
+    /// The hash of the access token.
+    pub token_sha256: TokenHash,
+    /// What control connections are proved with.
+    pub control: ControlSecret,
+    /// The server's whole environment; the shim adds its mark and nothing else.
+    pub environment: Vec<(String, Secret)>,
+    /// Values that may appear in no log line.
+    pub masks: Vec<Secret>,
+}
+
+/// A user and a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserIds {
+    /// The user.
+    pub uid: u32,
+    /// The group, and the only one.
+    pub gid: u32,
+}
+
+/// Whether a PID namespace is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// The best that the machine allows.
+    #[default]
+    Auto,
+    /// None, as on a machine that allows none.
+    Off,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IsolationLevel {
+    /// A PID namespace, made as root.
+    PidNamespace,
+    /// A PID namespace inside a user namespace of its own.
+    UserNamespace,
+    /// No namespace: the tree is ended by walking it.
+    None,
+}
+
+impl IsolationLevel {
+    /// The word used in rows and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PidNamespace => "pid_namespace",
+            Self::UserNamespace => "user_namespace",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What the kernel lets each server process have. Core dumps are always off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Open files.
+    pub open_files: u64,
+    /// Processes of the user; only applied where nobody else's are counted with them.
+    pub processes: Option<u64>,
+    /// Size of one written file.
+    pub file_size_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Enough for a server of one user, as documented.
+    fn default() -> Self {
+        Self { open_files: 1024, processes: Some(64), file_size_bytes: None }
+    }
+}

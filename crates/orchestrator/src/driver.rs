@@ -1,0 +1,175 @@
+//! The one owner of a running instance: it hears the shim, obeys requests, and writes the end down.
+//!
+//! ```text
+//! running ──stop asked──► route closed ──► shim stops ──┐
+//!    │  └──deadline─────► route closed ──► shim expires ┼─► Exited ─► end
+//!    └──server gone─────────────────────────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roadstead_control::{ExitRecord, StopReason, TokenHash};
+use roadstead_gateway::RouteLease;
+use roadstead_model::{Actor, InstanceId, LogLevel};
+use roadstead_port_allocator::PortLease;
+use roadstead_supervisor::{ShimControl, ShimEvent};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::end::End;
+use crate::live::{Ownership, Request};
+use crate::parts::Inner;
+
+/// What a shim may take beyond grace and ladder before it is killed with all that belongs to it.
+const END_MARGIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct Driver {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) instance: InstanceId,
+    pub(crate) control: ShimControl,
+    pub(crate) events: mpsc::Receiver<ShimEvent>,
+    pub(crate) ownership: Ownership,
+    pub(crate) lease: PortLease,
+    pub(crate) route: Option<RouteLease>,
+    pub(crate) deadline: OffsetDateTime,
+    /// Who asked for the end, once somebody has.
+    pub(crate) actor: Actor,
+}
+
+/// What happens next to an instance.
+enum Event {
+    Shim(Option<ShimEvent>),
+    Asked(Option<Request>),
+    Stored(u64),
+    Due,
+    Overdue,
+}
+
+impl Driver {
+    /// Lives as long as the instance.
+    pub(crate) async fn run(mut self) {
+        let (stored, mut storing) = watch::channel(0_u64);
+        let mut asking = true;
+        let mut overdue_at = self.overdue_at(self.deadline);
+        let record = loop {
+            let due = self.route.is_some();
+            let event = tokio::select! {
+                biased;
+                event = self.events.recv() => Event::Shim(event),
+                request = self.ownership.requests.recv(), if asking => Event::Asked(request),
+                Ok(()) = storing.changed() => Event::Stored(*storing.borrow_and_update()),
+                () = sleep_until(&self.inner, self.deadline), if due => Event::Due,
+                () = sleep_until(&self.inner, overdue_at) => Event::Overdue,
+            };
+            match event {
+                Event::Shim(Some(ShimEvent::Logs { entries, .. })) => {
+                    self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
+                }
+                Event::Shim(Some(ShimEvent::Exited(record))) => break Some(record),
+                Event::Shim(None) => break None,
+                Event::Stored(seq) => self.control.logs_received(seq).await,
+                // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
+                Event::Due => self.route = None,
+                Event::Overdue => {
+                    self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
+                    self.control.kill();
+                    overdue_at = self.inner.now() + END_MARGIN * 2;
+                }
+                Event::Asked(None) => asking = false,
+                Event::Asked(Some(request)) => {
+                    self.obey(request).await;
+                    overdue_at = if self.route.is_some() {
+                        self.overdue_at(self.deadline)
+                    } else {
+                        self.overdue_at(self.inner.now())
+                    };
+                }
+            }
+        };
+        self.end(record).await;
+    }
+
+    /// When a shim that began to end at `from` must be gone.
+    fn overdue_at(&self, from: OffsetDateTime) -> OffsetDateTime {
+        let limits = &self.inner.parts.limits;
+        from + limits.grace + limits.stop_step * 3 + END_MARGIN
+    }
+
+    async fn obey(&mut self, request: Request) {
+        match request {
+            Request::Stop { reason, actor } => self.stop(reason, actor).await,
+            Request::SetDeadline { generation, expires_at, done } => {
+                let remaining = Duration::try_from(expires_at - self.inner.now()).unwrap_or_default();
+                let kept = self.control.set_deadline(generation, remaining).await.is_ok();
+                if kept {
+                    self.deadline = expires_at;
+                }
+                acknowledge(done, kept);
+            }
+            Request::SetToken { generation, sha256, done } => {
+                acknowledge(done, self.control.set_token(generation, sha256).await.is_ok());
+            }
+        }
+    }
+
+    async fn stop(&mut self, reason: StopReason, actor: Actor) {
+        if self.route.take().is_none() {
+            return;
+        }
+        self.actor = actor;
+        let word = match reason {
+            StopReason::Requested => "requested",
+            StopReason::Expired => "expired",
+            StopReason::Shutdown => "shutdown",
+            StopReason::LaunchFailed => "launch failed",
+        };
+        let marked =
+            self.inner.store().instances().mark_stopping(self.instance, word, self.inner.now()).await;
+        if let Err(error) = marked {
+            // It stops all the same; the end is written when the database is back.
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "that an instance stops could not be written");
+        }
+        let grace =
+            if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
+        if self.control.stop(reason, grace).await.is_err() {
+            self.control.kill();
+        }
+    }
+
+    async fn say(&self, level: LogLevel, message: &str) {
+        let clock = &*self.inner.parts.clock;
+        self.inner.parts.log_writer.say(clock, self.instance, level, message.to_owned()).await;
+    }
+
+    async fn end(mut self, record: Option<ExitRecord>) {
+        self.route = None;
+        let end = record.as_ref().map_or_else(
+            || {
+                let message = "the shim is gone and left no record";
+                End::unrecorded(roadstead_model::InstanceStatus::Disconnected, message, self.inner.now())
+            },
+            End::of,
+        );
+        self.inner.finish(self.instance, &end, &self.actor).await;
+        // The port before the word that it has ended: who hears the word may count on the port.
+        drop(self.lease);
+        drop(self.ownership);
+    }
+}
+
+fn acknowledge(done: oneshot::Sender<bool>, kept: bool) {
+    // Whoever asked may have left.
+    let _ = done.send(kept);
+}
+
+async fn sleep_until(inner: &Inner, at: OffsetDateTime) {
+    let remaining = Duration::try_from(at - inner.now()).unwrap_or_default();
+    tokio::time::sleep(remaining).await;
+}
+
+/// A token's hash as the shim wants it.
+pub(crate) fn shim_hash(hash: &[u8; 32]) -> TokenHash {
+    TokenHash::new(*hash)
+}

@@ -1,0 +1,131 @@
+//! The end of an instance, whoever noticed it: the row, its port and its event in one statement, then the folders.
+
+use std::time::Duration;
+
+use roadstead_control::{ExitRecord, Outcome, StopReason};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use roadstead_store::{Ending, StoreError};
+use serde_json::{Value, json};
+
+use crate::parts::Inner;
+
+/// The pause between two attempts to write an end to a database that does not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How an instance ended, in the words of its row.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) status: InstanceStatus,
+    pub(crate) event: EventType,
+    pub(crate) message: Option<String>,
+    pub(crate) details: Value,
+    pub(crate) at: time::OffsetDateTime,
+}
+
+impl End {
+    /// What a shim's exit record says.
+    pub(crate) fn of(record: &ExitRecord) -> Self {
+        let (status, event) = match (record.outcome, record.reason) {
+            (Outcome::Expired, _) | (_, Some(StopReason::Expired)) => {
+                (InstanceStatus::Expired, EventType::Expired)
+            }
+            (Outcome::Stopped, _) => (InstanceStatus::Stopped, EventType::Stopped),
+            (Outcome::Disconnected, _) => (InstanceStatus::Disconnected, EventType::Disconnected),
+            (Outcome::Failed, _) => (InstanceStatus::Error, EventType::Error),
+        };
+        let message = match (&record.failure, status) {
+            (Some(failure), _) => Some(with_tail(&failure.message, &failure.stderr_tail)),
+            (None, InstanceStatus::Disconnected) => {
+                let how = record.server_end.map_or_else(
+                    || "the server is gone".to_owned(),
+                    |end| format!("the server ended with {end}, and nobody asked it to"),
+                );
+                Some(with_tail(&how, &record.stderr_tail))
+            }
+            (None, InstanceStatus::Error) => Some("the server did not become ready".to_owned()),
+            (None, _) => None,
+        };
+        let details = json!({
+            "server_end": record.server_end.map(|end| end.to_string()),
+            "reason": record.reason,
+            "dropped_log_lines": record.dropped_logs,
+        });
+        Self { status, event, message, details, at: record.at }
+    }
+
+    /// An end that nobody recorded.
+    pub(crate) fn unrecorded(status: InstanceStatus, message: &str, at: time::OffsetDateTime) -> Self {
+        let event = match status {
+            InstanceStatus::Expired => EventType::Expired,
+            InstanceStatus::Error => EventType::Error,
+            InstanceStatus::Stopped => EventType::Stopped,
+            _ => EventType::Disconnected,
+        };
+        Self { status, event, message: Some(message.to_owned()), details: json!({}), at }
+    }
+}
+
+fn with_tail(message: &str, tail: &[String]) -> String {
+    if tail.is_empty() {
+        message.to_owned()
+    } else {
+        format!("{message}; its last lines:\n{}", tail.join("\n"))
+    }
+}
+
+impl Inner {
+    /// Writes an end down, once: a row that has ended already is left as it is. Answers whether it was this call.
+    pub(crate) async fn write_end(
+        &self,
+        instance: InstanceId,
+        end: &End,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        let ending = Ending {
+            status: end.status,
+            at: end.at,
+            error_message: end.message.clone(),
+            exit: Some(end.details.clone()),
+            event_type: end.event,
+            event_data: end.details.clone(),
+            actor,
+            quarantine_until: Some(self.now() + self.parts.limits.quarantine),
+        };
+        let written = self.store().instances().finish(instance, &ending).await?;
+        if written {
+            tracing::info!(instance.id = %instance, instance.status = %end.status,
+                message = end.message.as_deref().unwrap_or(""), "an instance has ended");
+        }
+        Ok(written)
+    }
+
+    /// Ends an instance whose processes are gone: the row, however long the database takes, then the folders.
+    /// Gives up only when the service itself is told to end at once; the next start then finds the exit record.
+    pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
+        loop {
+            match self.write_end(instance, end, actor.clone()).await {
+                Ok(_) => break,
+                Err(error) if error.is_unavailable() && !self.parts.stopping.is_cancelled() => {
+                    tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                        "the end of an instance could not be written; trying again");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                        "the end of an instance was not written; the reaper or the next start will");
+                    return;
+                }
+            }
+        }
+        self.remove_folders(instance);
+    }
+
+    /// Removes what an ended instance leaves on disk.
+    pub(crate) fn remove_folders(&self, instance: InstanceId) {
+        crate::workplace::remove(&self.parts.workplaces, instance);
+        if let Err(error) = self.parts.supervisor.forget(instance) {
+            tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                "an instance's run folder could not be removed");
+        }
+    }
+}

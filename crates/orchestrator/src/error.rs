@@ -1,0 +1,165 @@
+//! Why a launch or a change came to nothing.
+
+use std::time::Duration;
+
+use roadstead_accounts::AccountsError;
+use roadstead_control::FailureCode;
+use roadstead_model::{InstanceId, InvalidTransition};
+use roadstead_store::StoreError;
+use roadstead_supervisor::StartError;
+
+/// A field and what is wrong with it.
+pub type Problem = (String, String);
+
+/// Why a server did not become ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable, for programs: `SERVER_EXITED`, `READY_TIMEOUT`, …
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// The last lines of its standard error, masked.
+    pub stderr_tail: Vec<String>,
+    /// It ran out of time.
+    pub timed_out: bool,
+}
+
+impl From<&roadstead_control::Failure> for Failure {
+    fn from(failure: &roadstead_control::Failure) -> Self {
+        Self {
+            code: failure.code.as_str().to_owned(),
+            message: failure.message.clone(),
+            stderr_tail: failure.stderr_tail.clone(),
+            timed_out: failure.code == FailureCode::ReadyTimeout,
+        }
+    }
+}
+
+/// Why nothing was launched.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// No such server type, or a disabled one.
+    #[error(
+        "there is no server type {name:?} that can be launched; `GET /api/v1/types` lists those there are"
+    )]
+    TypeNotFound {
+        /// What was asked for.
+        name: String,
+    },
+    /// No such credential of the owner for this type.
+    #[error("there is no such credential of yours for this server type")]
+    CredentialNotFound,
+    /// The type needs slots that were not given.
+    #[error(
+        "this server type needs credentials; store one with POST /api/v1/credentials and name its id, or give values"
+    )]
+    CredentialMissing(Vec<Problem>),
+    /// Fields are wrong.
+    #[error("{} fields are wrong", .0.len())]
+    Invalid(Vec<Problem>),
+    /// The owner has as many as they may.
+    #[error("you have {limit} live instances, as many as allowed; stop one, or ask an admin for more")]
+    QuotaReached {
+        /// How many they may have.
+        limit: u32,
+    },
+    /// No port is free.
+    #[error("every port of the pool is taken or resting; try again, or ask an admin for a larger range")]
+    PortsExhausted {
+        /// When the next one is free at the latest known.
+        retry_after: Duration,
+    },
+    /// The server did not become ready.
+    #[error("the server could not be started: {}", failure.message)]
+    ServerFailed {
+        /// The row that tells of it.
+        instance: InstanceId,
+        /// Why.
+        failure: Failure,
+    },
+    /// We are stopping.
+    #[error("the service is stopping and launches nothing new; try again in a moment")]
+    ShuttingDown,
+    /// A credential does not open.
+    #[error("a credential could not be opened")]
+    Secret {
+        /// Why.
+        #[source]
+        source: AccountsError,
+    },
+    /// The shim could not be started.
+    #[error("the shim of instance {instance} could not be started")]
+    Shim {
+        /// The instance.
+        instance: InstanceId,
+        /// Why.
+        #[source]
+        source: ShimError,
+    },
+    /// The launch panicked.
+    #[error("the launch panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// The database.
+    #[error("the launch could not be written down")]
+    Store(#[source] StoreError),
+}
+
+/// What keeps a shim from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum ShimError {
+    /// Its process.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The server's folder.
+    #[error("could not make the folder {}", path.display())]
+    Workplace {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Why a change of an instance was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Missing, or not the caller's.
+    #[error("there is no such instance")]
+    NotFound,
+    /// Its status does not permit it.
+    #[error(transparent)]
+    Refused(#[from] InvalidTransition),
+    /// A value is out of bounds.
+    #[error("{field} {message}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The shim did not acknowledge.
+    #[error("the instance did not acknowledge the change in time; ask for its state, then try again")]
+    Unreachable {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// The change panicked.
+    #[error("the change panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// The database.
+    #[error("the instance's row could not be read or written")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for ChangeError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<StoreError> for LaunchError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

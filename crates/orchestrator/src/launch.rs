@@ -1,0 +1,117 @@
+//! A launch: request → plan → `Reserved` → `Spawned` → `Ready` → published. What a step holds is given back when
+//! the step is dropped; the row is ended with the cause.
+
+mod plan;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roadstead_access::LaunchPermit;
+use roadstead_accounts::PlainToken;
+use roadstead_model::CredentialId;
+use roadstead_store::InstanceRow;
+use serde_json::{Map, Value};
+
+use crate::error::LaunchError;
+use crate::parts::{Inner, Orchestrator};
+use plan::Plan;
+use steps::Reserved;
+
+/// What a caller asks for.
+pub struct LaunchRequest {
+    /// The server type's name.
+    pub type_name: String,
+    /// What the owner calls the instance; none for one made of type and id.
+    pub name: Option<String>,
+    /// A stored credential.
+    pub credential: Option<CredentialId>,
+    /// Secret values that are kept with the instance alone.
+    pub secrets: Option<BTreeMap<String, String>>,
+    /// Merged over the type's defaults.
+    pub config: Map<String, Value>,
+    /// The lifetime; none for the setting's.
+    pub expires_in: Option<Duration>,
+    /// When to answer.
+    pub wait: Wait,
+}
+
+/// When a launch is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// When the server is ready, or has failed.
+    Ready,
+    /// When the row is written.
+    None,
+}
+
+/// An instance and its token, which is shown once.
+#[derive(Debug)]
+pub struct Launched {
+    /// The row.
+    pub instance: InstanceRow,
+    /// The access token.
+    pub token: PlainToken,
+}
+
+impl std::fmt::Debug for LaunchRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaunchRequest").field("type_name", &self.type_name).finish_non_exhaustive()
+    }
+}
+
+impl Orchestrator {
+    /// Launches an instance. The work goes on if the caller stops waiting.
+    pub async fn launch(
+        &self,
+        permit: LaunchPermit,
+        request: LaunchRequest,
+    ) -> Result<Launched, LaunchError> {
+        if self.0.parts.stopping.is_cancelled() {
+            return Err(LaunchError::ShuttingDown);
+        }
+        let inner = Arc::clone(&self.0);
+        let work = tracing::Instrument::in_current_span(run(inner, permit, request));
+        self.0.parts.tasks.spawn(work).await.map_err(LaunchError::Panicked)?
+    }
+}
+
+async fn run(
+    inner: Arc<Inner>,
+    permit: LaunchPermit,
+    request: LaunchRequest,
+) -> Result<Launched, LaunchError> {
+    let wait = request.wait;
+    let plan = Plan::make(&inner, &permit, request).await?;
+    let reserved = Reserved::new(&inner, &permit, plan).await?;
+    let (instance, token) = (reserved.instance(), reserved.token());
+    match wait {
+        Wait::Ready => go_on(Arc::clone(&inner), reserved).await?,
+        Wait::None => {
+            let later = Arc::clone(&inner);
+            let work = async move {
+                // The row tells how it went; nobody waits for this answer.
+                let _ = go_on(later, reserved).await;
+            };
+            inner.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
+        }
+    }
+    let row = inner.store().instances().get(instance, None).await?;
+    let row = row.ok_or_else(|| LaunchError::ServerFailed {
+        instance,
+        failure: crate::error::Failure {
+            code: "DELETED".to_owned(),
+            message: "the instance was deleted while it started".to_owned(),
+            stderr_tail: Vec::new(),
+            timed_out: false,
+        },
+    })?;
+    Ok(Launched { instance: row, token })
+}
+
+async fn go_on(inner: Arc<Inner>, reserved: Reserved) -> Result<(), LaunchError> {
+    let spawned = reserved.spawn(&inner).await?;
+    let ready = spawned.wait_ready(&inner).await?;
+    ready.publish(&inner).await
+}

@@ -1,0 +1,116 @@
+//! The first half of a launch that holds nothing: what is asked for is looked up and checked, all of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roadstead_access::LaunchPermit;
+use roadstead_accounts::{AccountsError, SecretString};
+use roadstead_catalog::TypeSpec;
+use roadstead_model::{CredentialId, Lifetime, TypeId};
+use serde_json::{Map, Value};
+
+use crate::error::{LaunchError, Problem};
+use crate::launch::LaunchRequest;
+use crate::parts::Inner;
+
+/// A launch that can be made.
+pub(super) struct Plan {
+    pub(super) type_id: TypeId,
+    pub(super) type_version: i32,
+    pub(super) spec: TypeSpec,
+    pub(super) name: Option<String>,
+    pub(super) credential: Option<CredentialId>,
+    /// Whether the values came with the launch and are kept with the instance.
+    pub(super) inline: bool,
+    pub(super) values: BTreeMap<String, SecretString>,
+    pub(super) config: Map<String, Value>,
+    pub(super) lifetime: Duration,
+}
+
+impl Plan {
+    pub(super) async fn make(
+        inner: &Inner,
+        permit: &LaunchPermit,
+        request: LaunchRequest,
+    ) -> Result<Self, LaunchError> {
+        let unknown = || LaunchError::TypeNotFound { name: request.type_name.clone() };
+        let found = inner.store().types().by_name(&request.type_name).await?;
+        let found = found.filter(|row| row.is_active).ok_or_else(unknown)?;
+        let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| unknown())?;
+        spec.place_program_in(&inner.parts.bundled.to_string_lossy());
+
+        let mut problems: Vec<Problem> = Vec::new();
+        let config = roadstead_catalog::merge_config(
+            &spec.config_template,
+            &request.config,
+            spec.config_schema.as_ref(),
+        )
+        .unwrap_or_else(|wrong| {
+            problems.extend(wrong.into_iter().map(|problem| (problem.field, problem.message)));
+            Map::new()
+        });
+        let cap = Duration::from_secs(60 * u64::from(spec.max_duration_minutes));
+        let asked = request.expires_in.unwrap_or_else(|| inner.settings().default_lifetime.min(cap));
+        let lifetime = Lifetime::within(asked, cap).map(Lifetime::get).unwrap_or_else(|error| {
+            problems.push(("expires_in".to_owned(), error.to_string()));
+            Duration::ZERO
+        });
+        if !problems.is_empty() {
+            return Err(LaunchError::Invalid(problems));
+        }
+        let inline = request.secrets.is_some();
+        let values = match (request.credential, request.secrets) {
+            (Some(id), _) => stored(inner, permit, id, found.id).await?,
+            (None, given) => {
+                let given = given.unwrap_or_default();
+                given.into_iter().map(|(slot, value)| (slot, SecretString::from(value))).collect()
+            }
+        };
+        let missing = roadstead_catalog::check_credentials(&spec.credential_slots, &values);
+        if !missing.is_empty() {
+            let named = |problem: roadstead_catalog::Problem| {
+                (format!("credentials.{}", problem.field), problem.message)
+            };
+            return Err(LaunchError::CredentialMissing(missing.into_iter().map(named).collect()));
+        }
+        Ok(Self {
+            type_id: found.id,
+            type_version: found.version,
+            spec,
+            name: request.name,
+            credential: request.credential,
+            inline,
+            values,
+            config,
+            lifetime,
+        })
+    }
+}
+
+/// The values of a stored credential: the owner's, for this type.
+async fn stored(
+    inner: &Inner,
+    permit: &LaunchPermit,
+    id: CredentialId,
+    type_id: TypeId,
+) -> Result<BTreeMap<String, SecretString>, LaunchError> {
+    let row = inner.store().credentials().get(id, Some(permit.owner())).await?;
+    let row =
+        row.filter(|row| row.is_active && row.type_id == type_id).ok_or(LaunchError::CredentialNotFound)?;
+    if row.expires_at.is_some_and(|end| end <= inner.now()) {
+        return Err(LaunchError::CredentialNotFound);
+    }
+    let mut values = BTreeMap::new();
+    for slot in inner.store().credentials().sealed_slots(id).await? {
+        let opened: Result<SecretString, AccountsError> = inner.parts.accounts.open_slot(
+            permit.owner(),
+            type_id,
+            &slot.slot,
+            id.uuid_bytes(),
+            &slot.sealed,
+        );
+        values.insert(slot.slot, opened.map_err(|source| LaunchError::Secret { source })?);
+    }
+    inner.store().credentials().touch(id, inner.now()).await?;
+    Ok(values)
+}

@@ -1,0 +1,415 @@
+//! The steps of a launch that hold something.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use roadstead_access::LaunchPermit;
+use roadstead_accounts::{ExposeSecret, PlainToken};
+use roadstead_catalog::{Facts, Rendered};
+use roadstead_control::{
+    ControlSecret, HTTP_SOCKET, Isolation, Limits, PROTOCOL_VERSION, Ready as ShimReady, Secret, Secrets,
+    Specification, StopReason, TokenHash,
+};
+use roadstead_crypto::TokenKind;
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use roadstead_port_allocator::PortLease;
+use roadstead_store::{NewInstance, ProcessMark, ReserveError, SealedSlot, Started};
+use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::plan::Plan;
+use crate::driver::Driver;
+use crate::end::End;
+use crate::error::{Failure, LaunchError, ShimError};
+use crate::live::{Ownership, Request};
+use crate::parts::Inner;
+
+/// Ports that are tried before a launch gives up because others hold them.
+const PORT_ATTEMPTS: usize = 16;
+
+/// Lease and row exist.
+pub(super) struct Reserved {
+    lease: PortLease,
+    ownership: Ownership,
+    instance: InstanceId,
+    token: PlainToken,
+    plan: Plan,
+    expires_at: OffsetDateTime,
+    actor: Actor,
+}
+
+/// The shim runs as well.
+pub(super) struct Spawned {
+    reserved: Reserved,
+    shim: Shim,
+}
+
+/// The server answers as well.
+pub(super) struct Ready {
+    reserved: Reserved,
+    shim: Shim,
+    ready: ShimReady,
+}
+
+// === impl Reserved ===
+
+impl Reserved {
+    /// Leases a port and writes the row, in one transaction with the quota.
+    pub(super) async fn new(
+        inner: &Arc<Inner>,
+        permit: &LaunchPermit,
+        plan: Plan,
+    ) -> Result<Self, LaunchError> {
+        let (instance, token) = {
+            let mut rng = inner.parts.randomness.lock();
+            let instance = InstanceId::new(&*inner.parts.clock, &mut *rng);
+            (instance, PlainToken::generate(TokenKind::Access, &mut *rng))
+        };
+        // Before the row, so that the reaper never sees a row that nobody answers for.
+        let ownership = inner.live.enter(instance);
+        let mut lease = free_port(inner)?;
+        let at = inner.now();
+        let mut row = new_row(inner, permit, &plan, instance, &token, at);
+        for attempt in 1.. {
+            row.port = lease.port();
+            match inner.store().instances().reserve(&row, inner.settings().max_instances_per_user).await {
+                Ok(()) => break,
+                Err(ReserveError::QuotaReached { limit }) => return Err(LaunchError::QuotaReached { limit }),
+                Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
+                    lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+                }
+                Err(ReserveError::PortHeld(_)) => {
+                    return Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine });
+                }
+                Err(ReserveError::NoOwner) => return Err(LaunchError::CredentialNotFound),
+                Err(ReserveError::Store(error)) => return Err(LaunchError::Store(error)),
+            }
+        }
+        let actor = permit.actor().clone();
+        Ok(Self { lease, ownership, instance, token, expires_at: row.expires_at, plan, actor })
+    }
+
+    pub(super) const fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    pub(super) fn token(&self) -> PlainToken {
+        self.token.clone()
+    }
+
+    /// Starts the shim and hands the specification over.
+    pub(super) async fn spawn(self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
+        match self.start(inner).await {
+            Ok(shim) => Ok(Spawned { reserved: self, shim }),
+            Err(LaunchError::ServerFailed { instance, failure }) => {
+                self.abort(inner, InstanceStatus::Error, &failure.message).await;
+                Err(LaunchError::ServerFailed { instance, failure })
+            }
+            Err(error) => {
+                self.abort(
+                    inner,
+                    InstanceStatus::Error,
+                    "the shim could not be started; the service's log says why",
+                )
+                .await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start(&self, inner: &Arc<Inner>) -> Result<Shim, LaunchError> {
+        let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
+        let wrong = |source| LaunchError::Shim { instance: self.instance, source };
+        let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
+        let rendered = self.render(&folder)?;
+        let (specification, secrets) = self.specification(inner, rendered, user);
+        inner
+            .parts
+            .supervisor
+            .start(specification, secrets)
+            .await
+            .map_err(|error| wrong(ShimError::Start(error)))
+    }
+
+    fn render(&self, folder: &std::path::Path) -> Result<Rendered, LaunchError> {
+        let facts =
+            Facts { instance_id: self.instance, port: self.lease.port(), dir: &folder.to_string_lossy() };
+        let plan = &self.plan;
+        roadstead_catalog::render(&plan.spec, &plan.config, &plan.values, facts).map_err(|problems| {
+            let message =
+                problems.iter().map(|each| format!("{} {}", each.field, each.message)).collect::<Vec<_>>();
+            let failure = Failure {
+                code: "INVALID_TEMPLATE".to_owned(),
+                message: message.join("; "),
+                stderr_tail: Vec::new(),
+                timed_out: false,
+            };
+            LaunchError::ServerFailed { instance: self.instance, failure }
+        })
+    }
+
+    fn specification(
+        &self,
+        inner: &Inner,
+        rendered: Rendered,
+        user: Option<roadstead_control::UserIds>,
+    ) -> (Specification, Secrets) {
+        let spec = &self.plan.spec;
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let remaining = Duration::try_from(self.expires_at - inner.now()).unwrap_or_default();
+        let specification = Specification {
+            version: PROTOCOL_VERSION,
+            installation: inner.parts.node.installation,
+            instance: self.instance,
+            node: inner.parts.node.node,
+            boot: inner.parts.node.boot,
+            generation: 1,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.lease.port().get())),
+            remaining_ms: millis(remaining),
+            run_folder: PathBuf::new(),
+            program: PathBuf::from(rendered.program),
+            args: rendered.args,
+            working_folder: PathBuf::from(rendered.working_dir),
+            user,
+            isolation: Isolation::Auto,
+            era: spec.era,
+            ready_timeout_ms: 1000 * u64::from(spec.ready_timeout_s),
+            stop_step_ms: millis(inner.parts.limits.stop_step),
+            grace_ms: millis(inner.parts.limits.grace),
+            limits: Limits {
+                open_files: u64::from(spec.resource_limits.open_files),
+                processes: Some(u64::from(spec.resource_limits.processes)),
+                file_size_bytes: None,
+            },
+            allowed_origins: Vec::new(),
+        };
+        let mut control = [0_u8; 32];
+        inner.parts.randomness.lock().fill_bytes(&mut control);
+        let secret = |value: &roadstead_accounts::SecretString| Secret::new(value.expose_secret().to_owned());
+        let secrets = Secrets {
+            token_sha256: TokenHash::new(*self.token.hash().as_bytes()),
+            control: ControlSecret::new(control),
+            environment: rendered.env.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+            masks: self.plan.values.values().map(secret).collect(),
+        };
+        (specification, secrets)
+    }
+
+    /// Ends the row with the cause and gives everything back.
+    async fn abort(self, inner: &Arc<Inner>, status: InstanceStatus, message: &str) {
+        let end = End::unrecorded(status, message, inner.now());
+        inner.finish(self.instance, &end, &self.actor).await;
+    }
+}
+
+/// A leased port on which nothing of others listens: who does has it quarantined, and the next is taken.
+fn free_port(inner: &Inner) -> Result<PortLease, LaunchError> {
+    let mut lease = inner.ports.lease().map_err(|full| exhausted(&full))?;
+    for _ in 0..PORT_ATTEMPTS {
+        // Only asked: the shim binds it for good, and fails the launch if somebody was quicker.
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())).is_ok() {
+            return Ok(lease);
+        }
+        tracing::warn!(port = %lease.port(), "something else listens on a port of the pool; it rests");
+        lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+    }
+    Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
+}
+
+fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {
+    LaunchError::PortsExhausted { retry_after: full.retry_after }
+}
+
+fn new_row(
+    inner: &Inner,
+    permit: &LaunchPermit,
+    plan: &Plan,
+    instance: InstanceId,
+    token: &PlainToken,
+    at: OffsetDateTime,
+) -> NewInstance {
+    let seal = |slot: &String, value: &roadstead_accounts::SecretString| SealedSlot {
+        slot: slot.clone(),
+        sealed: inner.parts.accounts.seal_slot(
+            permit.owner(),
+            plan.type_id,
+            slot,
+            instance.uuid_bytes(),
+            value.expose_secret(),
+        ),
+    };
+    let short: String = instance.uuid().simple().to_string().chars().skip(26).collect();
+    NewInstance {
+        id: instance,
+        user: permit.owner(),
+        organization: permit.organization(),
+        project: permit.project(),
+        type_id: plan.type_id,
+        type_version: plan.type_version,
+        credential: plan.credential,
+        node: inner.parts.node.node,
+        boot: inner.parts.node.boot,
+        name: plan.name.clone().unwrap_or_else(|| format!("{}-{short}", plan.spec.name)),
+        config: Value::Object(plan.config.clone()),
+        token_hash: *token.hash().as_bytes(),
+        token_hint: token.hint(),
+        port: inner.settings().ports.first(),
+        secrets: if plan.inline {
+            plan.values.iter().map(|(slot, value)| seal(slot, value)).collect()
+        } else {
+            vec![]
+        },
+        expires_at: at + plan.lifetime,
+        at,
+        actor: permit.actor().clone(),
+        event_data: json!({
+            "program": plan.spec.program,
+            "args": plan.spec.args,
+            "type_version": plan.type_version,
+        }),
+    }
+}
+
+// === impl Spawned ===
+
+impl Spawned {
+    /// Waits until the server answers, unless somebody asks for the end before.
+    pub(super) async fn wait_ready(mut self, inner: &Arc<Inner>) -> Result<Ready, LaunchError> {
+        let control = self.shim.control();
+        let launched = {
+            let waiting = self.shim.ready();
+            tokio::pin!(waiting);
+            loop {
+                tokio::select! {
+                    launched = &mut waiting => break launched,
+                    request = self.reserved.ownership.requests.recv() => {
+                        if let Some(Request::Stop { reason, actor }) = request {
+                            self.reserved.actor = actor;
+                            if control.stop(reason, Duration::ZERO).await.is_err() {
+                                control.kill();
+                            }
+                        }
+                        // Other requests need a running instance; dropping one answers no.
+                    }
+                }
+            }
+        };
+        match launched {
+            Ok(ready) => Ok(Ready { reserved: self.reserved, shim: self.shim, ready }),
+            Err(error) => Err(self.failed(inner, &error).await),
+        }
+    }
+
+    async fn failed(mut self, inner: &Arc<Inner>, error: &ShimLaunchError) -> LaunchError {
+        let instance = self.reserved.instance;
+        // What the server said on its way is stored as any other line.
+        let mut events = self.shim.take_events();
+        let mut record = None;
+        while let Some(event) = events.recv().await {
+            match event {
+                roadstead_supervisor::ShimEvent::Logs { entries, .. } => {
+                    let unheard = tokio::sync::watch::Sender::new(0);
+                    inner.parts.log_writer.hand_in(instance, entries, unheard).await;
+                }
+                roadstead_supervisor::ShimEvent::Exited(exited) => record = Some(exited),
+            }
+        }
+        let (mut end, failure) = match error {
+            ShimLaunchError::Failed(failure) => {
+                let end = record.as_ref().map_or_else(
+                    || End::unrecorded(InstanceStatus::Error, &failure.message, inner.now()),
+                    End::of,
+                );
+                (end, Failure::from(failure))
+            }
+            ShimLaunchError::Ended(record) => {
+                let end = End::of(record);
+                let message = format!("the instance ended ({}) before it was ready", end.status);
+                (
+                    end,
+                    Failure { code: "ENDED".to_owned(), message, stderr_tail: Vec::new(), timed_out: false },
+                )
+            }
+        };
+        if matches!(error, ShimLaunchError::Failed(_)) {
+            // Whatever ended it, it never became ready.
+            (end.status, end.event) = (InstanceStatus::Error, EventType::Error);
+            end.message.get_or_insert_with(|| failure.message.clone());
+        }
+        inner.finish(instance, &end, &self.reserved.actor).await;
+        LaunchError::ServerFailed { instance, failure }
+    }
+}
+
+// === impl Ready ===
+
+impl Ready {
+    /// Row → running, route open, and the driver takes everything over.
+    pub(super) async fn publish(mut self, inner: &Arc<Inner>) -> Result<(), LaunchError> {
+        let instance = self.reserved.instance;
+        let control = self.shim.control();
+        let mark = |process: roadstead_control::ProcessId| ProcessMark {
+            pid: u32::try_from(process.pid).unwrap_or_default(),
+            started: process.started,
+        };
+        let started = Started {
+            at: inner.now(),
+            process: mark(self.ready.server),
+            shim: mark(self.shim.process()),
+            actor: self.reserved.actor.clone(),
+            event_data: json!({
+                "pid": self.ready.server.pid,
+                "port": self.reserved.lease.port(),
+                "isolation": self.ready.isolation.as_str(),
+                "era": self.ready.era,
+            }),
+        };
+        let published = inner.store().instances().mark_running(instance, &started).await;
+        let route = matches!(published, Ok(true)).then(|| {
+            inner.parts.routes.open(instance, inner.parts.supervisor.run_folder(instance).join(HTTP_SOCKET))
+        });
+        if self.ready.silent {
+            let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
+            inner
+                .parts
+                .log_writer
+                .say(&*inner.parts.clock, instance, roadstead_model::LogLevel::Info, message)
+                .await;
+        }
+        if route.is_none() {
+            // The row has ended meanwhile, or could not be written: nobody will ever use the server.
+            if control.stop(StopReason::LaunchFailed, Duration::ZERO).await.is_err() {
+                control.kill();
+            }
+        }
+        let driver = Driver {
+            inner: Arc::clone(inner),
+            instance,
+            control,
+            events: self.shim.take_events(),
+            ownership: self.reserved.ownership,
+            lease: self.reserved.lease,
+            route,
+            deadline: self.reserved.expires_at,
+            actor: Actor::SYSTEM,
+        };
+        inner.parts.drivers.spawn(driver.run());
+        match published {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let failure = Failure {
+                    code: "ENDED".to_owned(),
+                    message: "the instance was ended while it started".to_owned(),
+                    stderr_tail: Vec::new(),
+                    timed_out: false,
+                };
+                Err(LaunchError::ServerFailed { instance, failure })
+            }
+            Err(error) => Err(LaunchError::Store(error)),
+        }
+    }
+}

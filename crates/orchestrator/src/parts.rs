@@ -1,0 +1,134 @@
+//! What the orchestrator is made of.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use roadstead_accounts::{Accounts, AccountsError, Settings};
+use roadstead_gateway::Routes;
+use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness};
+use roadstead_port_allocator::PortPool;
+use roadstead_store::Store;
+use roadstead_supervisor::Supervisor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::live::LiveInstances;
+use crate::logs::LogWriter;
+
+/// The machine and the installation that instances belong to.
+#[derive(Debug, Clone, Copy)]
+pub struct Node {
+    /// Whose data folder.
+    pub installation: InstallationId,
+    /// Which machine.
+    pub node: NodeId,
+    /// Which boot of it.
+    pub boot: BootId,
+}
+
+/// Times that a test shortens and an operator may change.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// One step of the stop ladder.
+    pub stop_step: Duration,
+    /// What calls in flight get after the deadline.
+    pub grace: Duration,
+    /// How long a released port rests.
+    pub quarantine: Duration,
+}
+
+/// What the wiring hands over.
+#[derive(Debug)]
+pub struct Parts {
+    /// Rows.
+    pub store: Store,
+    /// Opens and seals credentials.
+    pub accounts: Accounts,
+    /// Starts shims.
+    pub supervisor: Supervisor,
+    /// The gateway's ways.
+    pub routes: Routes,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// For ids, tokens and control secrets.
+    pub randomness: Arc<Randomness>,
+    /// Log lines on their way to rows.
+    pub log_writer: LogWriter,
+    /// Work that outlives a request: launches and changes, which a stop of the service waits for.
+    pub tasks: TaskTracker,
+    /// The owners of running instances, which live as long as those.
+    pub drivers: TaskTracker,
+    /// Cancelled when nothing new may begin.
+    pub stopping: CancellationToken,
+    /// Where and who we are.
+    pub node: Node,
+    /// Times.
+    pub limits: Limits,
+    /// The servers' own folders are made in here.
+    pub workplaces: PathBuf,
+    /// The folder of bundled servers' programs.
+    pub bundled: PathBuf,
+    /// What the settings said at the start.
+    pub settings: Settings,
+}
+
+/// The orchestrator; clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Orchestrator(pub(crate) Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    pub(crate) ports: PortPool,
+    pub(crate) live: LiveInstances,
+    pub(crate) settings: RwLock<Settings>,
+    pub(crate) running_as_root: bool,
+}
+
+impl Orchestrator {
+    /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
+    pub fn new(parts: Parts) -> Self {
+        let ports = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
+        let settings = RwLock::new(parts.settings);
+        let running_as_root = crate::workplace::running_as_root();
+        Self(Arc::new(Inner { parts, ports, live: LiveInstances::default(), settings, running_as_root }))
+    }
+
+    /// The ways to running instances, for the gateway.
+    pub fn routes(&self) -> Routes {
+        self.0.parts.routes.clone()
+    }
+
+    /// Reads the settings again and obeys them: the pool grows or shrinks, the quota changes.
+    pub async fn settings_changed(&self) -> Result<(), AccountsError> {
+        let settings = self.0.parts.accounts.settings_in_force().await?;
+        let before = self.0.settings();
+        if settings != before {
+            self.0.ports.resize(settings.ports);
+            *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+            self.0
+                .parts
+                .store
+                .ports()
+                .ensure_range(self.0.parts.node.node, settings.ports)
+                .await
+                .map_err(AccountsError::Store)?;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    pub(crate) fn settings(&self) -> Settings {
+        *self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> time::OffsetDateTime {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+}

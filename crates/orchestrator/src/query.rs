@@ -1,0 +1,233 @@
+//! Looking at instances, their events and their lines.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::{Stream, stream};
+use roadstead_access::{AdminPermit, InstancePermit};
+use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource};
+use roadstead_store::{
+    Cursor, EventRow, InstanceFilter, InstanceRow, LogFilter, LogRow, Order, Page, PortRow, StoreError,
+    TimelineCursor,
+};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::error::ChangeError;
+use crate::parts::Orchestrator;
+
+/// Lines that a follower reads at once.
+const FOLLOW_BATCH: u32 = 200;
+/// How often a follower looks whether its instance has ended.
+const FOLLOW_LOOK: Duration = Duration::from_secs(1);
+
+/// Which instances are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceQuery {
+    /// In this status.
+    pub status: Option<InstanceStatus>,
+    /// Of this type.
+    pub type_name: Option<String>,
+    /// Oldest first.
+    pub oldest_first: bool,
+    /// After this place.
+    pub after: Option<Cursor>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// At least as bad as this.
+    pub min_level: Option<LogLevel>,
+    /// Said by this.
+    pub source: Option<LogSource>,
+    /// Not older.
+    pub since: Option<OffsetDateTime>,
+    /// Older.
+    pub until: Option<OffsetDateTime>,
+    /// With this text in them.
+    pub text: Option<String>,
+    /// Oldest first.
+    pub oldest_first: bool,
+    /// After this place.
+    pub after: Option<TimelineCursor>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Whether the parts of the service can do their work.
+#[derive(Debug, Clone, Copy)]
+pub struct Readiness {
+    /// The database answers.
+    pub database: bool,
+    /// Ports that can be leased.
+    pub ports_free: usize,
+    /// Launches are taken.
+    pub accepting: bool,
+}
+
+/// New lines of one instance, as they come.
+#[derive(Debug)]
+pub struct LogFollower {
+    orchestrator: Orchestrator,
+    instance: InstanceId,
+    query: LogQuery,
+    arrivals: watch::Receiver<u64>,
+    position: i64,
+    ready: VecDeque<LogRow>,
+    over: bool,
+}
+
+impl Orchestrator {
+    /// One instance that the permit reaches.
+    pub async fn get(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
+        let row = self.0.store().instances().get(id, permit.visible().owner()).await?;
+        row.ok_or(ChangeError::NotFound)
+    }
+
+    /// The instances that the permit reaches.
+    pub async fn list(
+        &self,
+        permit: &InstancePermit,
+        query: InstanceQuery,
+    ) -> Result<Page<InstanceRow>, ChangeError> {
+        let filter = InstanceFilter {
+            user: permit.visible().owner(),
+            status: query.status,
+            type_name: query.type_name,
+            after: query.after,
+            limit: query.limit,
+            order: order(query.oldest_first),
+        };
+        Ok(self.0.store().instances().list(&filter).await?)
+    }
+
+    /// What happened to an instance, oldest first.
+    pub async fn events(
+        &self,
+        permit: &InstancePermit,
+        id: InstanceId,
+        after: Option<TimelineCursor>,
+        limit: u32,
+    ) -> Result<Page<EventRow, TimelineCursor>, ChangeError> {
+        self.get(permit, id).await?;
+        Ok(self.0.store().events().list(id, after, limit, Order::Ascending).await?)
+    }
+
+    /// What was said about an instance.
+    pub async fn logs(
+        &self,
+        permit: &InstancePermit,
+        id: InstanceId,
+        query: LogQuery,
+    ) -> Result<Page<LogRow, TimelineCursor>, ChangeError> {
+        self.get(permit, id).await?;
+        let filter = LogFilter {
+            instance: id,
+            since: query.since,
+            until: query.until,
+            min_level: query.min_level,
+            source: query.source,
+            contains: query.text,
+            after: query.after,
+            limit: query.limit,
+            order: order(query.oldest_first),
+        };
+        Ok(self.0.store().logs().list(&filter).await?)
+    }
+
+    /// The last lines asked for, then each new one until the instance has ended.
+    pub async fn follow_logs(
+        &self,
+        permit: &InstancePermit,
+        id: InstanceId,
+        query: LogQuery,
+    ) -> Result<LogFollower, ChangeError> {
+        let arrivals = self.0.parts.log_writer.arrivals();
+        let newest = LogQuery { oldest_first: false, ..query.clone() };
+        let mut ready: VecDeque<LogRow> = self.logs(permit, id, newest).await?.items.into();
+        ready.make_contiguous().reverse();
+        let position = ready.iter().map(|row| row.position).max().unwrap_or(0);
+        Ok(LogFollower {
+            orchestrator: self.clone(),
+            instance: id,
+            query,
+            arrivals,
+            position,
+            ready,
+            over: false,
+        })
+    }
+
+    /// The pool, with the present.
+    pub async fn ports(&self, _permit: &AdminPermit) -> Result<Vec<(PortRow, OffsetDateTime)>, ChangeError> {
+        let now = self.0.now();
+        let rows = self.0.store().ports().map(self.0.parts.node.node).await?;
+        Ok(rows.into_iter().map(|row| (row, now)).collect())
+    }
+
+    /// Whether the parts of the service can do their work.
+    pub async fn readiness(&self) -> Readiness {
+        Readiness {
+            database: self.0.store().ping().await.is_ok(),
+            ports_free: self.0.ports.snapshot().free(),
+            accepting: !self.0.parts.stopping.is_cancelled(),
+        }
+    }
+}
+
+const fn order(oldest_first: bool) -> Order {
+    if oldest_first { Order::Ascending } else { Order::Descending }
+}
+
+impl LogFollower {
+    /// The lines as a stream.
+    pub fn into_stream(self) -> impl Stream<Item = LogRow> + Send {
+        stream::unfold(self, |mut follower| async move {
+            let row = follower.next().await?;
+            Some((row, follower))
+        })
+    }
+
+    async fn next(&mut self) -> Option<LogRow> {
+        loop {
+            if let Some(row) = self.ready.pop_front() {
+                return Some(row);
+            }
+            if self.over || self.orchestrator.0.parts.stopping.is_cancelled() {
+                return None;
+            }
+            // Asked before the lines are read: what an instance said last is not missed.
+            let ended = self.orchestrator.0.live.find(self.instance).is_none();
+            if self.read().await.is_err() {
+                return None;
+            }
+            if self.ready.is_empty() {
+                self.over = ended;
+                if !ended {
+                    let _ = tokio::time::timeout(FOLLOW_LOOK, self.arrivals.changed()).await;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), StoreError> {
+        let logs = self.orchestrator.0.store().logs();
+        let rows = logs.follow(self.instance, self.position, FOLLOW_BATCH).await?;
+        for row in rows {
+            self.position = self.position.max(row.position);
+            if wanted(&self.query, &row) {
+                self.ready.push_back(row);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wanted(query: &LogQuery, row: &LogRow) -> bool {
+    query.min_level.is_none_or(|level| row.level >= level)
+        && query.source.is_none_or(|source| row.source == source)
+        && query.text.as_ref().is_none_or(|text| row.message.to_lowercase().contains(&text.to_lowercase()))
+}

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use roadstead_cli::{ClientCommand, GlobalArgs};
+
+use crate::config::ServiceArgs;
+
+/// What is said below the list of commands.
+const AFTER: &str = "\
+Examples:
+  roadstead quickstart                 Start everything, launch a server, call one of its tools
+  roadstead up                         Start everything; Ctrl-C ends it all
+  roadstead up -d                      The same in the background
+  roadstead launch echo --expires-in 1h
+  roadstead ps
+
+Exit codes: 0 done, 1 failed, 64 wrong usage, 66 not found, 69 service unavailable, 77 not permitted, 78 wrong configuration";
+
+/// Runs MCP servers for people: each as a confined process of its own, behind an access URL, until its deadline.
+#[derive(Debug, Parser)]
+#[command(name = "roadstead", version, after_help = AFTER, arg_required_else_help = true)]
+pub struct Cli {
+    /// Data folder [default: /var/lib/roadstead as root, else ~/.local/share/roadstead]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "ROADSTEAD_DATA_DIR",
+        help_heading = "Global options"
+    )]
+    pub data_dir: Option<PathBuf>,
+
+    /// What holds for every command.
+    #[command(flatten)]
+    pub globals: GlobalArgs,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything, launch a bundled server, call one of its tools, and stay until Ctrl-C
+    #[command(
+        after_help = "Example:\n  roadstead quickstart\n\nBeside a running `roadstead up`, it uses that one."
+    )]
+    Quickstart(ServiceArgs),
+
+    /// Start the service with a database of its own; Ctrl-C ends instances and database
+    #[command(
+        after_help = "Examples:\n  roadstead up\n  roadstead up -d\n  roadstead up --listen 127.0.0.1:9000"
+    )]
+    Up {
+        /// In the background; `roadstead down` ends it
+        #[arg(short, long)]
+        detach: bool,
+        /// How to serve.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+
+    /// Run the service for a service manager: SIGTERM leaves instances and database running
+    #[command(
+        after_help = "Example:\n  DATABASE_URL=postgres://… ROADSTEAD_BOOTSTRAP_KEY_FILE=/run/keys/first roadstead serve"
+    )]
+    Serve(ServiceArgs),
+
+    /// Stop the service of this data folder
+    #[command(
+        after_help = "Examples:\n  roadstead down               Instances and database go on\n  roadstead down --instances   Everything ends"
+    )]
+    Down {
+        /// End instances and the private database as well
+        #[arg(long)]
+        instances: bool,
+    },
+
+    /// Show what runs in this data folder
+    #[command(after_help = "Example:\n  roadstead status --json")]
+    Status,
+
+    /// Stop everything and delete the data folder with all that is in it
+    #[command(after_help = "Example:\n  roadstead reset --yes")]
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+
+    /// Look after the database's tables
+    #[command(subcommand)]
+    Db(DbCommand),
+
+    /// Everything that is done through the REST API.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// Migrations.
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Bring the tables up to date, or to a version
+    #[command(after_help = "Examples:\n  roadstead db migrate\n  roadstead db migrate --to 3")]
+    Migrate {
+        /// The last migration to apply
+        #[arg(long, value_name = "N")]
+        to: Option<i64>,
+    },
+    /// Show which migrations are applied
+    #[command(after_help = "Example:\n  roadstead db status --json")]
+    Status,
+    /// Undo migrations down to a version; the service must not run
+    #[command(after_help = "Example:\n  roadstead db rollback --to 6 --yes")]
+    Rollback {
+        /// The last migration to keep; 0 undoes all
+        #[arg(long, value_name = "N")]
+        to: i64,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}

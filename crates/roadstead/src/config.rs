@@ -1,0 +1,200 @@
+//! Configuration: the one place that reads the environment. Read whole, with every mistake at once, before
+//! anything binds or starts.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+
+/// Where we listen unless told otherwise: this machine alone.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8700";
+
+/// What the command line says; each option can come from the environment instead.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServiceArgs {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS", env = "ROADSTEAD_LISTEN", default_value = DEFAULT_LISTEN)]
+    pub listen: SocketAddr,
+
+    /// What access URLs begin with, if a proxy stands in front [default: http://ADDRESS]
+    #[arg(long, value_name = "URL", env = "ROADSTEAD_PUBLIC_URL")]
+    pub public_url: Option<String>,
+
+    /// Log filter, such as `info` or `warn,roadstead=debug` [default: info for serve, else warn]
+    #[arg(long, value_name = "FILTER", env = "ROADSTEAD_LOG")]
+    pub log: Option<String>,
+
+    /// Log lines as JSON
+    #[arg(long, env = "ROADSTEAD_LOG_JSON")]
+    pub log_json: bool,
+}
+
+impl Default for ServiceArgs {
+    fn default() -> Self {
+        let listen = DEFAULT_LISTEN.parse().expect("it is an address");
+        Self { listen, public_url: None, log: None, log_json: false }
+    }
+}
+
+/// Everything that a start needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where state is kept, if it was said.
+    pub data_dir: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What access URLs begin with; no slash at the end.
+    pub public_url: Option<String>,
+    /// The log filter, if it was said.
+    pub log: Option<String>,
+    /// Log lines as JSON.
+    pub log_json: bool,
+    /// Somebody else's PostgreSQL: the service's role, and the role that owns the tables.
+    pub database: Option<DatabaseUrls>,
+    /// The key ring, if it comes from the environment.
+    pub master_key: Option<SecretString>,
+    /// Where `serve` writes the first key.
+    pub bootstrap_key_file: Option<PathBuf>,
+    /// The user's runtime folder.
+    pub runtime_dir: Option<PathBuf>,
+    /// PATH, to find PostgreSQL's programs.
+    pub search_path: Option<OsString>,
+    /// Where PostgreSQL is fetched from if the machine has none; empty turns fetching off.
+    pub postgres_releases: Option<String>,
+}
+
+/// How to connect to somebody else's PostgreSQL.
+#[derive(Clone)]
+pub struct DatabaseUrls {
+    /// For the service.
+    pub service: SecretString,
+    /// For migrations.
+    pub owner: SecretString,
+}
+
+impl std::fmt::Debug for DatabaseUrls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrls")
+    }
+}
+
+/// What is wrong with the configuration, all of it.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is wrong:\n  {}", .0.join("\n  "))]
+pub struct ConfigError(Vec<String>);
+
+/// The environment's variables, or a test's.
+pub trait Environment {
+    /// A variable's value; empty is the same as absent.
+    fn get(&self, name: &str) -> Option<OsString>;
+}
+
+/// The process's own environment.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    fn get(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name).filter(|value| !value.is_empty())
+    }
+}
+
+impl Config {
+    /// Joins the command line and the environment.
+    pub fn read(
+        args: &ServiceArgs,
+        data_dir: Option<PathBuf>,
+        environment: &dyn Environment,
+    ) -> Result<Self, ConfigError> {
+        let mut mistakes = Vec::new();
+        let public_url = args.public_url.as_ref().and_then(|url| {
+            let trimmed = url.trim_end_matches('/');
+            let good = trimmed.starts_with("http://") || trimmed.starts_with("https://");
+            if !good || trimmed.contains(['?', '#', ' ', '@']) {
+                mistakes
+                    .push(format!("ROADSTEAD_PUBLIC_URL ({url}) must be an http or https URL without query"));
+            }
+            good.then(|| trimmed.to_owned())
+        });
+        let mut secret = |name: &str| -> Option<SecretString> {
+            match environment.get(name)?.into_string() {
+                Ok(text) => Some(SecretString::from(text)),
+                Err(_) => {
+                    mistakes.push(format!("{name} is not UTF-8"));
+                    None
+                }
+            }
+        };
+        let master_key = secret("ROADSTEAD_MASTER_KEY");
+        let service = secret("DATABASE_URL");
+        let owner = secret("ROADSTEAD_OWNER_DATABASE_URL");
+        if owner.is_some() && service.is_none() {
+            mistakes.push("ROADSTEAD_OWNER_DATABASE_URL is set, but DATABASE_URL is not".to_owned());
+        }
+        if let Some(log) = &args.log
+            && tracing_subscriber::EnvFilter::try_new(log).is_err()
+        {
+            mistakes.push(format!("ROADSTEAD_LOG ({log}) is not a log filter such as `info`"));
+        }
+        if !mistakes.is_empty() {
+            return Err(ConfigError(mistakes));
+        }
+        Ok(Self {
+            data_dir,
+            listen: args.listen,
+            public_url,
+            log: args.log.clone(),
+            log_json: args.log_json,
+            database: service
+                .map(|service| DatabaseUrls { owner: owner.unwrap_or_else(|| service.clone()), service }),
+            master_key,
+            bootstrap_key_file: environment.get("ROADSTEAD_BOOTSTRAP_KEY_FILE").map(PathBuf::from),
+            runtime_dir: environment.get("XDG_RUNTIME_DIR").map(PathBuf::from),
+            search_path: environment.get("PATH"),
+            postgres_releases: match environment.get("ROADSTEAD_POSTGRES_RELEASES_URL") {
+                None => Some(crate::postgres::RELEASES_URL.to_owned()),
+                Some(url) if url == "off" => None,
+                Some(url) => url.into_string().ok(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    struct Given(BTreeMap<&'static str, &'static str>);
+
+    impl Environment for Given {
+        fn get(&self, name: &str) -> Option<OsString> {
+            self.0.get(name).map(OsString::from)
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_reported_together() {
+        let args = ServiceArgs {
+            public_url: Some("ftp://x".to_owned()),
+            log: Some("a=b=c".to_owned()),
+            ..ServiceArgs::default()
+        };
+        let environment = Given([("ROADSTEAD_OWNER_DATABASE_URL", "postgres://x")].into());
+        let error = Config::read(&args, None, &environment).unwrap_err().to_string();
+        for name in ["ROADSTEAD_PUBLIC_URL", "ROADSTEAD_OWNER_DATABASE_URL", "ROADSTEAD_LOG"] {
+            assert!(error.contains(name), "{name} in {error}");
+        }
+    }
+
+    #[test]
+    fn one_database_url_serves_both_roles() {
+        let environment = Given([("DATABASE_URL", "postgres://canary@x")].into());
+        let config = Config::read(&ServiceArgs::default(), None, &environment).unwrap();
+        assert!(config.database.is_some());
+        assert!(!format!("{config:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Which database: somebody else's by `DATABASE_URL`, or a private cluster of our own.
+
+use std::path::Path;
+
+use anyhow::Context;
+use roadstead_crypto::ExposeSecret;
+use roadstead_model::{InstallationId, Randomness};
+use roadstead_store::PgConnectOptions;
+
+use crate::config::Config;
+use crate::postgres::{Postgres, Running, SYSTEM_FOLDER, Settings, Step, socket_folder};
+
+/// A database that answers.
+#[derive(Debug)]
+pub struct Database {
+    service: PgConnectOptions,
+    owner: PgConnectOptions,
+    private: Option<(Postgres, Running)>,
+}
+
+/// The private cluster of a data folder.
+pub fn private_cluster(config: &Config, data_folder: &Path, installation: InstallationId) -> Postgres {
+    Postgres::new(Settings {
+        data_folder: data_folder.to_owned(),
+        socket_folder: socket_folder(config.runtime_dir.as_deref(), installation),
+        search_path: config.search_path.clone(),
+        system_folder: SYSTEM_FOLDER.into(),
+        releases_url: config.postgres_releases.clone(),
+    })
+}
+
+impl Database {
+    /// Finds or starts it.
+    pub async fn open(
+        config: &Config,
+        data_folder: &Path,
+        installation: InstallationId,
+        randomness: &Randomness,
+        progress: impl FnMut(Step) + Send,
+    ) -> anyhow::Result<Self> {
+        if let Some(urls) = &config.database {
+            let parse = |name: &str, url: &str| {
+                // The driver's own message may repeat the URL, and with it the password.
+                url.parse::<PgConnectOptions>().map_err(|_| anyhow::anyhow!("{name} is not a PostgreSQL URL"))
+            };
+            let service = parse("DATABASE_URL", urls.service.expose_secret())?;
+            let owner = parse("ROADSTEAD_OWNER_DATABASE_URL", urls.owner.expose_secret())?;
+            return Ok(Self { service, owner, private: None });
+        }
+        let postgres = private_cluster(config, data_folder, installation);
+        let mut rng = seeded(randomness);
+        let running =
+            postgres.start(&mut rng, progress).await.context("the private database does not run")?;
+        Ok(Self { service: running.app(), owner: running.owner(), private: Some((postgres, running)) })
+    }
+
+    /// How the service connects.
+    pub fn service(&self) -> PgConnectOptions {
+        self.service.clone()
+    }
+
+    /// How migrations connect.
+    pub const fn owner(&self) -> &PgConnectOptions {
+        &self.owner
+    }
+
+    /// The private cluster, if it is one.
+    pub fn into_private(self) -> Option<(Postgres, Running)> {
+        self.private
+    }
+}
+
+/// A generator that may be held across an await.
+pub fn seeded(randomness: &Randomness) -> rand::rngs::StdRng {
+    use rand::SeedableRng;
+    rand::rngs::StdRng::from_rng(&mut *randomness.lock())
+}

@@ -1,0 +1,390 @@
+//! The wiring: from a configuration to a service that listens, and back down.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use rand::Rng;
+use roadstead_accounts::Accounts;
+use roadstead_api::{ApiParts, ApiState};
+use roadstead_gateway::{Gateway, Routes};
+use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
+use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus};
+use roadstead_store::{Store, migrate};
+use roadstead_supervisor::{Supervisor, SupervisorConfig};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::data_folder::{DataFolder, DataFolderLock};
+use crate::database::Database;
+use crate::postgres::{Postgres, Step, StopMode};
+
+/// Connections of the service to its database: more than two processors can use at once, few enough for any server.
+const MAX_CONNECTIONS: u32 = 16;
+/// What launches under way may take before a stop of the service goes on without them.
+const LAUNCH_PATIENCE: Duration = Duration::from_secs(40);
+/// What callers get to finish their requests.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// The manifests of the servers that come with the product.
+const BUNDLED: &[&str] = &[include_str!("../../../mcp-servers/echo/manifest.toml")];
+
+/// How far a start has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The private database.
+    Database(Step),
+    /// Tables were brought up to date; so many migrations were new.
+    Migrated(usize),
+    /// What an earlier run left was dealt with.
+    Recovered(RecoverStatus),
+    /// Callers are taken.
+    Listening(SocketAddr),
+}
+
+/// What becomes of instances and the private database when the service stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survivors {
+    /// They go on: the next start finds them.
+    Leave,
+    /// They end with us.
+    End,
+}
+
+/// A service that listens.
+#[derive(Debug)]
+pub struct Service {
+    /// Where callers reach it.
+    pub url: String,
+    /// Its data folder.
+    pub data_folder: PathBuf,
+    orchestrator: Orchestrator,
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tasks: TaskTracker,
+    drivers: TaskTracker,
+    background: TaskTracker,
+    server: JoinHandle<std::io::Result<()>>,
+    database: Option<JoinHandle<Postgres>>,
+    _lock: DataFolderLock,
+}
+
+/// What is known before the database is.
+struct Ground {
+    folder: DataFolder,
+    lock: DataFolderLock,
+    installation: InstallationId,
+    clock: Arc<SystemClock>,
+    randomness: Arc<Randomness>,
+}
+
+impl Service {
+    /// Starts everything, in an order in which nothing is open before what it needs is there.
+    pub async fn start(config: &Config, mut stage: impl FnMut(Stage) + Send) -> anyhow::Result<Self> {
+        let ground = Ground::prepare(config)?;
+        let folder = ground.folder.path().to_owned();
+        let database = Database::open(config, &folder, ground.installation, &ground.randomness, |step| {
+            stage(Stage::Database(step))
+        })
+        .await?;
+        let migrated = migrate::up(database.owner(), None)
+            .await
+            .context("the tables could not be brought up to date")?;
+        stage(Stage::Migrated(migrated.len()));
+        let store = Store::connect(database.service(), MAX_CONNECTIONS)
+            .await
+            .context("the database does not answer")?;
+        ground.clock.set_offset(store.clock_offset(|| ground.clock.machine_now()).await?);
+        store.ensure_partitions(ground.clock.now()).await?;
+
+        let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
+            format!("could not listen on {}; choose another address with --listen", config.listen)
+        })?;
+        let address = listener.local_addr()?;
+        let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let accounts = accounts(config, &ground, &store).await?;
+        crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
+
+        let trackers = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+        let (tasks, drivers, background) = &trackers;
+        let (soft, hard) = tokens();
+        let (log_writer, log_task) = LogWriter::new(store.clone());
+        let wired = Wired { tasks, drivers, background, soft: &soft, log_writer };
+        let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
+        let recovered = orchestrator.recover().await?;
+        stage(Stage::Recovered(recovered));
+
+        background.spawn(log_task.run(hard.clone()));
+        background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
+        background.spawn(crate::tasks::reconcile(
+            orchestrator.clone(),
+            Arc::clone(&ground.clock),
+            soft.clone(),
+        ));
+        let database = database.into_private().map(|(postgres, running)| {
+            background.spawn(crate::tasks::keep_database(
+                postgres,
+                running,
+                ground.randomness.clone(),
+                hard.clone(),
+            ))
+        });
+        let app = app(&ground, &accounts, &orchestrator, &url, tasks);
+        let server = background.spawn(listen(listener, app, soft.clone()));
+        stage(Stage::Listening(address));
+        let (tasks, drivers, background) = trackers;
+        Ok(Self {
+            url,
+            data_folder: folder,
+            orchestrator,
+            soft,
+            hard,
+            tasks,
+            drivers,
+            background,
+            server,
+            database,
+            _lock: ground.lock,
+        })
+    }
+
+    /// Resolves when the service can go on no longer by itself.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.server).await {
+            Ok(Ok(())) => anyhow::anyhow!("the listener has ended"),
+            Ok(Err(error)) => anyhow::Error::new(error).context("the listener has failed"),
+            Err(error) => anyhow::Error::new(error).context("the listener has panicked"),
+        }
+    }
+
+    /// Stops: no new work, work under way finishes, then instances and database as told. `hurry` cuts it short.
+    pub async fn stop(self, survivors: Survivors, hurry: CancellationToken) -> anyhow::Result<usize> {
+        self.soft.cancel();
+        let mut ended = 0;
+        let orderly = async {
+            self.tasks.close();
+            if survivors == Survivors::End {
+                ended = self.orchestrator.end_all().await;
+            }
+            let _ = tokio::time::timeout(LAUNCH_PATIENCE, self.tasks.wait()).await;
+            if survivors == Survivors::End {
+                ended += self.orchestrator.end_all().await;
+                self.drivers.close();
+                self.drivers.wait().await;
+            }
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = hurry.cancelled() => {}
+        }
+        self.hard.cancel();
+        self.background.close();
+        let _ = tokio::time::timeout(DRAIN_PATIENCE, self.background.wait()).await;
+        if let Some(database) = self.database
+            && survivors == Survivors::End
+        {
+            let postgres = database.await.context("the watch over the database panicked")?;
+            postgres.stop(StopMode::Fast).await.context("the private database did not stop")?;
+        }
+        Ok(ended)
+    }
+}
+
+impl Ground {
+    fn prepare(config: &Config) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(&DataFolder::choose(config.data_dir.as_deref())?)?;
+        let lock = folder.lock()?;
+        let clock = Arc::new(SystemClock::new());
+        let randomness = Arc::new(Randomness::from_seed(os_seed()));
+        let installation = folder.installation_id(&*clock, &mut *randomness.lock())?;
+        Ok(Self { folder, lock, installation, clock, randomness })
+    }
+}
+
+/// Randomness of the operating system, asked for here alone; everything else is given a generator.
+pub fn os_seed() -> [u8; 32] {
+    use rand::TryRng;
+    let mut seed = [0_u8; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).expect("the operating system has randomness to give");
+    seed
+}
+
+fn tokens() -> (CancellationToken, CancellationToken) {
+    let hard = CancellationToken::new();
+    (hard.child_token(), hard)
+}
+
+async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Result<Accounts> {
+    let ring = crate::key_file::open(
+        ground.folder.path(),
+        config.master_key.as_ref(),
+        store,
+        &*ground.clock,
+        &ground.randomness,
+    )
+    .await?;
+    let accounts = Accounts::new(roadstead_accounts::Parts {
+        store: store.clone(),
+        ring: Arc::new(ring),
+        clock: ground.clock.clone(),
+        randomness: Arc::clone(&ground.randomness),
+    });
+    accounts.insert_bundled(BUNDLED).await.context("the bundled server types could not be entered")?;
+    Ok(accounts)
+}
+
+/// What the orchestrator needs of the life cycle.
+struct Wired<'a> {
+    tasks: &'a TaskTracker,
+    drivers: &'a TaskTracker,
+    background: &'a TaskTracker,
+    soft: &'a CancellationToken,
+    log_writer: LogWriter,
+}
+
+impl Wired<'_> {
+    async fn orchestrator(
+        self,
+        config: &Config,
+        ground: &Ground,
+        store: &Store,
+        accounts: &Accounts,
+    ) -> anyhow::Result<Orchestrator> {
+        let programs = program_folder()?;
+        let supervisor = supervisor(config, ground, &programs, self.drivers)?;
+        let workplaces = ground.folder.path().join("instances");
+        let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
+        crate::data_folder::make_folder(&workplaces, mode)
+            .with_context(|| format!("could not make {}", workplaces.display()))?;
+        let orchestrator = Orchestrator::new(roadstead_orchestrator::Parts {
+            store: store.clone(),
+            accounts: accounts.clone(),
+            supervisor,
+            routes: Routes::default(),
+            clock: ground.clock.clone(),
+            randomness: Arc::clone(&ground.randomness),
+            log_writer: self.log_writer,
+            tasks: self.tasks.clone(),
+            drivers: self.drivers.clone(),
+            stopping: self.soft.clone(),
+            node: Node {
+                installation: ground.installation,
+                // One machine per data folder: they share an id.
+                node: NodeId::from_uuid(ground.installation.uuid()),
+                boot: boot_id()?,
+            },
+            limits: Limits {
+                stop_step: limits::STOP_STEP,
+                grace: limits::EXPIRY_GRACE,
+                quarantine: limits::PORT_QUARANTINE,
+            },
+            workplaces,
+            bundled: programs,
+            settings: accounts.settings_in_force().await?,
+        });
+        let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;
+        let _ = self.background;
+        Ok(orchestrator)
+    }
+}
+
+/// Where our own programs lie: beside this one.
+fn program_folder() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("this program cannot tell where it lies")?;
+    Ok(program.parent().unwrap_or_else(|| Path::new("/")).to_owned())
+}
+
+fn supervisor(
+    config: &Config,
+    ground: &Ground,
+    programs: &Path,
+    drivers: &TaskTracker,
+) -> anyhow::Result<Supervisor> {
+    let shim_program = programs.join("roadstead-shim");
+    anyhow::ensure!(
+        shim_program.is_file(),
+        "{} is missing; build or install it beside this program (`cargo build --release` builds all)",
+        shim_program.display()
+    );
+    let run_root = run_root(config, ground.installation);
+    let randomness = Arc::clone(&ground.randomness);
+    let entropy = Arc::new(move |bytes: &mut [u8; 32]| randomness.lock().fill_bytes(bytes));
+    let clock: Arc<dyn Clock> = ground.clock.clone();
+    Ok(Supervisor::new(SupervisorConfig { shim_program, run_root }, drivers.clone(), clock, entropy)?)
+}
+
+/// Where instances have their sockets: beside the database's, in a folder of this installation.
+pub fn run_root(config: &Config, installation: InstallationId) -> PathBuf {
+    let database = crate::postgres::socket_folder(config.runtime_dir.as_deref(), installation);
+    let name = database.file_name().and_then(|name| name.to_str()).unwrap_or_default().replace("pg-", "run-");
+    database.with_file_name(name)
+}
+
+/// Ends every instance of an installation that a service which is gone has left.
+pub async fn end_survivors(
+    config: &Config,
+    installation: InstallationId,
+    patience: Duration,
+) -> anyhow::Result<usize> {
+    let root = run_root(config, installation);
+    if !root.is_dir() {
+        return Ok(0);
+    }
+    let tasks = TaskTracker::new();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let never_started = Arc::new(|bytes: &mut [u8; 32]| *bytes = os_seed());
+    let settings =
+        SupervisorConfig { shim_program: program_folder()?.join("roadstead-shim"), run_root: root };
+    let supervisor = Supervisor::new(settings, tasks, clock, never_started)?;
+    let survivors = supervisor.end_survivors(installation, boot_id()?, patience).await?;
+    Ok(survivors.iter().filter(|survivor| survivor.was_alive).count())
+}
+
+fn boot_id() -> anyhow::Result<BootId> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).with_context(|| format!("could not read {path}"))?;
+    text.trim().parse().with_context(|| format!("{path} holds no id"))
+}
+
+fn app(
+    ground: &Ground,
+    accounts: &Accounts,
+    orchestrator: &Orchestrator,
+    url: &str,
+    tasks: &TaskTracker,
+) -> axum::Router {
+    let state = ApiState::new(ApiParts {
+        accounts: accounts.clone(),
+        orchestrator: orchestrator.clone(),
+        clock: ground.clock.clone(),
+        randomness: Arc::clone(&ground.randomness),
+        public_base: url.to_owned(),
+        tasks: tasks.clone(),
+    });
+    let gateway = Gateway::new(orchestrator.routes(), Arc::new(orchestrator.clone()));
+    gateway.router().merge(roadstead_api::router(state))
+}
+
+async fn listen(
+    listener: tokio::net::TcpListener,
+    app: axum::Router,
+    soft: CancellationToken,
+) -> std::io::Result<()> {
+    // Answers are small and waited for: none may linger for company.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let deadline = soft.clone();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(soft.cancelled_owned());
+    tokio::select! {
+        served = serving.into_future() => served,
+        // Streams that never end by themselves are cut when their time is over.
+        () = async { deadline.cancelled().await; tokio::time::sleep(DRAIN_PATIENCE).await } => Ok(()),
+    }
+}

@@ -1,0 +1,214 @@
+//! Splits off the parent of all servers, as PID 1 of a PID namespace where allowed.
+//!
+//! The child is cloned straight into its namespaces and prepares itself; the caller stays outside them, so a
+//! machine that refuses a namespace costs one short-lived child, and the next weaker attempt follows. When
+//! PID 1 of a namespace ends, for whatever reason, the kernel ends everything in it: that is the guarantee
+//! that no process group and no signal can give.
+//!
+//! The child stays a copy of this small program instead of executing it again: that halves what a launch costs
+//! us, and the two share their memory. It may, because the caller holds no secret yet.
+
+use std::io::Read as _;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, Uid};
+
+use crate::privilege::{self, Ids, PrivilegeError};
+
+/// Stack of the child for its whole life; only what is touched of it is memory.
+const CHILD_STACK_BYTES: usize = 1024 * 1024;
+
+/// Whether namespaces are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The strongest that the machine allows.
+    Strongest,
+    /// None.
+    Nothing,
+}
+
+/// What keeps the tree together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// A PID namespace, made as root.
+    PidNamespace,
+    /// A PID namespace inside a user namespace.
+    UserNamespace,
+    /// Subreapers that walk the tree.
+    Nothing,
+}
+
+impl Level {
+    fn flags(self) -> CloneFlags {
+        let pid = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+        match self {
+            Self::PidNamespace => pid,
+            Self::UserNamespace => pid | CloneFlags::CLONE_NEWUSER,
+            Self::Nothing => CloneFlags::empty(),
+        }
+    }
+}
+
+/// The running init.
+#[derive(Debug)]
+pub struct Init {
+    /// Its process id, as the caller sees it.
+    pub pid: i32,
+    /// What it is.
+    pub level: Level,
+}
+
+/// Why init could not be started, not even without a namespace.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The process could not be made.
+    #[error("could not clone the process")]
+    Clone(#[source] Errno),
+    /// The child could not prepare itself.
+    #[error("the cloned process could not {step}")]
+    Prepare {
+        /// What it tried.
+        step: String,
+        /// What the kernel said.
+        #[source]
+        source: Errno,
+    },
+}
+
+/// Starts a child that becomes `main`, with `socket` as its standard input and no other descriptor but its
+/// standard error. Must be called while the process has one thread and holds no secret: the child is a copy.
+pub fn start_init(
+    main: fn() -> u8,
+    socket: BorrowedFd<'_>,
+    ids: Option<Ids>,
+    wanted: Wanted,
+) -> Result<Init, InitError> {
+    let strongest = if Uid::effective().is_root() { Level::PidNamespace } else { Level::UserNamespace };
+    if wanted == Wanted::Strongest
+        && let Ok(pid) = attempt(strongest, main, socket, ids)
+    {
+        return Ok(Init { pid, level: strongest });
+    }
+    attempt(Level::Nothing, main, socket, ids).map(|pid| Init { pid, level: Level::Nothing })
+}
+
+#[expect(unsafe_code, reason = "a clone into namespaces cannot be expressed otherwise")]
+fn attempt(
+    level: Level,
+    main: fn() -> u8,
+    socket: BorrowedFd<'_>,
+    ids: Option<Ids>,
+) -> Result<i32, InitError> {
+    let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(InitError::Clone)?;
+    // Read before the clone: inside a new user namespace they are not ours any more until mapped.
+    let own = Ids { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
+    let mut stack = vec![0_u8; CHILD_STACK_BYTES];
+    let child = Box::new(|| {
+        if let Err(error) = prepare(level, socket, ids, own) {
+            let message = format!("{}\n{}", error.source as i32, error.step);
+            // A parent that no longer listens is a parent that is gone.
+            let _ = nix::unistd::write(&told, message.as_bytes());
+            return 127;
+        }
+        privilege::close_inherited_descriptors();
+        isize::from(main())
+    });
+    // SAFETY: without CLONE_VM and CLONE_FILES the child works on copies; this process has a single thread
+    // (the caller's promise), so no lock is held by a thread that the child lacks. The child's stack is its own
+    // copy of a live allocation, and it never returns to the frames below: what they own is closed by number.
+    let pid = unsafe { clone(child, &mut stack, level.flags(), Some(libc::SIGCHLD)) };
+    let pid = pid.map_err(InitError::Clone)?;
+    drop(told);
+    match outcome(report) {
+        None => Ok(pid.as_raw()),
+        Some(error) => {
+            let _ = nix::sys::wait::waitpid(pid, None);
+            Err(error)
+        }
+    }
+}
+
+/// The pipe closes without a word when the child is prepared, and carries the reason when it could not.
+fn outcome(report: OwnedFd) -> Option<InitError> {
+    let mut said = String::new();
+    let read = std::fs::File::from(report).read_to_string(&mut said);
+    if read.is_ok() && said.is_empty() {
+        return None;
+    }
+    let (errno, step) = said.split_once('\n').unwrap_or(("0", "say what failed"));
+    Some(InitError::Prepare {
+        step: step.to_owned(),
+        source: Errno::from_raw(errno.parse().unwrap_or_default()),
+    })
+}
+
+fn prepare(level: Level, socket: BorrowedFd<'_>, ids: Option<Ids>, own: Ids) -> Result<(), PrivilegeError> {
+    // A session of its own: what is sent to the caller's process group does not reach it.
+    nix::unistd::setsid().map_err(PrivilegeError::at("make a session"))?;
+    if level == Level::UserNamespace {
+        map_own_user(own)?;
+    }
+    if level != Level::Nothing {
+        own_proc()?;
+    }
+    privilege::empty_bounding_set();
+    if let Some(ids) = ids {
+        privilege::become_user(ids)?;
+    }
+    privilege::drop_capabilities()?;
+    privilege::forbid_new_privileges()?;
+    privilege::hide_memory()?;
+    if level != Level::Nothing {
+        // Without a namespace init must outlive the caller: it is then the one that ends the strays.
+        die_with_parent()?;
+    }
+    take_streams(socket).map_err(PrivilegeError::at("arrange the standard streams"))
+}
+
+/// Asks for SIGKILL when the parent (its thread that made this process) ends. Cleared by a change of user.
+pub fn die_with_parent() -> Result<(), PrivilegeError> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
+        .map_err(PrivilegeError::at("ask for the parent-death signal"))
+}
+
+/// Inside a fresh user namespace: the user and group stay who they were.
+fn map_own_user(own: Ids) -> Result<(), PrivilegeError> {
+    nix::sys::prctl::set_dumpable(true).map_err(PrivilegeError::at("make the process readable"))?;
+    write("/proc/self/setgroups", "deny", "give up setgroups")?;
+    write("/proc/self/uid_map", &format!("{0} {0} 1", own.uid), "map the user")?;
+    write("/proc/self/gid_map", &format!("{0} {0} 1", own.gid), "map the group")
+}
+
+fn write(path: &str, text: &str, step: &'static str) -> Result<(), PrivilegeError> {
+    std::fs::write(path, text)
+        .map_err(|e| PrivilegeError { step, source: e.raw_os_error().map_or(Errno::EIO, Errno::from_raw) })
+}
+
+/// A `/proc` that shows this namespace's processes and no others. Where a container masks parts of `/proc`
+/// the kernel refuses a fresh one: the old one stays, the namespace still holds the tree.
+fn own_proc() -> Result<(), PrivilegeError> {
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+        .map_err(PrivilegeError::at("make the mounts private"))?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let _ = mount(Some("proc"), "/proc", Some("proc"), flags, nothing);
+    Ok(())
+}
+
+fn take_streams(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR, nix::sys::stat::Mode::empty())?;
+    if socket.as_raw_fd() != 0 {
+        nix::unistd::dup2_stdin(socket)?;
+    }
+    nix::unistd::dup2_stdout(&null)
+}
+
+/// Whether this process is the first of a PID namespace.
+pub fn is_first_of_namespace() -> bool {
+    Pid::this().as_raw() == 1
+}

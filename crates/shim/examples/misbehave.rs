@@ -1,0 +1,90 @@
+//! A server for the tests: answers `ping`, and misbehaves as its arguments say.
+
+use std::io::{BufRead as _, Write as _};
+
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::{ForkResult, fork, setsid};
+
+fn main() {
+    let mut silent = false;
+    let mut stay = false;
+    let mut args = std::env::args().skip(1);
+    while let Some(flag) = args.next() {
+        match flag.as_str() {
+            "--silent" => silent = true,
+            "--ignore-end-of-input" => stay = true,
+            "--ignore-sigterm" => ignore_sigterm(),
+            "--stray" => leave_a_stray(),
+            "--say" => eprintln!("{}", args.next().expect("a text")),
+            "--flood" => flood(),
+            "--facts" => write_facts(&args.next().expect("a path")),
+            "--exit" => std::process::exit(args.next().and_then(|code| code.parse().ok()).expect("a code")),
+            other => panic!("unknown flag {other}"),
+        }
+    }
+    let mut output = std::io::stdout();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if silent || message["id"].is_null() {
+            continue;
+        }
+        let answer = serde_json::json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
+        writeln!(output, "{answer}").expect("stdout is open");
+    }
+    if stay {
+        wait_for_ever();
+    }
+}
+
+#[expect(unsafe_code, reason = "setting a disposition is unsafe in general")]
+fn ignore_sigterm() {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }.expect("SIGTERM can be ignored");
+}
+
+/// A grandchild in a session of its own, whose parent is gone: no group and no parent leads to it.
+#[expect(unsafe_code, reason = "a double fork needs fork")]
+fn leave_a_stray() {
+    // SAFETY: this program has one thread.
+    if let ForkResult::Child = unsafe { fork() }.expect("fork") {
+        setsid().expect("a fresh child leads no group");
+        // SAFETY: as above.
+        if let ForkResult::Child = unsafe { fork() }.expect("fork") {
+            ignore_sigterm();
+            wait_for_ever();
+        }
+        std::process::exit(0);
+    }
+    nix::sys::wait::wait().expect("the middle one ends at once");
+}
+
+fn flood() {
+    for number in 0..20_000 {
+        eprintln!("line {number}");
+    }
+}
+
+fn write_facts(path: &str) {
+    let descriptors: Vec<String> = std::fs::read_dir("/proc/self/fd")
+        .expect("there is a /proc")
+        .flatten()
+        .map(|entry| (entry.file_name(), std::fs::read_link(entry.path())))
+        // The listing's own descriptor is gone by the time its link is read.
+        .filter_map(|(name, link)| link.is_ok_and(|l| !l.ends_with("fd")).then_some(name))
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    let environment: std::collections::BTreeMap<String, String> = std::env::vars().collect();
+    let status = std::fs::read_to_string("/proc/self/status").expect("there is a /proc");
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("there is a /proc");
+    let facts = serde_json::json!({
+        "descriptors": descriptors, "environment": environment, "status": status, "limits": limits,
+        "folder": std::env::current_dir().expect("a working folder"),
+    });
+    std::fs::write(path, facts.to_string()).expect("the path is writable");
+}
+
+fn wait_for_ever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}

@@ -1,0 +1,48 @@
+//! What the shim and its init say to each other.
+
+use std::path::PathBuf;
+
+use roadstead_control::{Limits, Secret, ServerEnd};
+use serde::{Deserialize, Serialize};
+
+/// From the shim. An order is a length-prefixed document; three streams are attached to a `Start`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// Start a server.
+    Start(Start),
+    /// Signal a server's whole group.
+    Signal { server: u32, signal: i32 },
+}
+
+/// A server to be started.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) server: u32,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) environment: Vec<(String, Secret)>,
+    pub(crate) folder: PathBuf,
+    pub(crate) limits: Limits,
+}
+
+/// From init, one line each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Notice {
+    /// Said by the server's own process before it becomes the server: the message's credentials carry its id.
+    Here { server: u32 },
+    /// It executes.
+    Started { server: u32, started: u64 },
+    /// It does not.
+    NotStarted { server: u32, fault: StartFault, message: String },
+    /// It ended, and its group with it.
+    Ended { server: u32, end: ServerEnd },
+}
+
+/// Why a server was not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum StartFault {
+    NotFound,
+    NotExecutable,
+    Folder,
+    Other,
+}

@@ -1,0 +1,268 @@
+//! One instance from its binding to its end.
+//!
+//! ```text
+//! bind ─► launch ─► ready ─► running ─┬─ deadline ──┐
+//!   └──────┴─► failed                 ├─ stop ──────┤─► grace ─► ladder ─► init ends the rest ─► record
+//!                                     └─ server lost ┘
+//! ```
+//! The record says what is about to happen before it happens, and again when it is complete.
+
+mod end;
+
+use std::cell::{Cell, OnceCell};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, ServerEnd, StopReason};
+use roadstead_model::LogLevel;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::deadline::Deadline;
+use crate::folder::Folder;
+use crate::instance::{Instance, Phase};
+use crate::launcher::Launcher;
+use crate::logs::Logs;
+use crate::mask::Masks;
+use crate::mcp::{Mcp, NotReady};
+use crate::spawner::{End, Ended, Spawner, StartFailure};
+use crate::start::{LaunchChannel, Prepared};
+use crate::{control, http};
+
+/// Ended servers whose owner has not looked yet: it looks all the time.
+const ENDED_QUEUE: usize = 16;
+
+/// Why the instance ends.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Deadline,
+    Stop { reason: StopReason, grace: Duration },
+    Lost(End),
+    Failed(Failure),
+}
+
+/// Everything that lives as long as the instance.
+pub(crate) struct Life {
+    instance: Rc<Instance>,
+    launcher: Rc<Launcher>,
+    channel: Option<LaunchChannel>,
+    init: OwnedFd,
+    ended: mpsc::Receiver<Option<Ended>>,
+    terminate: Signal,
+    listeners: Vec<JoinHandle<()>>,
+    closing: watch::Sender<bool>,
+    control: Option<JoinHandle<()>>,
+    control_open: watch::Sender<usize>,
+}
+
+/// Lives until nothing is left.
+pub(crate) async fn live(prepared: Prepared) -> ExitCode {
+    let secret = Rc::new(prepared.secrets.control.clone());
+    let mut life = match Life::new(prepared) {
+        Ok(life) => life,
+        Err(error) => {
+            // Dropping the socket has ended init. Without timers and descriptors there is no more to do.
+            eprintln!("roadstead-shim: could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let cause = match life.launch(secret).await {
+        Ok(()) => life.interrupted().await,
+        Err(cause) => cause,
+    };
+    life.end(cause).await
+}
+
+impl Life {
+    fn new(prepared: Prepared) -> std::io::Result<Self> {
+        let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
+        let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks));
+        let (ends, ended) = mpsc::channel(ENDED_QUEUE);
+        let spawner = Spawner::new(init.socket, ends)?;
+        let launcher =
+            Launcher::new(Rc::clone(&spawner), Rc::clone(&logs), &specification, secrets.environment, limits);
+        let instance = Instance {
+            clock,
+            folder: Folder::new(&specification.run_folder),
+            token: Cell::new(secrets.token_sha256),
+            generation: Cell::new(specification.generation),
+            deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
+            logs,
+            spawner,
+            bridge: OnceCell::new(),
+            phase: Cell::new(Phase::Pending),
+            server: Cell::new(None),
+            shim,
+            init: init.process,
+            isolation: init.isolation,
+            stop: watch::Sender::new(None),
+            exit: watch::Sender::new(None),
+            specification,
+        };
+        Ok(Self {
+            instance: Rc::new(instance),
+            launcher,
+            channel: Some(channel),
+            init: init.pidfd,
+            ended,
+            terminate: signal(SignalKind::terminate())?,
+            listeners: Vec::new(),
+            closing: watch::Sender::new(false),
+            control: None,
+            control_open: watch::Sender::new(0),
+        })
+    }
+
+    async fn launch(&mut self, secret: Rc<ControlSecret>) -> Result<(), Cause> {
+        self.bind(secret).map_err(|(code, message)| failed(code, message))?;
+        self.say(&Report::Bound { shim: self.instance.shim });
+        let instance = Rc::clone(&self.instance);
+        let launcher = Rc::clone(&self.launcher);
+        let ready = tokio::select! {
+            biased;
+            ready = start_server(&instance, launcher) => ready.map_err(Cause::Failed),
+            cause = self.interrupted() => Err(cause),
+        };
+        let ready = match ready {
+            // Before it was ready, a server that is lost is a launch that failed.
+            Err(Cause::Lost(end)) => Err(Cause::Failed(exited(end))),
+            other => other,
+        }?;
+        instance.phase.set(Phase::Running);
+        self.say(&Report::Ready(ready));
+        // Nothing more is reported there: roadstead reads to the end.
+        self.channel = None;
+        Ok(())
+    }
+
+    /// Takes the port and the sockets, and starts to listen.
+    fn bind(&mut self, secret: Rc<ControlSecret>) -> Result<(), (FailureCode, String)> {
+        let instance = &self.instance;
+        let address = instance.specification.listen;
+        let port = std::net::TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
+        });
+        let port = port.map_err(|error| {
+            let code = match error.kind() {
+                std::io::ErrorKind::AddrInUse => FailureCode::PortTaken,
+                _ => FailureCode::Internal,
+            };
+            (code, format!("could not listen on {address}: {error}"))
+        })?;
+        let socket = |path: std::path::PathBuf| {
+            UnixListener::bind(&path).map_err(|error| {
+                (FailureCode::Internal, format!("could not listen on {}: {error}", path.display()))
+            })
+        };
+        let gateway = socket(instance.folder.http_socket())?;
+        let control = socket(instance.folder.control_socket())?;
+        instance
+            .save_state()
+            .map_err(|error| (FailureCode::Internal, format!("could not write the state: {error}")))?;
+        let closing = || self.closing.subscribe();
+        self.listeners = vec![
+            tokio::task::spawn_local(http::serve_port(port, Rc::clone(instance), closing())),
+            tokio::task::spawn_local(http::serve_gateway(gateway, Rc::clone(instance), closing())),
+        ];
+        let open = self.control_open.clone();
+        self.control =
+            Some(tokio::task::spawn_local(control::serve(control, Rc::clone(instance), secret, open)));
+        Ok(())
+    }
+
+    /// Resolves when something ends the instance.
+    async fn interrupted(&mut self) -> Cause {
+        let mut stop = self.instance.stop.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                ended = self.ended.recv() => match ended.flatten() {
+                    None => return Cause::Lost(End::Lost),
+                    Some(Ended { unasked: true, left: 0, end }) => return Cause::Lost(end),
+                    Some(Ended { unasked: true, end, .. }) => {
+                        self.instance.logs.say(LogLevel::Warn, format!("one of several servers ended: {end}"));
+                    }
+                    Some(_) => {}
+                },
+                () = self.instance.deadline.due() => return Cause::Deadline,
+                Ok(wanted) = stop.wait_for(Option::is_some) => {
+                    if let Some(stop) = *wanted {
+                        return Cause::Stop { reason: stop.reason, grace: stop.grace };
+                    }
+                }
+                _ = self.terminate.recv() => {
+                    let grace = Duration::from_millis(self.instance.specification.grace_ms);
+                    return Cause::Stop { reason: StopReason::Shutdown, grace };
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, report: &Report) {
+        if let Some(channel) = &mut self.channel {
+            channel.say(report);
+        }
+    }
+}
+
+/// Starts the first server and waits until it answers, as long as it may take.
+async fn start_server(instance: &Instance, launcher: Rc<Launcher>) -> Result<Ready, Failure> {
+    let opened = launcher.open().await.map_err(|failure| not_started(instance, &failure))?;
+    let server = opened.server.clone();
+    instance.server.set(Some(server.process));
+    let bridge = instance
+        .bridge
+        .get_or_init(|| Mcp::new(launcher, opened, &instance.specification, Rc::clone(&instance.logs)));
+    let budget = Duration::from_millis(instance.specification.ready_timeout_ms);
+    let silence = || {
+        let waited = instance.specification.ready_timeout_ms;
+        failure(FailureCode::ReadyTimeout, format!("the server did not answer within {waited} ms"))
+    };
+    match tokio::time::timeout(budget, bridge.ready(budget)).await {
+        Ok(Ok(ready)) => Ok(Ready {
+            server: server.process,
+            era: ready.era,
+            isolation: instance.isolation,
+            silent: ready.silent,
+        }),
+        // Its end is told apart from its silence by init, which is about to say it.
+        Ok(Err(NotReady::Ended)) => Err(exited(server.ended().await)),
+        Ok(Err(NotReady::Misbehaved(message))) => Err(failure(FailureCode::ServerMisbehaved, message)),
+        Ok(Err(NotReady::Silent)) | Err(_) => Err(silence()),
+    }
+}
+
+fn not_started(instance: &Instance, fault: &StartFailure) -> Failure {
+    let plan = &instance.specification;
+    let message = match fault.code {
+        FailureCode::WorkingFolderUnusable => {
+            format!("working folder {}: {}", plan.working_folder.display(), fault.message)
+        }
+        _ => format!("program {}: {}", plan.program.display(), fault.message),
+    };
+    failure(fault.code, message)
+}
+
+fn exited(end: End) -> Failure {
+    let server_end = match end {
+        End::Seen(end) => Some(end),
+        End::Lost => None,
+    };
+    Failure {
+        server_end,
+        ..failure(FailureCode::ServerExited, format!("the server ended before it was ready: {end}"))
+    }
+}
+
+fn failure(code: FailureCode, message: String) -> Failure {
+    Failure { code, message, server_end: None::<ServerEnd>, stderr_tail: Vec::new() }
+}
+
+fn failed(code: FailureCode, message: String) -> Cause {
+    Cause::Failed(failure(code, message))
+}

@@ -1,0 +1,286 @@
+//! Credentials: a name, hints, and one sealed value per slot.
+
+use roadstead_model::{CredentialId, OrganizationId, ProjectId, TypeId, UserId};
+use serde::Deserialize;
+use serde_json::Value;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::error::During;
+
+const TABLE: &str = "credentials";
+
+/// A credential to create, with its sealed slots.
+#[derive(Debug, Clone)]
+pub struct NewCredential {
+    /// The credential's id.
+    pub id: CredentialId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it belongs to.
+    pub organization: OrganizationId,
+    /// What it belongs to.
+    pub project: ProjectId,
+    /// What it is for.
+    pub type_id: TypeId,
+    /// Unique among the user's credentials for the type that are not deleted.
+    pub name: String,
+    /// The end of its main value, to recognise it by.
+    pub hint: String,
+    /// When it stops working.
+    pub expires_at: Option<OffsetDateTime>,
+    /// Its values.
+    pub slots: Vec<NewSlot>,
+    /// Now.
+    pub at: OffsetDateTime,
+}
+
+/// A sealed value to store.
+#[derive(Debug, Clone)]
+pub struct NewSlot {
+    /// Which of the type's slots it fills.
+    pub slot: String,
+    /// The sealed value.
+    pub sealed: Vec<u8>,
+    /// The end of the value, to recognise it by.
+    pub hint: String,
+}
+
+/// A sealed value, for a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSlot {
+    /// Which of the type's slots it fills.
+    pub slot: String,
+    /// The sealed value.
+    pub sealed: Vec<u8>,
+}
+
+/// What may be shown of a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SlotHint {
+    /// The slot.
+    pub slot: String,
+    /// The end of its value.
+    pub hint: String,
+}
+
+/// A credential that is not deleted, without its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRow {
+    /// The credential's id.
+    pub id: CredentialId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it belongs to.
+    pub organization: OrganizationId,
+    /// What it belongs to.
+    pub project: ProjectId,
+    /// What it is for.
+    pub type_id: TypeId,
+    /// The name of what it is for.
+    pub type_name: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// The end of its main value.
+    pub hint: String,
+    /// What may be shown of its slots, by name.
+    pub slots: Vec<SlotHint>,
+    /// Whether it may be used.
+    pub is_active: bool,
+    /// When it stops working.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When an instance was launched with it last.
+    pub last_used_at: Option<OffsetDateTime>,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When it was changed last.
+    pub updated_at: OffsetDateTime,
+}
+
+struct Record {
+    id: Uuid,
+    user_id: Uuid,
+    organization_id: Uuid,
+    project_id: Uuid,
+    mcp_type_id: Uuid,
+    type_name: String,
+    name: String,
+    hint: String,
+    slots: Value,
+    is_active: bool,
+    expires_at: Option<OffsetDateTime>,
+    last_used_at: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<Record> for CredentialRow {
+    type Error = StoreError;
+
+    fn try_from(record: Record) -> Result<Self, StoreError> {
+        let slots = serde_json::from_value(record.slots)
+            .map_err(|_| StoreError::inconsistent(TABLE, record.id, "its slots cannot be read"))?;
+        Ok(Self {
+            id: CredentialId::from_uuid(record.id),
+            user: UserId::from_uuid(record.user_id),
+            organization: OrganizationId::from_uuid(record.organization_id),
+            project: ProjectId::from_uuid(record.project_id),
+            type_id: TypeId::from_uuid(record.mcp_type_id),
+            type_name: record.type_name,
+            name: record.name,
+            hint: record.hint,
+            slots,
+            is_active: record.is_active,
+            expires_at: record.expires_at,
+            last_used_at: record.last_used_at,
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        })
+    }
+}
+
+/// The credentials' rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    pub(crate) pool: &'a PgPool,
+}
+
+impl Credentials<'_> {
+    /// Creates a credential and its slots, all or nothing.
+    #[tracing::instrument(name = "db.credential.create", skip_all, fields(credential.id = %new.id), err(level = "debug"))]
+    pub async fn create(&self, new: &NewCredential) -> Result<(), StoreError> {
+        let names: Vec<String> = new.slots.iter().map(|slot| slot.slot.clone()).collect();
+        let sealed: Vec<Vec<u8>> = new.slots.iter().map(|slot| slot.sealed.clone()).collect();
+        let hints: Vec<String> = new.slots.iter().map(|slot| slot.hint.clone()).collect();
+        sqlx::query!(
+            "with credential as (
+               insert into credentials (id, user_id, organization_id, project_id, mcp_type_id, name, hint, expires_at,
+                                        created_at, updated_at)
+               values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+             )
+             insert into credential_secrets (credential_id, slot, sealed, hint)
+             select $1, s.slot, s.sealed, s.hint
+             from unnest($10::text[], $11::bytea[], $12::text[]) as s (slot, sealed, hint)",
+            new.id.uuid(),
+            new.user.uuid(),
+            new.organization.uuid(),
+            new.project.uuid(),
+            new.type_id.uuid(),
+            new.name,
+            new.hint,
+            new.expires_at,
+            new.at,
+            &names,
+            &sealed,
+            &hints,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.credential.create")
+        .map(drop)
+    }
+
+    /// One credential; `owner` hides those of others.
+    #[tracing::instrument(name = "db.credential.get", skip_all, fields(credential.id = %id), err(level = "debug"))]
+    pub async fn get(
+        &self,
+        id: CredentialId,
+        owner: Option<UserId>,
+    ) -> Result<Option<CredentialRow>, StoreError> {
+        let record = sqlx::query_as!(
+            Record,
+            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
+                      c.hint, c.is_active, c.expires_at, c.last_used_at, c.created_at, c.updated_at,
+                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
+                       from credential_secrets s where s.credential_id = c.id) as "slots!"
+               from credentials c join mcp_types t on t.id = c.mcp_type_id
+               where c.id = $1 and c.deleted_at is null and ($2::uuid is null or c.user_id = $2)"#,
+            id.uuid(),
+            owner.map(UserId::uuid),
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.credential.get")?;
+        record.map(CredentialRow::try_from).transpose()
+    }
+
+    /// A user's credentials, perhaps only those for one type, oldest first.
+    #[tracing::instrument(name = "db.credential.list", skip_all, fields(user.id = %owner), err(level = "debug"))]
+    pub async fn list(
+        &self,
+        owner: UserId,
+        type_id: Option<TypeId>,
+    ) -> Result<Vec<CredentialRow>, StoreError> {
+        let records = sqlx::query_as!(
+            Record,
+            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
+                      c.hint, c.is_active, c.expires_at, c.last_used_at, c.created_at, c.updated_at,
+                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
+                       from credential_secrets s where s.credential_id = c.id) as "slots!"
+               from credentials c join mcp_types t on t.id = c.mcp_type_id
+               where c.user_id = $1 and c.deleted_at is null and ($2::uuid is null or c.mcp_type_id = $2)
+               order by c.created_at, c.id"#,
+            owner.uuid(),
+            type_id.map(TypeId::uuid),
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.credential.list")?;
+        records.into_iter().map(CredentialRow::try_from).collect()
+    }
+
+    /// Soft-deletes a credential and wipes its sealed values. False when there is none or it is not the owner's.
+    #[tracing::instrument(name = "db.credential.delete", skip_all, fields(credential.id = %id), err(level = "debug"))]
+    pub async fn delete(
+        &self,
+        id: CredentialId,
+        owner: Option<UserId>,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        sqlx::query_scalar!(
+            r#"with deleted as (
+                 update credentials set deleted_at = $3, is_active = false
+                 where id = $1 and deleted_at is null and ($2::uuid is null or user_id = $2)
+                 returning id
+               ), wiped as (
+                 delete from credential_secrets s using deleted where s.credential_id = deleted.id
+               )
+               select exists (select from deleted) as "done!""#,
+            id.uuid(),
+            owner.map(UserId::uuid),
+            at,
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.credential.delete")
+    }
+
+    /// The sealed values of a credential, by slot; none when it is deleted.
+    #[tracing::instrument(name = "db.credential.sealed_slots", skip_all, fields(credential.id = %id), err(level = "debug"))]
+    pub async fn sealed_slots(&self, id: CredentialId) -> Result<Vec<SealedSlot>, StoreError> {
+        sqlx::query_as!(
+            SealedSlot,
+            "select slot, sealed from credential_secrets where credential_id = $1 order by slot",
+            id.uuid(),
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.credential.sealed_slots")
+    }
+
+    /// Records that a credential was used.
+    #[tracing::instrument(name = "db.credential.touch", skip_all, fields(credential.id = %id), err(level = "debug"))]
+    pub async fn touch(&self, id: CredentialId, at: OffsetDateTime) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update credentials set last_used_at = greatest(last_used_at, $2) where id = $1",
+            id.uuid(),
+            at,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.credential.touch")
+        .map(drop)
+    }
+}

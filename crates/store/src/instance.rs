@@ -1,0 +1,24 @@
+//! Instances: reserved in one transaction, changed by one statement each that also writes the event.
+//!
+//! A change says whether it was made: false means that the row is not, or no longer, in a status that permits it,
+//! so two that notice the same thing act once.
+
+mod change;
+mod read;
+mod reserve;
+mod row;
+
+pub use change::{Ending, Started};
+pub use read::{DueInstance, InstanceFilter};
+pub use reserve::{NewInstance, ReserveError};
+pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
+
+use sqlx::PgPool;
+
+const TABLE: &str = "mcp_instances";
+
+/// The instances' rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Instances<'a> {
+    pub(crate) pool: &'a PgPool,
+}

@@ -1,0 +1,329 @@
+//! What happens to an instance after it is reserved: one statement per step, with its event.
+
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Instances, ProcessMark, TABLE};
+use crate::StoreError;
+use crate::convert::{self, ActorColumns};
+use crate::error::During;
+
+/// That a server is ready.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// When.
+    pub at: OffsetDateTime,
+    /// The server's first process.
+    pub process: ProcessMark,
+    /// Its shim.
+    pub shim: ProcessMark,
+    /// Who launched it.
+    pub actor: Actor,
+    /// The particulars of the `started` event, a JSON object without secrets.
+    pub event_data: Value,
+}
+
+/// That an instance is over.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// How: a status that is not live.
+    pub status: InstanceStatus,
+    /// When.
+    pub at: OffsetDateTime,
+    /// What went wrong; `Error` must have it.
+    pub error_message: Option<String>,
+    /// What is known of the processes' end.
+    pub exit: Option<Value>,
+    /// The event that tells of it.
+    pub event_type: EventType,
+    /// The event's particulars, a JSON object without secrets.
+    pub event_data: Value,
+    /// Who ended it.
+    pub actor: Actor,
+    /// Until when the port rests.
+    pub quarantine_until: Option<OffsetDateTime>,
+}
+
+impl Instances<'_> {
+    /// A pending instance is ready. False when it is not pending any more.
+    #[tracing::instrument(name = "db.instance.mark_running", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn mark_running(&self, id: InstanceId, started: &Started) -> Result<bool, StoreError> {
+        let actor = ActorColumns::from(&started.actor);
+        let (pid, pid_started) = columns(id, started.process)?;
+        let (shim, shim_started) = columns(id, started.shim)?;
+        sqlx::query_scalar!(
+            r#"with running as (
+                 update mcp_instances
+                 set status = 'running', started_at = $2, process_id = $3, process_started = $4,
+                     shim_pid = $5, shim_started = $6
+                 where id = $1 and status = 'pending'
+                 returning id
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($2), id, $2, 'started', $7, $8, $9, $10::text::inet, $11 from running
+               )
+               select exists (select from running) as "done!""#,
+            id.uuid(),
+            started.at,
+            pid,
+            pid_started,
+            shim,
+            shim_started,
+            started.event_data,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.instance.mark_running")
+    }
+
+    /// A live instance is over: its port is free again and rests. False when it was over before: nothing is changed
+    /// and no event is written twice.
+    #[tracing::instrument(
+        name = "db.instance.finish", skip_all,
+        fields(instance.id = %id, instance.status = %ending.status), err(level = "debug")
+    )]
+    pub async fn finish(&self, id: InstanceId, ending: &Ending) -> Result<bool, StoreError> {
+        let actor = ActorColumns::from(&ending.actor);
+        sqlx::query_scalar!(
+            r#"with ended as (
+                 update mcp_instances
+                 set status = $2, ended_at = $3, error_message = coalesce($4, error_message), exit = $5,
+                     assigned_port = null, stopping_at = null
+                 where id = $1 and status in ('pending', 'running')
+                 returning id
+               ), port as (
+                 update port_allocations p
+                 set mcp_instance_id = null, is_available = true, released_at = $3, quarantined_until = $6
+                 from ended where p.mcp_instance_id = ended.id
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($3), id, $3, $7, $8, $9, $10, $11::text::inet, $12 from ended
+               )
+               select exists (select from ended) as "done!""#,
+            id.uuid(),
+            ending.status.as_str(),
+            ending.at,
+            ending.error_message,
+            ending.exit,
+            ending.quarantine_until,
+            ending.event_type.as_str(),
+            ending.event_data,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.instance.finish")
+    }
+
+    /// A running instance was asked to leave. False when it is not running, or was asked before.
+    #[tracing::instrument(name = "db.instance.mark_stopping", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn mark_stopping(
+        &self,
+        id: InstanceId,
+        reason: &str,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update mcp_instances set stopping_at = $3, stop_reason = $2
+             where id = $1 and status = 'running' and stopping_at is null",
+            id.uuid(),
+            reason,
+            at,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.mark_stopping")?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Moves the deadline of a running instance; answers its new generation, which the shim must be told.
+    /// None when it is not running, or on its way out.
+    #[tracing::instrument(name = "db.instance.set_deadline", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn set_deadline(
+        &self,
+        id: InstanceId,
+        expires_at: OffsetDateTime,
+        actor: &Actor,
+        event_data: &Value,
+        at: OffsetDateTime,
+    ) -> Result<Option<i64>, StoreError> {
+        let actor = ActorColumns::from(actor);
+        sqlx::query_scalar!(
+            r#"with changed as (
+                 update mcp_instances set expires_at = $2, generation = generation + 1
+                 where id = $1 and status = 'running' and stopping_at is null
+                 returning id, generation
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($3), id, $3, 'extended', $4, $5, $6, $7::text::inet, $8 from changed
+               )
+               select generation from changed"#,
+            id.uuid(),
+            expires_at,
+            at,
+            event_data,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.instance.set_deadline")
+    }
+
+    /// Replaces the access token of a running instance; answers its new generation, which the shim must be told.
+    /// None when it is not running, or on its way out.
+    #[tracing::instrument(name = "db.instance.set_token", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn set_token(
+        &self,
+        id: InstanceId,
+        hash: &[u8; 32],
+        hint: &str,
+        actor: &Actor,
+        at: OffsetDateTime,
+    ) -> Result<Option<i64>, StoreError> {
+        let actor = ActorColumns::from(actor);
+        sqlx::query_scalar!(
+            r#"with changed as (
+                 update mcp_instances set access_token_hash = $2, token_hint = $3, generation = generation + 1
+                 where id = $1 and status = 'running' and stopping_at is null
+                 returning id, generation
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($4), id, $4, 'token_rotated', $5, $6, $7::text::inet, $8 from changed
+               )
+               select generation from changed"#,
+            id.uuid(),
+            &hash[..],
+            hint,
+            at,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.instance.set_token")
+    }
+
+    /// Soft-deletes an instance that is over and wipes the values that came with its launch. False when it is live,
+    /// deleted before, or unknown.
+    #[tracing::instrument(name = "db.instance.soft_delete", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn soft_delete(
+        &self,
+        id: InstanceId,
+        actor: &Actor,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        let actor = ActorColumns::from(actor);
+        sqlx::query_scalar!(
+            r#"with deleted as (
+                 update mcp_instances set deleted_at = $2
+                 where id = $1 and deleted_at is null and status not in ('pending', 'running')
+                 returning id
+               ), wiped as (
+                 delete from instance_secrets s using deleted where s.instance_id = deleted.id
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($2), id, $2, 'deleted', $3, $4, $5::text::inet, $6 from deleted
+               )
+               select exists (select from deleted) as "done!""#,
+            id.uuid(),
+            at,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.instance.soft_delete")
+    }
+
+    /// Records or clears what is wrong with an instance that lives on. False when it is over.
+    #[tracing::instrument(name = "db.instance.set_live_error", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn set_live_error(&self, id: InstanceId, message: Option<&str>) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update mcp_instances set error_message = $2 where id = $1 and status in ('pending', 'running')",
+            id.uuid(),
+            message,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.set_live_error")?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Records the last use of many instances at once.
+    #[tracing::instrument(name = "db.instance.touch_many", skip_all, err(level = "debug"))]
+    pub async fn touch_many(&self, uses: &[(InstanceId, OffsetDateTime)]) -> Result<(), StoreError> {
+        let (ids, times) = convert::latest(uses.iter().map(|(id, at)| (id.uuid(), *at)));
+        sqlx::query!(
+            "update mcp_instances i set last_accessed = u.at
+             from unnest($1::uuid[], $2::timestamptz[]) as u (id, at)
+             where i.id = u.id and (i.last_accessed is null or i.last_accessed < u.at)",
+            &ids,
+            &times,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.touch_many")
+        .map(drop)
+    }
+
+    /// Records the figures of many instances at once; of two for one instance, the last is kept.
+    #[tracing::instrument(name = "db.instance.record_stats", skip_all, err(level = "debug"))]
+    pub async fn record_stats(&self, stats: &[(InstanceId, Value)]) -> Result<(), StoreError> {
+        let last: std::collections::BTreeMap<Uuid, Value> =
+            stats.iter().map(|(id, figures)| (id.uuid(), figures.clone())).collect();
+        let (ids, figures): (Vec<Uuid>, Vec<Value>) = last.into_iter().unzip();
+        sqlx::query!(
+            "update mcp_instances i set stats = s.stats
+             from unnest($1::uuid[], $2::jsonb[]) as s (id, stats) where i.id = s.id",
+            &ids,
+            &figures,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.record_stats")
+        .map(drop)
+    }
+
+    /// Records that an instance's spool is stored up to a number; never goes back.
+    #[tracing::instrument(name = "db.instance.set_spool_seq", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn set_spool_seq(&self, id: InstanceId, seq: i64) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update mcp_instances set spool_seq = greatest(spool_seq, $2) where id = $1",
+            id.uuid(),
+            seq
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.set_spool_seq")
+        .map(drop)
+    }
+}
+
+/// A process as its two columns.
+fn columns(id: InstanceId, process: ProcessMark) -> Result<(i32, i64), StoreError> {
+    match (i32::try_from(process.pid), i64::try_from(process.started)) {
+        (Ok(pid), Ok(started)) => Ok((pid, started)),
+        _ => Err(StoreError::inconsistent(TABLE, id, "a process whose number no kernel gives")),
+    }
+}

@@ -1,0 +1,185 @@
+//! Looking at instances.
+
+use roadstead_model::{InstanceId, InstanceStatus, NodeId, UserId};
+use time::OffsetDateTime;
+
+use super::row::Record;
+use super::{InstanceRow, Instances, TABLE};
+use crate::error::During;
+use crate::page::one_more;
+use crate::{Cursor, Order, Page, SealedSlot, StoreError};
+
+/// Which instances are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceFilter {
+    /// This user's; none for everybody's.
+    pub user: Option<UserId>,
+    /// In this status.
+    pub status: Option<InstanceStatus>,
+    /// Of this type.
+    pub type_name: Option<String>,
+    /// The place after which the page starts.
+    pub after: Option<Cursor>,
+    /// Instances at most.
+    pub limit: u32,
+    /// Which end comes first.
+    pub order: Order,
+}
+
+/// A live instance whose time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DueInstance {
+    /// The instance.
+    pub id: InstanceId,
+    /// Pending or running.
+    pub status: InstanceStatus,
+    /// Its deadline.
+    pub expires_at: OffsetDateTime,
+}
+
+/// Instances with what is shown of their types; `$tail` begins with the condition.
+macro_rules! select {
+    ($pool:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Record,
+            "select i.id, i.user_id, i.organization_id, i.project_id, i.mcp_type_id, t.name as type_name,
+                    t.display_name as type_display_name, t.icon_url as type_icon_url, i.type_version, i.credential_id,
+                    i.node_id, i.boot_id, i.name, i.status, i.config, i.access_token_hash, i.token_hint,
+                    i.assigned_port, i.process_id, i.process_started, i.shim_pid, i.shim_started, i.expires_at,
+                    i.started_at, i.stopping_at, i.stop_reason, i.ended_at, i.error_message, i.exit, i.last_accessed,
+                    i.stats, i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
+             from mcp_instances i join mcp_types t on t.id = i.mcp_type_id
+             where i.deleted_at is null " + $tail
+            $(, $argument)*
+        )
+    };
+}
+
+impl Instances<'_> {
+    /// One instance; `visible_to` hides those of others.
+    #[tracing::instrument(name = "db.instance.get", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn get(
+        &self,
+        id: InstanceId,
+        visible_to: Option<UserId>,
+    ) -> Result<Option<InstanceRow>, StoreError> {
+        let record = select!(
+            self.pool,
+            "and i.id = $1 and ($2::uuid is null or i.user_id = $2)",
+            id.uuid(),
+            visible_to.map(UserId::uuid),
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.instance.get")?;
+        record.map(InstanceRow::try_from).transpose()
+    }
+
+    /// The instances that a filter lets through, sorted by creation.
+    #[tracing::instrument(name = "db.instance.list", skip_all, err(level = "debug"))]
+    pub async fn list(&self, filter: &InstanceFilter) -> Result<Page<InstanceRow>, StoreError> {
+        macro_rules! page {
+            ($tail:literal) => {
+                select!(
+                    self.pool,
+                    $tail,
+                    filter.user.map(UserId::uuid),
+                    filter.status.map(InstanceStatus::as_str),
+                    filter.type_name,
+                    filter.after.map(|cursor| cursor.at),
+                    filter.after.map(|cursor| cursor.id),
+                    one_more(filter.limit),
+                )
+                .fetch_all(self.pool)
+                .await
+            };
+        }
+        let records = match filter.order {
+            Order::Ascending => page!(
+                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or i.status = $2)
+                 and ($3::text is null or t.name = $3)
+                 and ($4::timestamptz is null or (i.created_at, i.id) > ($4, $5::uuid))
+                 order by i.created_at, i.id limit $6"
+            ),
+            Order::Descending => page!(
+                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or i.status = $2)
+                 and ($3::text is null or t.name = $3)
+                 and ($4::timestamptz is null or (i.created_at, i.id) < ($4, $5::uuid))
+                 order by i.created_at desc, i.id desc limit $6"
+            ),
+        }
+        .during("db.instance.list")?;
+        let rows = records.into_iter().map(InstanceRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(rows, filter.limit, InstanceRow::cursor))
+    }
+
+    /// Every live instance of a node, oldest first: what a start or a reconcile compares with the processes.
+    #[tracing::instrument(name = "db.instance.live_of_node", skip_all, fields(node.id = %node), err(level = "debug"))]
+    pub async fn live_of_node(&self, node: NodeId) -> Result<Vec<InstanceRow>, StoreError> {
+        let records = select!(
+            self.pool,
+            "and i.node_id = $1 and i.status in ('pending', 'running') order by i.created_at, i.id",
+            node.uuid(),
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.instance.live_of_node")?;
+        records.into_iter().map(InstanceRow::try_from).collect()
+    }
+
+    /// How many live instances a user has.
+    #[tracing::instrument(name = "db.instance.count_live", skip_all, fields(user.id = %user), err(level = "debug"))]
+    pub async fn count_live(&self, user: UserId) -> Result<u32, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from mcp_instances
+               where user_id = $1 and status in ('pending', 'running')"#,
+            user.uuid(),
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.instance.count_live")?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// The live instances of a node whose deadline is at or before `now`, most overdue first.
+    #[tracing::instrument(name = "db.instance.due", skip_all, fields(node.id = %node), err(level = "debug"))]
+    pub async fn due(
+        &self,
+        node: NodeId,
+        now: OffsetDateTime,
+        limit: u32,
+    ) -> Result<Vec<DueInstance>, StoreError> {
+        let rows = sqlx::query!(
+            "select id, status, expires_at from mcp_instances
+             where node_id = $1 and expires_at <= $2 and status in ('pending', 'running')
+             order by expires_at limit $3",
+            node.uuid(),
+            now,
+            i64::from(limit),
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.instance.due")?;
+        rows.into_iter()
+            .map(|row| {
+                let status = row.status.parse().map_err(|error: roadstead_model::era::UnknownWord| {
+                    StoreError::inconsistent(TABLE, row.id, error.to_string())
+                })?;
+                Ok(DueInstance { id: InstanceId::from_uuid(row.id), status, expires_at: row.expires_at })
+            })
+            .collect()
+    }
+
+    /// The sealed values that came with an instance's launch, by slot; none when it is deleted.
+    #[tracing::instrument(name = "db.instance.sealed_slots", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn sealed_slots(&self, id: InstanceId) -> Result<Vec<SealedSlot>, StoreError> {
+        sqlx::query_as!(
+            SealedSlot,
+            "select slot, sealed from instance_secrets where instance_id = $1 order by slot",
+            id.uuid(),
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.instance.sealed_slots")
+    }
+}

@@ -1,0 +1,179 @@
+//! The first step of a launch: the row, its port and its event, within the owner's quota, all or nothing.
+
+use roadstead_model::{
+    Actor, BootId, CredentialId, InstanceId, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId,
+};
+use serde_json::Value;
+use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
+
+use super::Instances;
+use crate::convert::ActorColumns;
+use crate::error::During;
+use crate::{SealedSlot, StoreError};
+
+const NAME: &str = "db.instance.reserve";
+
+/// An instance to reserve.
+#[derive(Debug, Clone)]
+pub struct NewInstance {
+    /// The instance's id.
+    pub id: InstanceId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it belongs to.
+    pub organization: OrganizationId,
+    /// What it belongs to.
+    pub project: ProjectId,
+    /// What it is a copy of.
+    pub type_id: TypeId,
+    /// The type's version.
+    pub type_version: i32,
+    /// The credential it is launched with.
+    pub credential: Option<CredentialId>,
+    /// Where it will run.
+    pub node: NodeId,
+    /// That machine's boot.
+    pub boot: BootId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its configuration, a JSON object.
+    pub config: Value,
+    /// The SHA-256 of its access token.
+    pub token_hash: [u8; 32],
+    /// The end of its access token.
+    pub token_hint: String,
+    /// The port that the pool leased.
+    pub port: Port,
+    /// Sealed values that came with the launch.
+    pub secrets: Vec<SealedSlot>,
+    /// Its deadline.
+    pub expires_at: OffsetDateTime,
+    /// Now.
+    pub at: OffsetDateTime,
+    /// Who launches it.
+    pub actor: Actor,
+    /// The particulars of its `created` event, a JSON object without secrets.
+    pub event_data: Value,
+}
+
+/// Why nothing was reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// The owner has as many live instances as they may.
+    #[error("the owner has {limit} live instances already, as many as allowed")]
+    QuotaReached {
+        /// How many they may have.
+        limit: u32,
+    },
+    /// Another live row holds the port.
+    #[error("port {0} is held by another live instance")]
+    PortHeld(Port),
+    /// There is no such owner, or they are inactive.
+    #[error("the owner does not exist or is inactive")]
+    NoOwner,
+    /// Anything else.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Instances<'_> {
+    /// Inserts the pending row, its sealed values, its port and its `created` event, unless the owner has
+    /// `quota_limit` live instances already.
+    #[tracing::instrument(
+        name = "db.instance.reserve", skip_all,
+        fields(instance.id = %new.id, user.id = %new.user, port = %new.port), err(level = "debug")
+    )]
+    pub async fn reserve(&self, new: &NewInstance, quota_limit: u32) -> Result<(), ReserveError> {
+        let mut transaction = self.pool.begin().await.during(NAME)?;
+        // A statement of its own: who waits here for another launch of the same owner then counts that launch too.
+        // `no key update` lets rows that merely refer to the owner be written meanwhile.
+        let owner = sqlx::query_scalar!(
+            r#"select 1 as "one!" from users where id = $1 and is_active and deleted_at is null for no key update"#,
+            new.user.uuid(),
+        )
+        .fetch_optional(&mut *transaction)
+        .await
+        .during(NAME)?;
+        if owner.is_none() {
+            return Err(ReserveError::NoOwner);
+        }
+        insert(&mut transaction, new, quota_limit).await?;
+        transaction.commit().await.during(NAME)?;
+        Ok(())
+    }
+}
+
+async fn insert(
+    transaction: &mut Transaction<'_, Postgres>,
+    new: &NewInstance,
+    quota_limit: u32,
+) -> Result<(), ReserveError> {
+    let actor = ActorColumns::from(&new.actor);
+    let (slots, sealed): (Vec<String>, Vec<Vec<u8>>) =
+        new.secrets.iter().map(|one| (one.slot.clone(), one.sealed.clone())).unzip();
+    let inserted = sqlx::query!(
+        r#"with instance as (
+             insert into mcp_instances (
+               id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
+               name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16
+             where (select count(*) from mcp_instances
+                    where user_id = $2 and status in ('pending', 'running')) < $17
+             returning id
+           ), secrets as (
+             insert into instance_secrets (instance_id, slot, sealed)
+             select instance.id, s.slot, s.sealed
+             from instance, unnest($18::text[], $19::bytea[]) as s (slot, sealed)
+           ), port as (
+             insert into port_allocations (node_id, port, mcp_instance_id, allocated_at, is_available)
+             select $8, $14, instance.id, $16, false from instance
+             on conflict (node_id, port) do update
+             set mcp_instance_id = excluded.mcp_instance_id, allocated_at = excluded.allocated_at,
+                 released_at = null, last_health_check = null, quarantined_until = null, is_available = false
+             where port_allocations.is_available
+             returning 1
+           ), event as (
+             insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                     user_id, api_key_id, ip_address, user_agent)
+             select uuid_v7($16), instance.id, $16, 'created', $20, $21, $22, $23::text::inet, $24 from instance
+           )
+           select exists (select from instance) as "reserved!", exists (select from port) as "leased!""#,
+        new.id.uuid(),
+        new.user.uuid(),
+        new.organization.uuid(),
+        new.project.uuid(),
+        new.type_id.uuid(),
+        new.type_version,
+        new.credential.map(CredentialId::uuid),
+        new.node.uuid(),
+        new.boot.uuid(),
+        new.name,
+        new.config,
+        &new.token_hash[..],
+        new.token_hint,
+        i32::from(new.port.get()),
+        new.expires_at,
+        new.at,
+        i64::from(quota_limit),
+        &slots,
+        &sealed,
+        new.event_data,
+        actor.user,
+        actor.api_key,
+        actor.ip_address,
+        actor.user_agent,
+    )
+    .fetch_one(&mut **transaction)
+    .await
+    .during(NAME);
+    match inserted {
+        Ok(row) if !row.reserved => Err(ReserveError::QuotaReached { limit: quota_limit }),
+        Ok(row) if !row.leased => Err(ReserveError::PortHeld(new.port)),
+        Ok(_) => Ok(()),
+        Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
+            Err(ReserveError::PortHeld(new.port))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,134 @@
+//! Migrations: embedded, reversible, run on a connection of the schema's owner.
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection};
+use time::OffsetDateTime;
+
+use crate::Store;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// Why the schema was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The owner's connection failed.
+    #[error("could not look at the schema as its owner")]
+    Connection(#[source] sqlx::Error),
+    /// No migration has that number.
+    #[error("there is no migration {0}")]
+    Unknown(i64),
+    /// A migration failed and left nothing, or the history is not ours.
+    #[error("could not change the schema")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+}
+
+/// One migration and whether it was applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Its number.
+    pub version: i64,
+    /// What it is about.
+    pub description: String,
+    /// When it was applied; none when it is pending.
+    pub applied_at: Option<OffsetDateTime>,
+}
+
+/// Applies what is pending, up to and including `to`; says the numbers of what was new.
+#[tracing::instrument(name = "db.migrate.up", skip_all, err(level = "debug"))]
+pub async fn up(owner: &PgConnectOptions, to: Option<i64>) -> Result<Vec<i64>, MigrateError> {
+    if let Some(target) = to {
+        known(target)?;
+    }
+    let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    let before = applied(&mut connection).await?;
+    match to {
+        Some(target) => MIGRATIONS.run_to(target, &mut connection).await,
+        None => MIGRATIONS.run(&mut connection).await,
+    }
+    .map_err(MigrateError::Migration)?;
+    grant(&mut connection).await.map_err(MigrateError::Connection)?;
+    let after = applied(&mut connection).await?;
+    connection.close().await.map_err(MigrateError::Connection)?;
+    Ok(after.into_keys().filter(|version| !before.contains_key(version)).collect())
+}
+
+/// Undoes every migration after `to`, newest first; 0 undoes all. The rows of the tables that go are lost.
+#[tracing::instrument(name = "db.migrate.rollback", skip_all, err(level = "debug"))]
+pub async fn rollback(owner: &PgConnectOptions, to: i64) -> Result<Vec<i64>, MigrateError> {
+    if to != 0 {
+        known(to)?;
+    }
+    let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    let before = applied(&mut connection).await?;
+    MIGRATIONS.undo(&mut connection, to).await.map_err(MigrateError::Migration)?;
+    let after = applied(&mut connection).await?;
+    connection.close().await.map_err(MigrateError::Connection)?;
+    Ok(before.into_keys().rev().filter(|version| !after.contains_key(version)).collect())
+}
+
+/// Every migration and whether it was applied.
+#[tracing::instrument(name = "db.migrate.status", skip_all, err(level = "debug"))]
+pub async fn status(owner: &PgConnectOptions) -> Result<Vec<MigrationStatus>, MigrateError> {
+    let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    let applied = applied(&mut connection).await?;
+    connection.close().await.map_err(MigrateError::Connection)?;
+    Ok(described(&applied))
+}
+
+impl Store {
+    /// The migrations that the application's own connection finds pending: it must not serve before they ran.
+    #[tracing::instrument(name = "db.migrate.pending", skip_all, err(level = "debug"))]
+    pub async fn pending_migrations(&self) -> Result<Vec<MigrationStatus>, MigrateError> {
+        let mut connection = self.pool.acquire().await.map_err(MigrateError::Connection)?;
+        let applied = applied(&mut connection).await?;
+        Ok(described(&applied).into_iter().filter(|one| one.applied_at.is_none()).collect())
+    }
+}
+
+type Applied = std::collections::BTreeMap<i64, OffsetDateTime>;
+
+fn known(version: i64) -> Result<(), MigrateError> {
+    if MIGRATIONS.version_exists(version) { Ok(()) } else { Err(MigrateError::Unknown(version)) }
+}
+
+fn described(applied: &Applied) -> Vec<MigrationStatus> {
+    MIGRATIONS
+        .iter()
+        .filter(|migration| !migration.migration_type.is_down_migration())
+        .map(|migration| MigrationStatus {
+            version: migration.version,
+            description: migration.description.to_string(),
+            applied_at: applied.get(&migration.version).copied(),
+        })
+        .collect()
+}
+
+/// What was applied, by the migrator's own table, which no migration makes: these statements cannot be checked early.
+async fn applied(connection: &mut PgConnection) -> Result<Applied, MigrateError> {
+    let there: bool = sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(MigrateError::Connection)?;
+    if !there {
+        return Ok(Applied::new());
+    }
+    let rows: Vec<(i64, OffsetDateTime)> =
+        sqlx::query_as("select version, installed_on from public._sqlx_migrations where success")
+            .fetch_all(connection)
+            .await
+            .map_err(MigrateError::Connection)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Gives the application role its rights again: the role may be newer than the tables.
+async fn grant(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let there: bool =
+        sqlx::query_scalar("select to_regprocedure('public.grant_application_role()') is not null")
+            .fetch_one(&mut *connection)
+            .await?;
+    if there {
+        sqlx::query("select public.grant_application_role()").execute(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The store itself: a pool of connections of the application role.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
+use time::OffsetDateTime;
+
+use crate::StoreError;
+use crate::error::During;
+
+/// How long a request waits for a connection before it is told that the database is busy.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection that rested longer is asked whether it lives before it is used; a round trip is saved on all others.
+const TRUSTED_IDLE: Duration = Duration::from_secs(2);
+/// Months that are prepared from the present one on: two ahead, so that a service left alone for a month goes on.
+const MONTHS_AHEAD: i32 = 3;
+/// A line written just before the month turned may arrive just after.
+const LATE_ARRIVAL: time::Duration = time::Duration::days(7);
+
+/// Access to every table. Cheap to clone: clones share the connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+}
+
+impl Store {
+    /// Opens a pool of at most `max_connections`; fails at once when the database does not answer.
+    #[tracing::instrument(name = "db.connect", skip_all, err(level = "debug"))]
+    pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection: &mut PgConnection, meta| {
+                Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) })
+            })
+            .connect_with(options)
+            .await
+            .during("db.connect")?;
+        Ok(Self { pool })
+    }
+
+    /// Closes every connection after the statements that are under way.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Whether the database answers.
+    #[tracing::instrument(name = "db.ping", skip_all, err(level = "debug"))]
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&self.pool).await.during("db.ping").map(drop)
+    }
+
+    /// How far the database's clock is ahead of the machine's, which `machine_now` reads.
+    #[tracing::instrument(name = "db.clock_offset", skip_all, err(level = "debug"))]
+    pub async fn clock_offset(
+        &self,
+        machine_now: impl Fn() -> OffsetDateTime + Send,
+    ) -> Result<time::Duration, StoreError> {
+        let mut connection = self.pool.acquire().await.during("db.clock_offset")?;
+        let before = machine_now();
+        let database = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(&mut *connection)
+            .await
+            .during("db.clock_offset")?;
+        // The database read its clock somewhere within the round trip: its middle is wrong by half of it at most.
+        let middle = before + (machine_now() - before) / 2;
+        Ok(database - middle)
+    }
+
+    /// Prepares the monthly partitions around `now`; says how many were new. Nothing to do costs one round trip.
+    #[tracing::instrument(name = "db.ensure_partitions", skip_all, err(level = "debug"))]
+    pub async fn ensure_partitions(&self, now: OffsetDateTime) -> Result<u32, StoreError> {
+        let first = now - LATE_ARRIVAL;
+        let months = if first.month() == now.month() { MONTHS_AHEAD } else { MONTHS_AHEAD + 1 };
+        let made = sqlx::query_scalar!(r#"select ensure_month_partitions($1, $2) as "made!""#, first, months)
+            .fetch_one(&self.pool)
+            .await
+            .during("db.ensure_partitions")?;
+        Ok(u32::try_from(made).unwrap_or(0))
+    }
+}
+
+macro_rules! nouns {
+    ($($(#[$doc:meta])* $method:ident: $handle:ident in $module:ident),+ $(,)?) => {
+        impl Store {$(
+            $(#[$doc])*
+            pub fn $method(&self) -> crate::$module::$handle<'_> {
+                crate::$module::$handle { pool: &self.pool }
+            }
+        )+}
+    };
+}
+
+nouns! {
+    /// API keys.
+    api_keys: ApiKeys in api_key,
+    /// Credentials and their sealed slots.
+    credentials: Credentials in credential,
+    /// The steps of instances' lives.
+    events: Events in event,
+    /// Answers to requests that may be repeated.
+    idempotency: Idempotency in idempotency,
+    /// Instances.
+    instances: Instances in instance,
+    /// Log lines.
+    logs: Logs in log,
+    /// Machines.
+    nodes: Nodes in node,
+    /// The port pool.
+    ports: Ports in port,
+    /// The probe of the master key.
+    ring_check: RingChecks in ring_check,
+    /// Settings.
+    settings: Settings in setting,
+    /// Server types.
+    types: Types in types,
+    /// Users.
+    users: Users in user,
+}

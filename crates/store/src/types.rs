@@ -1,0 +1,293 @@
+//! Server types: what may be launched. Their definition is a document that this crate does not read.
+
+use roadstead_model::{Era, TypeId, UserId};
+use serde_json::Value;
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::error::During;
+
+const TABLE: &str = "mcp_types";
+
+/// A server type to create.
+#[derive(Debug, Clone)]
+pub struct NewType {
+    /// The type's id.
+    pub id: TypeId,
+    /// Unique: what a launch names.
+    pub name: String,
+    /// All else.
+    pub definition: TypeChange,
+    /// Who registered it; none when it came with us.
+    pub registered_by: Option<UserId>,
+    /// Now.
+    pub at: OffsetDateTime,
+}
+
+/// What may be changed of a server type: all of it but its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeChange {
+    /// The name that people see.
+    pub display_name: String,
+    /// What it does, in a sentence or two.
+    pub description: String,
+    /// A picture of it.
+    pub icon_url: Option<String>,
+    /// The program that is run.
+    pub program: String,
+    /// The whole definition, a JSON object.
+    pub spec: Value,
+    /// What a launch's configuration is merged over, a JSON object.
+    pub config_template: Value,
+    /// What a credential must be allowed to do at the service behind it.
+    pub required_scopes: Vec<String>,
+    /// Limits of each instance, a JSON object.
+    pub resource_limits: Value,
+    /// The longest lifetime of an instance, in minutes.
+    pub max_duration_minutes: i32,
+    /// The protocol eras that it speaks.
+    pub era: Era,
+}
+
+/// A server type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeRow {
+    /// The type's id.
+    pub id: TypeId,
+    /// What a launch names.
+    pub name: String,
+    /// All that may be changed.
+    pub definition: TypeChange,
+    /// Counts the changes, from 1.
+    pub version: i32,
+    /// Whether it may be launched.
+    pub is_active: bool,
+    /// Who registered it.
+    pub registered_by: Option<UserId>,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When it was changed last.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TypeUpdate {
+    /// It was made; the type has this version now.
+    Updated {
+        /// The new version.
+        version: i32,
+    },
+    /// Somebody else changed the type since.
+    Stale {
+        /// The version that the type has.
+        version: i32,
+    },
+    /// There is no such type.
+    Missing,
+}
+
+struct Record {
+    id: Uuid,
+    name: String,
+    display_name: String,
+    description: String,
+    icon_url: Option<String>,
+    program: String,
+    spec: Value,
+    config_template: Value,
+    required_scopes: Value,
+    resource_limits: Value,
+    max_duration_minutes: i32,
+    era: String,
+    version: i32,
+    is_active: bool,
+    registered_by: Option<Uuid>,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+}
+
+impl TryFrom<Record> for TypeRow {
+    type Error = StoreError;
+
+    fn try_from(record: Record) -> Result<Self, StoreError> {
+        let id = record.id;
+        let wrong = |why: String| StoreError::inconsistent(TABLE, id, why);
+        Ok(Self {
+            id: TypeId::from_uuid(id),
+            name: record.name,
+            definition: TypeChange {
+                display_name: record.display_name,
+                description: record.description,
+                icon_url: record.icon_url,
+                program: record.program,
+                spec: record.spec,
+                config_template: record.config_template,
+                required_scopes: serde_json::from_value(record.required_scopes)
+                    .map_err(|_| wrong("required_scopes is no list of words".to_owned()))?,
+                resource_limits: record.resource_limits,
+                max_duration_minutes: record.max_duration_minutes,
+                era: record
+                    .era
+                    .parse()
+                    .map_err(|error: roadstead_model::era::UnknownWord| wrong(error.to_string()))?,
+            },
+            version: record.version,
+            is_active: record.is_active,
+            registered_by: record.registered_by.map(UserId::from_uuid),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+        })
+    }
+}
+
+/// The server types' rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Types<'a> {
+    pub(crate) pool: &'a PgPool,
+}
+
+impl Types<'_> {
+    /// Creates a type, at version 1 and active.
+    #[tracing::instrument(name = "db.type.create", skip_all, fields(type.name = %new.name), err(level = "debug"))]
+    pub async fn create(&self, new: &NewType) -> Result<(), StoreError> {
+        let definition = &new.definition;
+        sqlx::query!(
+            "insert into mcp_types (id, name, display_name, description, icon_url, program, spec, config_template,
+                                    required_scopes, resource_limits, max_duration_minutes, era, registered_by,
+                                    created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
+            new.id.uuid(),
+            new.name,
+            definition.display_name,
+            definition.description,
+            definition.icon_url,
+            definition.program,
+            definition.spec,
+            definition.config_template,
+            Value::from(definition.required_scopes.clone()),
+            definition.resource_limits,
+            definition.max_duration_minutes,
+            definition.era.as_str(),
+            new.registered_by.map(UserId::uuid),
+            new.at,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.type.create")
+        .map(drop)
+    }
+
+    /// The type of an id, active or not.
+    #[tracing::instrument(name = "db.type.get", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn get(&self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
+        let record = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
+                    created_at, updated_at
+             from mcp_types where id = $1",
+            id.uuid(),
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.type.get")?;
+        record.map(TypeRow::try_from).transpose()
+    }
+
+    /// The type of a name, active or not.
+    #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
+    pub async fn by_name(&self, name: &str) -> Result<Option<TypeRow>, StoreError> {
+        let record = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
+                    created_at, updated_at
+             from mcp_types where name = $1",
+            name,
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.type.by_name")?;
+        record.map(TypeRow::try_from).transpose()
+    }
+
+    /// Types, by name. They are few: a list is whole.
+    #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
+    pub async fn list(&self, only_active: bool) -> Result<Vec<TypeRow>, StoreError> {
+        let records = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
+                    created_at, updated_at
+             from mcp_types where is_active or not $1 order by name",
+            only_active,
+        )
+        .fetch_all(self.pool)
+        .await
+        .during("db.type.list")?;
+        records.into_iter().map(TypeRow::try_from).collect()
+    }
+
+    /// Changes a type, if it still has the expected version; without one, whatever it has.
+    #[tracing::instrument(name = "db.type.update", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn update(
+        &self,
+        id: TypeId,
+        expected_version: Option<i32>,
+        change: &TypeChange,
+    ) -> Result<TypeUpdate, StoreError> {
+        let updated = sqlx::query_scalar!(
+            "update mcp_types
+             set display_name = $3, description = $4, icon_url = $5, program = $6, spec = $7, config_template = $8,
+                 required_scopes = $9, resource_limits = $10, max_duration_minutes = $11, era = $12,
+                 version = version + 1
+             where id = $1 and ($2::integer is null or version = $2)
+             returning version",
+            id.uuid(),
+            expected_version,
+            change.display_name,
+            change.description,
+            change.icon_url,
+            change.program,
+            change.spec,
+            change.config_template,
+            Value::from(change.required_scopes.clone()),
+            change.resource_limits,
+            change.max_duration_minutes,
+            change.era.as_str(),
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.type.update")?;
+        if let Some(version) = updated {
+            return Ok(TypeUpdate::Updated { version });
+        }
+        let current = sqlx::query_scalar!("select version from mcp_types where id = $1", id.uuid())
+            .fetch_optional(self.pool)
+            .await
+            .during("db.type.update")?;
+        Ok(current.map_or(TypeUpdate::Missing, |version| TypeUpdate::Stale { version }))
+    }
+
+    /// Allows or forbids launches of a type; what runs goes on. False when there is no such type.
+    #[tracing::instrument(name = "db.type.set_active", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn set_active(&self, id: TypeId, is_active: bool) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update mcp_types set is_active = $2, version = version + 1 where id = $1",
+            id.uuid(),
+            is_active
+        )
+        .execute(self.pool)
+        .await
+        .during("db.type.set_active")?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Forbids launches of a type; what runs goes on. False when there is no such type.
+    pub async fn disable(&self, id: TypeId) -> Result<bool, StoreError> {
+        self.set_active(id, false).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Many launches at once: no quota is exceeded, no port shared.
+
+use std::collections::BTreeSet;
+
+use roadstead_store::{NewInstance, ReserveError};
+use tokio::task::JoinSet;
+
+use crate::world::{World, port};
+
+const CROWD: u16 = 200;
+
+/// Reserves all at once; answers the errors.
+async fn crowd(world: &World, instances: Vec<NewInstance>, quota: u32) -> Vec<ReserveError> {
+    let mut tasks: JoinSet<Result<(), ReserveError>> = JoinSet::new();
+    for new in instances {
+        let store = world.store().clone();
+        tasks.spawn(async move { store.instances().reserve(&new, quota).await });
+    }
+    tasks.join_all().await.into_iter().filter_map(Result::err).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_launches_at_once_do_not_exceed_the_quota() {
+    const QUOTA: u32 = 10;
+    let mut world = World::new().await;
+    let instances = (0..CROWD).map(|number| world.instance_on(3_001 + number)).collect();
+    let errors = crowd(&world, instances, QUOTA).await;
+    assert_eq!(errors.len(), usize::from(CROWD) - QUOTA as usize);
+    for error in errors {
+        assert!(matches!(error, ReserveError::QuotaReached { limit: QUOTA }), "{error:?}");
+    }
+    assert_eq!(world.store().instances().count_live(world.user.id).await.unwrap(), QUOTA);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_launches_at_once_do_not_share_a_port() {
+    const PORTS: u16 = 50;
+    let mut world = World::new().await;
+    let mut users = Vec::new();
+    for number in 0..8 {
+        users.push(world.another_user(&format!("user{number}@example.org")).await);
+    }
+    // Of different owners, so that no owner's lock keeps them apart.
+    let instances = (0..CROWD)
+        .map(|number| {
+            let new = world.instance_on(3_001 + number % PORTS);
+            NewInstance { user: users[usize::from(number) % users.len()], ..new }
+        })
+        .collect();
+    let errors = crowd(&world, instances, 1_000).await;
+    assert_eq!(errors.len(), usize::from(CROWD - PORTS));
+    for error in errors {
+        assert!(matches!(error, ReserveError::PortHeld(_)), "{error:?}");
+    }
+    let live = world.store().instances().live_of_node(world.node).await.unwrap();
+    let ports: BTreeSet<_> = live.iter().filter_map(roadstead_store::InstanceRow::port).collect();
+    assert_eq!(ports.len(), usize::from(PORTS));
+    assert_eq!(live.len(), usize::from(PORTS));
+}
+
+#[tokio::test]
+async fn a_refused_launch_leaves_nothing() {
+    let mut world = World::new().await;
+    world.reserve(3_001).await.unwrap();
+    let second = world.instance_on(3_001);
+    let error = world.store().instances().reserve(&second, 10).await.unwrap_err();
+    assert!(matches!(error, ReserveError::PortHeld(held) if held == port(3_001)));
+    assert!(world.store().instances().get(second.id, None).await.unwrap().is_none());
+    assert!(world.events(second.id).await.is_empty());
+    let third = world.instance_on(3_002);
+    let error = world.store().instances().reserve(&third, 1).await.unwrap_err();
+    assert!(matches!(error, ReserveError::QuotaReached { limit: 1 }));
+    assert_eq!(world.store().ports().map(world.node).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_or_unknown_owner_launches_nothing() {
+    let mut world = World::new().await;
+    let owner = world.another_user("gone@example.org").await;
+    assert!(world.store().users().delete(owner, world.now()).await.unwrap());
+    let new = NewInstance { user: owner, ..world.instance_on(3_001) };
+    let error = world.store().instances().reserve(&new, 10).await.unwrap_err();
+    assert!(matches!(error, ReserveError::NoOwner));
+}
+
+#[tokio::test]
+async fn an_ended_instance_makes_room_for_another() {
+    let mut world = World::new().await;
+    let first = world.reserve(3_001).await.unwrap();
+    world.store().instances().finish(first, &world.stopped()).await.unwrap();
+    let second = world.instance_on(3_001);
+    world.store().instances().reserve(&second, 1).await.unwrap();
+    let row = world.store().instances().get(second.id, None).await.unwrap().unwrap();
+    assert_eq!(row.port(), Some(port(3_001)));
+}

@@ -1,0 +1,13 @@
+//! The store against a real PostgreSQL: one cluster for all, one database per test.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod constraints;
+mod history;
+mod instances;
+mod launches;
+mod people;
+mod pool;
+mod schema;
+mod secrets;
+mod world;

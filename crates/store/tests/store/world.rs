@@ -1,0 +1,194 @@
+//! A database with a person, a server type and a machine in it.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use roadstead_model::{
+    Actor, BootId, Clock, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId, OrganizationId,
+    Port, ProjectId, TypeId, UserId,
+};
+use roadstead_store::{
+    Ending, NewInstance, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store, TypeChange,
+    UserRow,
+};
+use roadstead_test_support::TestDatabase;
+use serde_json::json;
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnection;
+use time::OffsetDateTime;
+
+pub struct World {
+    pub database: TestDatabase,
+    pub clock: MockClock,
+    pub rng: SmallRng,
+    pub user: UserRow,
+    pub type_id: TypeId,
+    pub node: NodeId,
+    pub boot: BootId,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let database = TestDatabase::new().await;
+        // Rows lie in this month's partitions.
+        let clock = MockClock::at(database_time(&database).await);
+        let mut rng = SmallRng::from_seed([1; 32]);
+        let user = NewUser {
+            id: UserId::new(&clock, &mut rng),
+            email: "Alice@example.org".to_owned(),
+            name: "Alice".to_owned(),
+            is_admin: false,
+            organization: OrganizationId::new(&clock, &mut rng),
+            project: ProjectId::new(&clock, &mut rng),
+            at: clock.now(),
+        };
+        database.store.users().create(&user).await.unwrap();
+        let user = database.store.users().get(user.id).await.unwrap().unwrap();
+        let type_id = TypeId::new(&clock, &mut rng);
+        let new = NewType {
+            id: type_id,
+            name: "echo".to_owned(),
+            definition: definition(),
+            registered_by: None,
+            at: clock.now(),
+        };
+        database.store.types().create(&new).await.unwrap();
+        let (node, boot) = (NodeId::new(&clock, &mut rng), BootId::new(&clock, &mut rng));
+        let row = NodeRow { id: node, hostname: "here".to_owned(), boot_id: boot, last_seen_at: clock.now() };
+        database.store.nodes().upsert(&row).await.unwrap();
+        Self { database, clock, rng, user, type_id, node, boot }
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.database.store
+    }
+
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    pub async fn another_user(&mut self, email: &str) -> UserId {
+        let id = UserId::new(&self.clock, &mut self.rng);
+        let user = NewUser {
+            id,
+            email: email.to_owned(),
+            name: "Another".to_owned(),
+            is_admin: false,
+            organization: OrganizationId::new(&self.clock, &mut self.rng),
+            project: ProjectId::new(&self.clock, &mut self.rng),
+            at: self.now(),
+        };
+        self.store().users().create(&user).await.unwrap();
+        id
+    }
+
+    /// An instance on a port, with an hour to live, a moment after the last one.
+    pub fn instance_on(&mut self, number: u16) -> NewInstance {
+        self.clock.advance(Duration::from_millis(1));
+        let id = InstanceId::new(&self.clock, &mut self.rng);
+        NewInstance {
+            id,
+            user: self.user.id,
+            organization: self.user.default_organization,
+            project: self.user.default_project,
+            type_id: self.type_id,
+            type_version: 1,
+            credential: None,
+            node: self.node,
+            boot: self.boot,
+            name: format!("echo-{number}"),
+            config: json!({}),
+            token_hash: token_hash(id),
+            token_hint: "abcd".to_owned(),
+            port: port(number),
+            secrets: Vec::new(),
+            expires_at: self.now() + time::Duration::HOUR,
+            at: self.now(),
+            actor: Actor { user: Some(self.user.id), ..Actor::SYSTEM },
+            event_data: json!({"port": number}),
+        }
+    }
+
+    pub async fn reserve(&mut self, number: u16) -> Result<InstanceId, ReserveError> {
+        let new = self.instance_on(number);
+        self.store().instances().reserve(&new, 1_000).await.map(|()| new.id)
+    }
+
+    pub async fn running(&mut self, number: u16) -> InstanceId {
+        let id = self.reserve(number).await.unwrap();
+        assert!(self.store().instances().mark_running(id, &self.started()).await.unwrap());
+        id
+    }
+
+    pub async fn ended(&mut self, number: u16) -> InstanceId {
+        let id = self.running(number).await;
+        assert!(self.store().instances().finish(id, &self.stopped()).await.unwrap());
+        id
+    }
+
+    pub fn started(&self) -> Started {
+        Started {
+            at: self.now(),
+            process: ProcessMark { pid: 4_242, started: 99 },
+            shim: ProcessMark { pid: 4_241, started: 98 },
+            actor: Actor::SYSTEM,
+            event_data: json!({}),
+        }
+    }
+
+    pub fn stopped(&self) -> Ending {
+        Ending {
+            status: InstanceStatus::Stopped,
+            at: self.now(),
+            error_message: None,
+            exit: Some(json!({"code": 0})),
+            event_type: EventType::Stopped,
+            event_data: json!({"reason": "asked"}),
+            actor: Actor::SYSTEM,
+            quarantine_until: Some(self.now() + time::Duration::MINUTE),
+        }
+    }
+
+    /// The kinds of an instance's events, oldest first.
+    pub async fn events(&self, id: InstanceId) -> Vec<EventType> {
+        let page =
+            self.store().events().list(id, None, 100, roadstead_store::Order::Ascending).await.unwrap();
+        page.items.into_iter().map(|event| event.event_type).collect()
+    }
+
+    /// A connection of the owner, for what no code of the product does.
+    pub async fn owner(&self) -> PgConnection {
+        self.database.owner.connect().await.unwrap()
+    }
+}
+
+pub fn definition() -> TypeChange {
+    TypeChange {
+        display_name: "Echo".to_owned(),
+        description: "Says it again.".to_owned(),
+        icon_url: None,
+        program: "/usr/bin/echo-server".to_owned(),
+        spec: json!({"program": "/usr/bin/echo-server"}),
+        config_template: json!({"loud": false}),
+        required_scopes: vec!["read".to_owned()],
+        resource_limits: json!({"cpu": 0.5, "memory": "512m"}),
+        max_duration_minutes: 60,
+        era: Era::Auto,
+    }
+}
+
+pub fn port(number: u16) -> Port {
+    Port::new(number).unwrap()
+}
+
+pub fn token_hash(id: InstanceId) -> [u8; 32] {
+    let mut hash = [7; 32];
+    hash[..16].copy_from_slice(id.uuid().as_bytes());
+    hash
+}
+
+async fn database_time(database: &TestDatabase) -> OffsetDateTime {
+    let mut owner = database.owner.connect().await.unwrap();
+    sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut owner).await.unwrap()
+}

@@ -1,0 +1,184 @@
+//! The connection to a shim's control socket, made again whenever it breaks, until the shim has ended.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use roadstead_control::handshake::{self, End, NONCE_BYTES};
+use roadstead_control::{Answer, ControlSecret, Decoder, Report, Request, frame};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::shim::{Asked, ShimEvent};
+use crate::start::Entropy;
+
+/// Rest before a broken connection is made again.
+const RECONNECT_REST: Duration = Duration::from_millis(100);
+/// A shim that takes nothing for so long is stuck; the connection is made again.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_BYTES: usize = 16 * 1024;
+
+pub(crate) struct Link {
+    pub(crate) socket: PathBuf,
+    pub(crate) secret: ControlSecret,
+    pub(crate) entropy: Entropy,
+    pub(crate) asking: mpsc::Receiver<Asked>,
+    pub(crate) events: mpsc::Sender<ShimEvent>,
+    /// The last line that was passed on: after a reconnect the shim sends again what was not confirmed.
+    pub(crate) forwarded: u64,
+}
+
+enum Conversation {
+    /// The shim has said its last word.
+    Over,
+    /// The connection broke.
+    Broken,
+}
+
+impl Link {
+    pub(crate) async fn run(mut self, mut ended: watch::Receiver<bool>) {
+        loop {
+            if let Ok(stream) = self.connect().await
+                && matches!(self.converse(stream).await, Conversation::Over)
+            {
+                return;
+            }
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return,
+                () = tokio::time::sleep(RECONNECT_REST) => {}
+            }
+        }
+    }
+
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let shake = async {
+            let mut stream = UnixStream::connect(&self.socket).await?;
+            let mut ours = [0; NONCE_BYTES];
+            (self.entropy)(&mut ours);
+            stream.write_all(&ours).await?;
+            let (mut proof, mut theirs) = ([0; NONCE_BYTES], [0; NONCE_BYTES]);
+            stream.read_exact(&mut proof).await?;
+            stream.read_exact(&mut theirs).await?;
+            if !handshake::holds(&proof, &handshake::proof(&self.secret, End::Shim, &ours, &theirs)) {
+                return Err(io::ErrorKind::PermissionDenied.into());
+            }
+            stream.write_all(&handshake::proof(&self.secret, End::Supervisor, &ours, &theirs)).await?;
+            Ok(stream)
+        };
+        tokio::time::timeout(handshake::TIMEOUT, shake).await?
+    }
+
+    async fn converse(&mut self, stream: UnixStream) -> Conversation {
+        let (read, mut write) = stream.into_split();
+        let mut reports = Reports { read, decoder: Decoder::default(), buffer: vec![0; READ_BYTES] };
+        let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
+        let mut next = 0_u64;
+        loop {
+            tokio::select! {
+                biased;
+                asked = self.asking.recv() => {
+                    // Without anybody who could ask there still is somebody who listens.
+                    let Some(Asked { command, answer }) = asked else {
+                        return self.listen(reports).await;
+                    };
+                    next += 1;
+                    if let Some(answer) = answer {
+                        waiting.retain(|_, waiting| !waiting.is_closed());
+                        waiting.insert(next, answer);
+                    }
+                    if send(&mut write, &Request { id: next, command }).await.is_err() {
+                        return Conversation::Broken;
+                    }
+                }
+                report = reports.next() => match report {
+                    Some(Report::Answer { id, answer }) => {
+                        if let Some(waiting) = waiting.remove(&id) {
+                            let _ = waiting.send(answer);
+                        }
+                    }
+                    Some(report) => {
+                        if let Some(over) = self.pass_on(report).await {
+                            // What was stored may still be confirmed, so that it is not spooled.
+                            self.confirm(&mut write, next).await;
+                            return over;
+                        }
+                    }
+                    None => return Conversation::Broken,
+                },
+            }
+        }
+    }
+
+    async fn listen(&mut self, mut reports: Reports) -> Conversation {
+        while let Some(report) = reports.next().await {
+            if let Some(over) = self.pass_on(report).await {
+                return over;
+            }
+        }
+        Conversation::Broken
+    }
+
+    /// Passes lines on, each once; `Some` when nothing follows.
+    async fn pass_on(&mut self, report: Report) -> Option<Conversation> {
+        match report {
+            Report::Logs { mut entries, dropped } => {
+                entries.retain(|entry| entry.seq > self.forwarded);
+                if let Some(last) = entries.last() {
+                    self.forwarded = last.seq;
+                    // A driver that has left stores nothing: the shim keeps the lines and spools them.
+                    let _ = self.events.send(ShimEvent::Logs { entries, dropped }).await;
+                }
+                None
+            }
+            Report::Exited(_) => Some(Conversation::Over),
+            _ => None,
+        }
+    }
+
+    /// Sends confirmations until the shim closes or every line is confirmed.
+    async fn confirm(&mut self, write: &mut OwnedWriteHalf, mut id: u64) {
+        let mut confirmed = 0;
+        while confirmed < self.forwarded {
+            let Ok(Some(asked)) = tokio::time::timeout(Duration::from_secs(1), self.asking.recv()).await
+            else {
+                return;
+            };
+            id += 1;
+            if let roadstead_control::Command::LogsReceived { seq } = asked.command {
+                confirmed = seq;
+            }
+            if send(write, &Request { id, command: asked.command }).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct Reports {
+    read: OwnedReadHalf,
+    decoder: Decoder,
+    buffer: Vec<u8>,
+}
+
+impl Reports {
+    async fn next(&mut self) -> Option<Report> {
+        loop {
+            match self.decoder.message() {
+                Ok(Some(report)) => return Some(report),
+                Ok(None) => {}
+                Err(_) => return None,
+            }
+            match self.read.read(&mut self.buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.decoder.push(&self.buffer[..read]),
+            }
+        }
+    }
+}
+
+async fn send(write: &mut OwnedWriteHalf, request: &Request) -> io::Result<()> {
+    tokio::time::timeout(WRITE_TIMEOUT, write.write_all(&frame::line(request))).await?
+}

@@ -1,0 +1,189 @@
+//! The one task that owns a shim's process: it decides the launch, waits for the end and says it once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roadstead_control::{
+    Decoder, EXIT_FILE, ExitRecord, Failure, FailureCode, Outcome, Ready, Report, SHIM_LOG_FILE, STATE_FILE,
+    ShimState,
+};
+use roadstead_model::{Clock, InstanceId};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStdout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::link::Link;
+use crate::process;
+use crate::shim::{LaunchError, ShimEvent};
+
+/// How long the last lines may take to arrive after the shim has ended.
+const LINK_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the tree of a shim that was lost may take to go.
+const STRAY_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of the shim's own log that are worth repeating.
+const SHIM_LOG_BYTES: usize = 2048;
+const READ_BYTES: usize = 4096;
+
+pub(crate) struct Owner {
+    pub(crate) child: Child,
+    pub(crate) folder: PathBuf,
+    pub(crate) instance: InstanceId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) events: mpsc::Sender<ShimEvent>,
+    pub(crate) launched: Option<oneshot::Sender<Result<Ready, LaunchError>>>,
+    pub(crate) killed: watch::Receiver<bool>,
+    pub(crate) link: Option<Link>,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Owner {
+    pub(crate) async fn run(mut self) {
+        let mut link = None;
+        let mut failure = None;
+        if let Some(output) = self.child.stdout.take() {
+            let mut reports = Reports { output, decoder: Decoder::default() };
+            while let Some(report) = self.report_or_kill(&mut reports).await {
+                match report {
+                    Report::Bound { .. } => link = self.connect(),
+                    Report::Ready(ready) => self.decide(Ok(ready)),
+                    Report::Failed(why) => failure = Some(why),
+                    _ => {}
+                }
+            }
+        }
+        self.wait().await;
+        if let Some(link) = link {
+            finish(link).await;
+        }
+        let record = self.record(failure.clone()).await;
+        if let Some(why) = failure.or_else(|| record.failure.clone()) {
+            self.decide(Err(LaunchError::Failed(why)));
+        }
+        self.decide(Err(LaunchError::Ended(Box::new(record.clone()))));
+        // A driver that has left needs no event.
+        let _ = self.events.send(ShimEvent::Exited(record)).await;
+    }
+
+    /// The next report of the launch; `None` when there is no more. A kill is carried out on the way.
+    async fn report_or_kill(&mut self, reports: &mut Reports) -> Option<Report> {
+        tokio::select! {
+            biased;
+            () = wanted(&mut self.killed) => {
+                let _ = self.child.start_kill();
+                // The pipe ends with the process.
+                reports.next().await
+            }
+            report = reports.next() => report,
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.child.wait() => return,
+            () = wanted(&mut self.killed) => {}
+        }
+        let _ = self.child.start_kill();
+        let _ = self.child.wait().await;
+    }
+
+    fn connect(&mut self) -> Option<(JoinHandle<()>, watch::Sender<bool>)> {
+        let link = self.link.take()?;
+        let ended = watch::Sender::new(false);
+        let task = self.tasks.spawn(link.run(ended.subscribe()));
+        Some((task, ended))
+    }
+
+    fn decide(&mut self, result: Result<Ready, LaunchError>) {
+        if let Some(launched) = self.launched.take() {
+            // Whoever launched it may have left; then it is killed by the handle's drop.
+            let _ = launched.send(result);
+        }
+    }
+
+    /// The shim's own record. One that did not complete it was lost: its tree is ended from here.
+    async fn record(&mut self, failure: Option<Failure>) -> ExitRecord {
+        let left: Option<ExitRecord> = read(&self.folder.join(EXIT_FILE));
+        if let Some(record) = left.as_ref().filter(|record| record.complete) {
+            return record.clone();
+        }
+        let state: Option<ShimState> = read(&self.folder.join(STATE_FILE));
+        let init = state.map(|state| state.init).into_iter().collect();
+        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await;
+        if strays > 0 {
+            tracing::error!(instance.id = %self.instance, strays, "processes of a lost shim did not go");
+        }
+        let decided = self.launched.is_none();
+        let failure = failure.or_else(|| (!decided && left.is_none()).then(|| self.lost()));
+        let outcome = if failure.is_some() { Outcome::Failed } else { Outcome::Disconnected };
+        if let Some(record) = left {
+            return ExitRecord { complete: true, ..record };
+        }
+        ExitRecord {
+            instance: self.instance,
+            outcome,
+            complete: true,
+            reason: None,
+            at: self.clock.now(),
+            server_end: None,
+            failure,
+            stderr_tail: Vec::new(),
+            last_log_seq: 0,
+            dropped_logs: 0,
+        }
+    }
+
+    /// A shim that ended without a word: what is in its own log is all there is.
+    fn lost(&self) -> Failure {
+        let said = std::fs::read(self.folder.join(SHIM_LOG_FILE)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SHIM_LOG_BYTES)..]);
+        let message = match said.trim() {
+            "" => "the shim was lost before the server was ready".to_owned(),
+            said => format!("the shim was lost before the server was ready: {said}"),
+        };
+        Failure { code: FailureCode::Internal, message, server_end: None, stderr_tail: Vec::new() }
+    }
+}
+
+/// Resolves when somebody wants the shim killed: never, once everybody who could has left.
+async fn wanted(killed: &mut watch::Receiver<bool>) {
+    if killed.wait_for(|killed| *killed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn finish((mut task, ended): (JoinHandle<()>, watch::Sender<bool>)) {
+    ended.send_replace(true);
+    if tokio::time::timeout(LINK_PATIENCE, &mut task).await.is_err() {
+        task.abort();
+    }
+}
+
+struct Reports {
+    output: ChildStdout,
+    decoder: Decoder,
+}
+
+impl Reports {
+    async fn next(&mut self) -> Option<Report> {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            match self.decoder.message() {
+                Ok(Some(report)) => return Some(report),
+                Ok(None) => {}
+                // A shim that talks nonsense says nothing more that counts; its end still does.
+                Err(_) => return None,
+            }
+            match self.output.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.decoder.push(&buffer[..read]),
+            }
+        }
+    }
+}
+
+pub(crate) fn read<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}

@@ -1,0 +1,95 @@
+//! Processes by id and start time, and the strays of an instance by their mark.
+
+use std::collections::HashSet;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use roadstead_control::{INSTANCE_MARK, ProcessId};
+use roadstead_model::InstanceId;
+
+/// Rest between two looks while processes go.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// A process's start in clock ticks since boot; `None` when there is none, or only its zombie.
+pub fn started(pid: i32) -> Option<u64> {
+    let stat = procfs::process::Process::new(pid).ok()?.stat().ok()?;
+    (stat.state != 'Z').then_some(stat.starttime)
+}
+
+/// Whether this very process still lives.
+pub fn is_alive(process: ProcessId) -> bool {
+    started(process.pid) == Some(process.started)
+}
+
+/// Signals this very process, never a later owner of its number. Gone already is fine.
+pub(crate) fn signal(process: ProcessId, signal: Signal) {
+    // Opened first, compared second: from then on the handle cannot mean another process.
+    if let Ok(handle) = pidfd(process.pid)
+        && is_alive(process)
+    {
+        send(&handle, signal);
+    }
+}
+
+#[expect(unsafe_code, reason = "pidfd_open has no safe form")]
+fn pidfd(pid: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: the call takes integers; on success it returns a descriptor that nobody else owns.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("descriptors fit")) })
+}
+
+#[expect(unsafe_code, reason = "pidfd_send_signal has no safe form")]
+fn send(handle: &OwnedFd, signal: Signal) {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the descriptor is open; a null pointer stands for an ordinary signal.
+    unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, handle.as_raw_fd(), signal as i32, nothing, 0);
+    }
+}
+
+/// Ends everything that carries one of these instances' marks, and these processes; waits until they are gone
+/// or patience is over. Returns how many are left.
+pub(crate) async fn end_strays(
+    instances: HashSet<InstanceId>,
+    known: Vec<ProcessId>,
+    patience: Duration,
+) -> usize {
+    let until = tokio::time::Instant::now() + patience;
+    loop {
+        let (instances, known) = (instances.clone(), known.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut found = marked(&instances);
+            found.extend(known.into_iter().filter(|process| is_alive(*process)));
+            for process in &found {
+                signal(*process, Signal::SIGKILL);
+            }
+            found.len()
+        });
+        // A look that failed has seen nothing: the next one, or the next start, looks again.
+        let left = looked.await.unwrap_or(0);
+        if left == 0 || tokio::time::Instant::now() >= until {
+            return left;
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Processes whose environment carries the mark of one of these instances.
+fn marked(instances: &HashSet<InstanceId>) -> Vec<ProcessId> {
+    let Ok(every) = procfs::process::all_processes() else { return Vec::new() };
+    every
+        .flatten()
+        .filter_map(|process| {
+            // What we may not read is not ours.
+            let environment = process.environ().ok()?;
+            let mark = environment.get(std::ffi::OsStr::new(INSTANCE_MARK))?.to_str()?;
+            let instance: InstanceId = mark.parse().ok()?;
+            let pid = process.pid;
+            instances.contains(&instance).then_some(())?;
+            started(pid).map(|started| ProcessId { pid, started })
+        })
+        .collect()
+}

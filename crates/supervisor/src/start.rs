@@ -1,0 +1,258 @@
+//! Starting a shim: its folder, its process, its specification.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid};
+use roadstead_control::{
+    ControlSecret, FrameError, LAUNCH_FILE, LaunchNote, ProcessId, SHIM_LOG_FILE, Secrets, Specification,
+    frame,
+};
+use roadstead_model::{Clock, InstanceId};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::owner::Owner;
+use crate::shim::{Shim, ShimControl};
+use crate::{link, process};
+
+/// A path longer than this does not fit a socket's address.
+const MAX_SOCKET_PATH: usize = 107;
+/// How long a shim may take to read its specification.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events that may wait for the instance's driver. A shim keeps back lines long before this many batches are
+/// unconfirmed, and all that it may hold at its end fits as well: reading from it never waits for the driver.
+const EVENT_QUEUE: usize = 64;
+/// Commands that may wait for the shim.
+const COMMAND_QUEUE: usize = 16;
+
+/// Fills nonces with unpredictable bytes.
+pub type Entropy = Arc<dyn Fn(&mut [u8; 32]) + Send + Sync>;
+
+/// Where shims come from and where they live.
+#[derive(Debug, Clone)]
+pub struct SupervisorConfig {
+    /// The program `roadstead-shim`, absolute; readable and executable by everybody when we are root.
+    pub shim_program: PathBuf,
+    /// Holds one folder for each instance. Short: socket paths end at 107 bytes.
+    pub run_root: PathBuf,
+}
+
+/// Starts shims.
+pub struct Supervisor {
+    pub(crate) config: SupervisorConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    tasks: TaskTracker,
+    entropy: Entropy,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Why a shim could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Sockets in it would have paths that are too long.
+    #[error("the run folder {} is too long a path: sockets in it would exceed {MAX_SOCKET_PATH} bytes", .0.display())]
+    RunRootTooLong(PathBuf),
+    /// A folder could not be made.
+    #[error("could not make the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be started.
+    #[error("could not start {}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The specification is too large.
+    #[error("could not write down the specification")]
+    Specification(#[source] FrameError),
+    /// The shim did not take its specification.
+    #[error("could not hand the specification over")]
+    HandOver(#[source] io::Error),
+}
+
+impl Supervisor {
+    /// Makes the run folder if need be. Tasks that watch shims run on `tasks`.
+    pub fn new(
+        config: SupervisorConfig,
+        tasks: TaskTracker,
+        clock: Arc<dyn Clock>,
+        entropy: Entropy,
+    ) -> Result<Self, StartError> {
+        let root = &config.run_root;
+        let longest = root.join("0123456789ab").join("c");
+        if longest.as_os_str().len() > MAX_SOCKET_PATH {
+            return Err(StartError::RunRootTooLong(root.clone()));
+        }
+        let failed = |source| StartError::Folder { path: root.clone(), source };
+        // As root, the instances' users pass through it to their own folders, without reading it.
+        let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
+        DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
+        std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
+        Ok(Self { config, clock, tasks, entropy })
+    }
+
+    /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
+    pub fn run_folder(&self, instance: InstanceId) -> PathBuf {
+        let id = instance.uuid().simple().to_string();
+        self.config.run_root.join(&id[20..])
+    }
+
+    /// Starts a shim and hands it its specification, whose run folder is filled in here.
+    pub async fn start(
+        &self,
+        mut specification: Specification,
+        secrets: Secrets,
+    ) -> Result<Shim, StartError> {
+        let folder = self.run_folder(specification.instance);
+        specification.run_folder.clone_from(&folder);
+        make_folder(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
+        let started = self.start_in(&folder, &specification, &secrets).await;
+        if started.is_err() {
+            // What is left of it was never an instance.
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        let (child, process) = started?;
+        Ok(self.watch(child, process, folder, &specification, secrets.control))
+    }
+
+    async fn start_in(
+        &self,
+        folder: &Path,
+        specification: &Specification,
+        secrets: &Secrets,
+    ) -> Result<(Child, ProcessId), StartError> {
+        let plan = frame::document(specification).map_err(StartError::Specification)?;
+        let secret = frame::document(secrets).map_err(StartError::Specification)?;
+        let program = &self.config.shim_program;
+        let failed = |source| StartError::Spawn { program: program.clone(), source };
+        give_folder(folder, specification)
+            .map_err(|source| StartError::Folder { path: folder.to_owned(), source })?;
+        let log = private_file(&folder.join(SHIM_LOG_FILE)).map_err(failed)?;
+        let mut child = spawn(program, log).map_err(failed)?;
+        let handed = async {
+            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
+            let process = ProcessId { pid, started: process::started(pid).unwrap_or_default() };
+            note_launch(folder, specification, process)?;
+            let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            input.write_all(&plan).await?;
+            input.write_all(&secret).await?;
+            Ok::<_, io::Error>(process)
+        };
+        let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, handed).await.unwrap_or_else(|e| Err(e.into()));
+        match handed {
+            Ok(process) => Ok((child, process)),
+            // It left while it was told: it says why, and the owner task reads that.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+                Ok((child, ProcessId { pid, started: process::started(pid).unwrap_or_default() }))
+            }
+            Err(error) => {
+                // Killed and waited for, so that it holds nothing when the caller hears of it.
+                let _ = child.kill().await;
+                Err(StartError::HandOver(error))
+            }
+        }
+    }
+
+    fn watch(
+        &self,
+        child: Child,
+        process: ProcessId,
+        folder: PathBuf,
+        specification: &Specification,
+        secret: ControlSecret,
+    ) -> Shim {
+        let (asked, asking) = mpsc::channel(COMMAND_QUEUE);
+        let (events, heard) = mpsc::channel(EVENT_QUEUE);
+        let (launched, decided) = oneshot::channel();
+        let kill = watch::Sender::new(false);
+        let instance = specification.instance;
+        let control = ShimControl { instance, process, asked, kill: kill.clone() };
+        let link = link::Link {
+            socket: folder.join(roadstead_control::CONTROL_SOCKET),
+            secret,
+            entropy: Arc::clone(&self.entropy),
+            asking,
+            events: events.clone(),
+            forwarded: 0,
+        };
+        let owner = Owner {
+            child,
+            folder,
+            instance,
+            clock: Arc::clone(&self.clock),
+            events,
+            launched: Some(launched),
+            killed: kill.subscribe(),
+            link: Some(link),
+            tasks: self.tasks.clone(),
+        };
+        self.tasks.spawn(owner.run());
+        Shim { control, launched: Some(decided), events: Some(heard), decided: false }
+    }
+
+    /// Removes an ended instance's folder: its records have been stored.
+    pub fn forget(&self, instance: InstanceId) -> io::Result<()> {
+        match std::fs::remove_dir_all(self.run_folder(instance)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Without hooks, so that the process is made without copying our memory map. The environment stays behind:
+/// nothing of ours is the shim's business.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts shims")]
+fn spawn(program: &Path, log: File) -> io::Result<Child> {
+    Command::new(program).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()
+}
+
+/// Fails where the folder exists: two launches of one instance are a mistake.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(folder)
+}
+
+fn give_folder(folder: &Path, specification: &Specification) -> io::Result<()> {
+    match specification.user {
+        Some(user) => {
+            Ok(nix::unistd::chown(folder, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?)
+        }
+        None => Ok(()),
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn note_launch(folder: &Path, specification: &Specification, shim: ProcessId) -> io::Result<()> {
+    use std::io::Write as _;
+    let note = LaunchNote {
+        installation: specification.installation,
+        instance: specification.instance,
+        boot: specification.boot,
+        shim,
+    };
+    private_file(&folder.join(LAUNCH_FILE))?.write_all(&frame::line(&note))
+}

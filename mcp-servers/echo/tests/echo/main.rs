@@ -1,0 +1,6 @@
+//! The server from outside: started as a host starts it, spoken to in raw JSON lines.
+
+mod manifest;
+mod misbehaviour;
+mod process;
+mod protocol;

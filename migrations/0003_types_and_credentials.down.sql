@@ -1,0 +1,3 @@
+drop table credential_secrets;
+drop table credentials;
+drop table mcp_types;
