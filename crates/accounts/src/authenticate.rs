@@ -72,9 +72,9 @@ impl Accounts {
         })
     }
 
-    fn note_use(&self, used: KeyUse) {
-        let mut uses = self.0.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        uses.insert(used.id, used);
+    fn note_use(&self, usage: KeyUse) {
+        let mut noted = self.0.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        noted.insert(usage.id, usage);
     }
 
     /// Writes down which keys were used since the last time; called on the reaper's tick.

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn without_rows_the_documented_defaults_hold() {
         let settings = Settings::read(&BTreeMap::new()).unwrap();
-        assert_eq!(settings.default_lifetime, Duration::from_secs(3_600));
+        assert_eq!(settings.default_lifetime, Duration::from_hours(1));
         assert_eq!(settings.max_instances_per_user, 10);
         assert_eq!((settings.ports.first().get(), settings.ports.last().get()), (3001, 3100));
     }

@@ -65,7 +65,7 @@ pub(crate) async fn once(
                 let outcome = work.await;
                 match &outcome {
                     Ok(answer) => {
-                        accounts.idempotency().keep(ticket, answer.status.as_u16(), &answer.body).await?
+                        accounts.idempotency().keep(ticket, answer.status.as_u16(), &answer.body).await?;
                     }
                     Err(_) => accounts.idempotency().forget(ticket).await?,
                 }

@@ -128,8 +128,12 @@ impl CliError {
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
             // Whoever read our output has read enough: `roadstead ps | head -1` did not fail.
             Self::Print(source) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
-            Self::Read { .. } | Self::Print(_) | Self::Randomness | Self::Tool { .. } => Exit::Failed,
-            Self::TimedOut { .. } | Self::Declined => Exit::Failed,
+            Self::Read { .. }
+            | Self::Print(_)
+            | Self::Randomness
+            | Self::Tool { .. }
+            | Self::TimedOut { .. }
+            | Self::Declined => Exit::Failed,
             Self::Some { exit, .. } => *exit,
         }
     }
@@ -141,10 +145,14 @@ impl CliError {
                 "start the service with `roadstead up`, which writes it, or set ROADSTEAD_URL and ROADSTEAD_API_KEY".into(),
             ),
             Self::ForeignService { .. } => Some("set ROADSTEAD_API_KEY to a key of that service".into()),
+            Self::Api(ApiError::Refused { refusal, .. }) if refusal.code == "TYPE_NOT_FOUND" => {
+                Some("`roadstead types` lists what can be launched".into())
+            }
             Self::Api(error) => error.hint(),
             Self::Mcp(error) => error.hint(),
             Self::NotFound { noun: "instance", .. } => Some("`roadstead ps --all` lists instances".into()),
             Self::NotFound { noun: "credential", .. } => Some("`roadstead credentials` lists them".into()),
+            Self::NotFound { noun: "server type", .. } => Some("`roadstead types` lists what can be launched".into()),
             Self::NotFound { noun: "API key", .. } => Some("`roadstead keys` lists them".into()),
             Self::Ambiguous { .. } => Some("write more of the id".into()),
             Self::NoToken => Some("a launch prints the token once; `roadstead rotate-token ID` makes another".into()),
@@ -155,6 +163,9 @@ impl CliError {
     /// The whole message for a person: what failed, why, the details, the request, the next step.
     pub fn for_people(&self) -> String {
         let mut text = format!("error: {}", printable(&self.to_string()));
+        if let Self::Api(ApiError::Refused { refusal, .. }) = self {
+            let _ = write!(text, " ({})", printable(&refusal.code));
+        }
         let mut cause = self.source();
         while let Some(error) = cause {
             let said = printable(&error.to_string());
@@ -203,7 +214,6 @@ mod tests {
         let detail = |field: &str, message: &str| Detail { field: field.into(), message: message.into() };
         CliError::Api(ApiError::Refused {
             status,
-            retry_after: None,
             refusal: Refusal {
                 code: code.into(),
                 message: "the body has errors".into(),
@@ -231,9 +241,9 @@ mod tests {
             (401, Exit::Permission),
             (403, Exit::Permission),
             (404, Exit::NotFound),
-            (409, Exit::Failed),
+            (409, Exit::Usage),
             (422, Exit::Usage),
-            (429, Exit::Failed),
+            (429, Exit::Unavailable),
             (502, Exit::Failed),
             (503, Exit::Unavailable),
         ] {

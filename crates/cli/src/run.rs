@@ -24,7 +24,7 @@ use crate::exit::Exit;
 use crate::failure::CliError;
 use crate::globals::Globals;
 use crate::rest::{ApiError, Rest};
-use crate::screen::Screen;
+use crate::screen::{self, Screen};
 use crate::words::printable;
 
 /// Does one command: answers on standard output, everything else on standard error.
@@ -74,10 +74,6 @@ impl Session<'_> {
         Ok(Rest::new(&self.globals.target()?)?)
     }
 
-    fn now(&self) -> OffsetDateTime {
-        SystemClock::new().now()
-    }
-
     /// Tells why something failed, in the form that the reader takes.
     fn report(&self, error: &CliError) {
         // Whoever closed the pipe wants to hear no more.
@@ -85,28 +81,32 @@ impl Session<'_> {
             return;
         }
         let text = if self.screen.is_json() { error.for_programs() } else { error.for_people() };
-        self.screen.note(&text);
+        screen::note(&text);
     }
+}
 
-    /// Asks before something that cannot be taken back; nobody to ask is no.
-    fn confirm(&self, question: &str, yes: bool) -> Result<(), CliError> {
-        if yes {
-            return Ok(());
-        }
-        let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
-        if !stdin.is_terminal() || !stderr.is_terminal() {
-            return Err(CliError::Usage(format!("{question} There is nobody to ask: say --yes")));
-        }
-        let mut answer = String::new();
-        write!(stderr, "{} [y/N] ", printable(question))
-            .and_then(|()| stderr.flush())
-            .map_err(CliError::Print)?;
-        let read = stdin.lock().read_line(&mut answer);
-        read.map_err(|source| CliError::Read { what: "the answer".to_owned(), source })?;
-        match answer.trim().to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(CliError::Declined),
-        }
+fn now() -> OffsetDateTime {
+    SystemClock::new().now()
+}
+
+/// Asks before something that cannot be taken back; nobody to ask is no.
+fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        return Err(CliError::Usage(format!("{question} There is nobody to ask: say --yes")));
+    }
+    let mut answer = String::new();
+    write!(stderr, "{} [y/N] ", printable(question))
+        .and_then(|()| stderr.flush())
+        .map_err(CliError::Print)?;
+    let read = stdin.lock().read_line(&mut answer);
+    read.map_err(|source| CliError::Read { what: "the answer".to_owned(), source })?;
+    match answer.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CliError::Declined),
     }
 }
 

@@ -34,44 +34,14 @@ impl Screen {
         self.json
     }
 
-    /// Prints one line, or several.
-    pub(crate) fn line(&self, text: &str) -> Result<(), CliError> {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::Print)
-    }
-
     /// Prints text of a server: as it is into a pipe, and without what a terminal would obey onto a terminal.
     pub(crate) fn foreign(&self, text: &str) -> Result<(), CliError> {
-        if self.terminal { self.line(&printable(text)) } else { self.line(text) }
-    }
-
-    /// Prints text that ends its own lines.
-    pub(crate) fn raw(&self, text: &[u8]) -> Result<(), CliError> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text).and_then(|()| out.flush()).map_err(CliError::Print)
-    }
-
-    /// Prints a JSON document for a program.
-    pub(crate) fn value(&self, value: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Print(error.into()))?;
-        self.line(&text)
-    }
-
-    /// Prints a JSON document on one line, for a program that reads line by line.
-    pub(crate) fn value_line(&self, value: &impl Serialize) -> Result<(), CliError> {
-        let text = serde_json::to_string(value).map_err(|error| CliError::Print(error.into()))?;
-        self.line(&text)
+        if self.terminal { line(&printable(text)) } else { line(text) }
     }
 
     /// Prints a table.
     pub(crate) fn table(&self, table: &Table) -> Result<(), CliError> {
-        self.line(&table.render(self.width, self.colours))
-    }
-
-    /// Says something to a person, beside the answer.
-    pub(crate) fn note(&self, text: &str) {
-        // Nobody can be told that standard error is closed.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        line(&table.render(self.width, self.colours))
     }
 
     /// A word in the colour of what it means, where there are colours.
@@ -81,6 +51,36 @@ impl Screen {
             _ => word.to_owned(),
         }
     }
+}
+
+/// Prints one line, or several.
+pub(crate) fn line(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::Print)
+}
+
+/// Prints text that ends its own lines.
+pub(crate) fn raw(text: &[u8]) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).map_err(CliError::Print)
+}
+
+/// Prints a JSON document for a program.
+pub(crate) fn value(value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| CliError::Print(error.into()))?;
+    line(&text)
+}
+
+/// Prints a JSON document on one line, for a program that reads line by line.
+pub(crate) fn value_line(value: &impl Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value).map_err(|error| CliError::Print(error.into()))?;
+    line(&text)
+}
+
+/// Says something to a person, beside the answer.
+pub(crate) fn note(text: &str) {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// What a word means, as a colour.
@@ -218,17 +218,17 @@ impl Table {
         for column in table.column_iter_mut() {
             column.set_padding((0, GAP));
         }
-        self.keep_whole(&mut table, width);
+        keep_whole(&mut table, width);
         table.trim_fmt()
     }
+}
 
-    /// The first column is not broken while the others keep room, since its text is copied.
-    fn keep_whole(&self, table: &mut comfy_table::Table, width: Option<u16>) {
-        let first = table.column_max_content_widths().first().copied().unwrap_or(0) + GAP;
-        let fits = width.is_some_and(|width| first < width / 3 * 2);
-        if let Some(column) = table.column_mut(0).filter(|_| fits) {
-            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(first)));
-        }
+/// The first column is not broken while the others keep room, since its text is copied.
+fn keep_whole(table: &mut comfy_table::Table, width: Option<u16>) {
+    let first = table.column_max_content_widths().first().copied().unwrap_or(0) + GAP;
+    let fits = width.is_some_and(|width| first < width / 3 * 2);
+    if let Some(column) = table.column_mut(0).filter(|_| fits) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(first)));
     }
 }
 

@@ -57,7 +57,6 @@ pub(crate) struct TypeName {
 /// One line of a log.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct LogLine {
-    pub(crate) id: Value,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) timestamp: OffsetDateTime,
     pub(crate) level: String,
@@ -68,7 +67,8 @@ pub(crate) struct LogLine {
 /// One step of an instance's life.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Event {
-    pub(crate) event_type: String,
+    #[serde(rename = "event_type")]
+    pub(crate) kind: String,
     #[serde(with = "time::serde::rfc3339")]
     pub(crate) at: OffsetDateTime,
     #[serde(default)]

@@ -78,12 +78,14 @@ impl Driver {
                 }
                 Event::Asked(None) => asking = false,
                 Event::Asked(Some(request)) => {
+                    let was_open = self.route.is_some();
                     self.obey(request).await;
-                    overdue_at = if self.route.is_some() {
-                        self.overdue_at(self.deadline)
-                    } else {
-                        self.overdue_at(self.inner.now())
-                    };
+                    // Asked again while it ends, it gets no more time.
+                    match (was_open, self.route.is_some()) {
+                        (_, true) => overdue_at = self.overdue_at(self.deadline),
+                        (true, false) => overdue_at = self.overdue_at(self.inner.now()),
+                        (false, false) => {}
+                    }
                 }
             }
         };

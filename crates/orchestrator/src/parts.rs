@@ -89,10 +89,10 @@ pub(crate) struct Inner {
 impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
     pub fn new(parts: Parts) -> Self {
-        let ports = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
-        let settings = RwLock::new(parts.settings);
+        let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
+        let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
-        Self(Arc::new(Inner { parts, ports, live: LiveInstances::default(), settings, running_as_root }))
+        Self(Arc::new(Inner { parts, ports: pool, live: LiveInstances::default(), settings: settings_in_force, running_as_root }))
     }
 
     /// The ways to running instances, for the gateway.

@@ -35,22 +35,15 @@ impl Orchestrator {
         let mut status = ReapStatus::default();
         let due = self.0.store().instances().due(self.0.parts.node.node, self.0.now(), TICK_BATCH).await?;
         for instance in due {
-            match self.0.live.find(instance.id) {
+            if let Some(handle) = self.0.live.find(instance.id) {
                 // Its owner's own timer is first, as a rule; told twice, it acts once.
-                Some(handle) => {
-                    let request = Request::Stop { reason: StopReason::Expired, actor: Actor::SYSTEM };
-                    if handle.requests.try_send(request).is_ok() {
-                        status.told += 1;
-                    }
+                let request = Request::Stop { reason: StopReason::Expired, actor: Actor::SYSTEM };
+                if handle.requests.try_send(request).is_ok() {
+                    status.told += 1;
                 }
-                None => {
-                    let end = End::unrecorded(
-                        InstanceStatus::Expired,
-                        "its time was up; it was reaped",
-                        self.0.now(),
-                    );
-                    self.reap(instance.id, &end, &mut status).await;
-                }
+            } else {
+                let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
+                self.reap(instance.id, &end, &mut status).await;
             }
         }
         self.0.note_uses().await?;

@@ -39,8 +39,8 @@ impl Orchestrator {
     pub async fn recover(&self) -> Result<RecoverStatus, RecoverError> {
         let node = self.0.parts.node;
         let survivors = self.0.parts.supervisor.end_survivors(node.installation, node.boot, PATIENCE).await?;
-        let mut status = RecoverStatus::default();
-        status.ended = survivors.iter().filter(|survivor| survivor.was_alive).count();
+        let ended = survivors.iter().filter(|survivor| survivor.was_alive).count();
+        let mut status = RecoverStatus { ended, rows: 0 };
         let mut found: HashMap<InstanceId, Survivor> =
             survivors.into_iter().map(|survivor| (survivor.instance, survivor)).collect();
         for row in self.0.store().instances().live_of_node(node.node).await? {

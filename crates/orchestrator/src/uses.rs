@@ -7,12 +7,12 @@ use crate::parts::Inner;
 impl Inner {
     /// Writes down which instances were used through the gateway since the last time.
     pub(crate) async fn note_uses(&self) -> Result<(), StoreError> {
-        let used = self.parts.routes.take_used();
-        if used.is_empty() {
+        let instances = self.parts.routes.take_used();
+        if instances.is_empty() {
             return Ok(());
         }
         let now = self.now();
-        let uses: Vec<_> = used.into_iter().map(|id| (id, now)).collect();
+        let uses: Vec<_> = instances.into_iter().map(|id| (id, now)).collect();
         self.store().instances().touch_many(&uses).await
     }
 }

@@ -119,12 +119,9 @@ impl Config {
             good.then(|| trimmed.to_owned())
         });
         let mut secret = |name: &str| -> Option<SecretString> {
-            match environment.get(name)?.into_string() {
-                Ok(text) => Some(SecretString::from(text)),
-                Err(_) => {
-                    mistakes.push(format!("{name} is not UTF-8"));
-                    None
-                }
+            if let Ok(text) = environment.get(name)?.into_string() { Some(SecretString::from(text)) } else {
+                mistakes.push(format!("{name} is not UTF-8"));
+                None
             }
         };
         let master_key = secret("ROADSTEAD_MASTER_KEY");

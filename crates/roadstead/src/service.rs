@@ -88,7 +88,7 @@ impl Service {
         let ground = Ground::prepare(config)?;
         let folder = ground.folder.path().to_owned();
         let database = Database::open(config, &folder, ground.installation, &ground.randomness, |step| {
-            stage(Stage::Database(step))
+            stage(Stage::Database(step));
         })
         .await?;
         let migrated = migrate::up(database.owner(), None)

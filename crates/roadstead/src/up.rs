@@ -184,13 +184,13 @@ fn show_stage(stage: &Stage, steps: &mut dyn StepPrinter) {
     match stage {
         Stage::Database(Step::Finding) => steps.begin("Looking for PostgreSQL"),
         Stage::Database(Step::Downloading { bytes, total }) => {
-            steps.progress("Fetching PostgreSQL", *bytes, *total)
+            steps.progress("Fetching PostgreSQL", *bytes, *total);
         }
         Stage::Database(Step::Initialising) => steps.begin("Making a private PostgreSQL cluster"),
         Stage::Database(Step::Starting) => steps.begin("Starting PostgreSQL"),
         Stage::Database(Step::Ready { reused: true }) => steps.done("PostgreSQL runs already; reusing it"),
         Stage::Database(Step::Ready { reused: false }) => {
-            steps.done("PostgreSQL runs, on a socket of its own")
+            steps.done("PostgreSQL runs, on a socket of its own");
         }
         Stage::Migrated(0) => {}
         Stage::Migrated(count) => steps.done(&format!("Tables brought up to date ({count} migrations)")),

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Looks until there is an answer; fails the test, naming what it waited for, when patience is over.
-#[track_caller]
 pub async fn wait_for<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {

@@ -135,23 +135,20 @@ impl Python {
         }
     }
 
-    /// A pip that installs for any Python that it is told: this one's own, or another one's on the path.
-    fn pip(&self) -> Vec<PathBuf> {
+    /// The beginning of a command line by which a pip works on a venv: this Python's own, or one on the path.
+    fn pip_for(&self, venv: &Path) -> Vec<PathBuf> {
         let own = vec![self.program.clone(), "-m".into(), "pip".into()];
         let others = search_path().into_iter().map(|folder| vec![folder.join("pip")]);
+        let mut pips = std::iter::once(own).chain(others).map(|mut pip| {
+            pip.extend(["--python".into(), venv.join("bin/python")]);
+            pip
+        });
+        // An old one does not know the option.
         let works = |pip: &Vec<PathBuf>| {
-            let asked = command(&pip[0]).args(&pip[1..]).args(["--python", "/", "help"]).output();
-            // An old one does not know the option; one that does complains of the folder.
-            asked.is_ok_and(|output| !String::from_utf8_lossy(&output.stderr).contains("no such option"))
-                && command(&pip[0])
-                    .args(&pip[1..])
-                    .arg("--version")
-                    .output()
-                    .is_ok_and(|o| o.status.success())
+            let asked = command(&pip[0]).args(&pip[1..]).arg("--version").stdin(Stdio::null()).output();
+            asked.is_ok_and(|output| output.status.success())
         };
-        std::iter::once(own).chain(others).find(works).unwrap_or_else(|| {
-            panic!("the servers written by others need pip 22.3 or newer: `apt-get install python3-pip`")
-        })
+        pips.find(works).expect("the servers written by others need pip: `apt-get install python3-pip`")
     }
 }
 
@@ -167,12 +164,10 @@ fn install(python: &Python, folder: &Path) {
     }
     let venv = partial.join("venv");
     step(command_open(&python.program).args(["-m", "venv", "--without-pip"]).arg(&venv), &partial);
-    let pip = python.pip();
+    let pip = python.pip_for(&venv);
     step(
         command_open(&pip[0])
             .args(&pip[1..])
-            .arg("--python")
-            .arg(venv.join("bin/python"))
             .args(["install", "--quiet", "--no-input", "--disable-pip-version-check"])
             .args(["--only-binary", ":all:", "--requirement", "requirements.txt"]),
         &partial,

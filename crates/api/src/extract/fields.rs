@@ -42,12 +42,9 @@ impl Fields {
 
     /// A string that may be absent.
     pub(crate) fn text(&mut self, field: &str, max_chars: usize) -> Option<String> {
-        match self.take(field)? {
-            Value::String(text) => self.checked_text(field, text, max_chars),
-            _ => {
-                self.problem(field, "must be a string");
-                None
-            }
+        if let Value::String(text) = self.take(field)? { self.checked_text(field, text, max_chars) } else {
+            self.problem(field, "must be a string");
+            None
         }
     }
 
@@ -67,7 +64,7 @@ impl Fields {
 
     /// A string that must be there.
     pub(crate) fn required_text(&mut self, field: &str, max_chars: usize) -> String {
-        if !self.left.get(field).is_some_and(|value| !value.is_null()) {
+        if self.left.get(field).is_none_or(Value::is_null) {
             self.left.remove(field);
             self.problem(field, "is required");
             return String::new();
@@ -92,12 +89,9 @@ impl Fields {
 
     /// A yes or no.
     pub(crate) fn flag(&mut self, field: &str) -> Option<bool> {
-        match self.take(field)? {
-            Value::Bool(flag) => Some(flag),
-            _ => {
-                self.problem(field, "must be true or false");
-                None
-            }
+        if let Value::Bool(flag) = self.take(field)? { Some(flag) } else {
+            self.problem(field, "must be true or false");
+            None
         }
     }
 
@@ -122,12 +116,9 @@ impl Fields {
 
     /// An object.
     pub(crate) fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
-        match self.take(field)? {
-            Value::Object(object) => Some(object),
-            _ => {
-                self.problem(field, "must be an object");
-                None
-            }
+        if let Value::Object(object) = self.take(field)? { Some(object) } else {
+            self.problem(field, "must be an object");
+            None
         }
     }
 

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Session;
 use super::launch::values;
+use super::{Session, confirm};
 use crate::command::admin::CredentialsCommand;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::Table;
+use crate::screen::{self, Table};
 use crate::secret::{self, Slot};
 use crate::wire::{slots, text};
 use crate::words::printable;
@@ -28,7 +28,7 @@ pub(super) async fn credentials(
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let credentials = find::list(&session.rest()?, "/credentials").await?;
     if session.screen.is_json() {
-        return session.screen.value(&credentials);
+        return screen::value(&credentials);
     }
     let mut table = Table::new(["ID", "NAME", "TYPE", "SECRETS", "CREATED", "LAST USED"]);
     for credential in &credentials {
@@ -61,21 +61,21 @@ async fn add(
     let body = json!({ "type": text(&found, "name"), "name": name, "values": values(&secrets) });
     let created = rest.post("/credentials", &body).await?;
     if session.screen.is_json() {
-        return session.screen.value(&created);
+        return screen::value(&created);
     }
-    session.screen.line(&printable(&format!("stored {name} ({}): {}", text(&created, "id"), hints(&created))))
+    screen::line(&printable(&format!("stored {name} ({}): {}", text(&created, "id"), hints(&created))))
 }
 
 async fn delete(session: &Session<'_>, named: &str, yes: bool) -> Result<(), CliError> {
     let rest = session.rest()?;
     let found = find::credential(&rest, named, None).await?;
     let (id, name) = (text(&found, "id"), text(&found, "name"));
-    session.confirm(&format!("Delete the credential {name} ({id})?"), yes)?;
+    confirm(&format!("Delete the credential {name} ({id})?"), yes)?;
     rest.delete(&format!("/credentials/{}", find::segment(id))).await?;
     if session.screen.is_json() {
-        return session.screen.value(&json!({ "id": id, "name": name, "deleted": true }));
+        return screen::value(&json!({ "id": id, "name": name, "deleted": true }));
     }
-    session.screen.line(&printable(&format!("deleted {name} ({id})")))
+    screen::line(&printable(&format!("deleted {name} ({id})")))
 }
 
 /// The ends of the values, by slot.

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, confirm};
 use crate::command::Delete;
 use crate::failure::CliError;
 use crate::find;
 use crate::rest::Rest;
+use crate::screen;
 use crate::wire::text;
 use crate::words::printable;
 
@@ -33,7 +34,7 @@ pub(super) async fn delete(session: &Session<'_>, delete: &Delete) -> Result<(),
         }
     }
     let names: Vec<String> = found.iter().map(label).collect();
-    session.confirm(&format!("Delete {}?", names.join(", ")), delete.yes)?;
+    confirm(&format!("Delete {}?", names.join(", ")), delete.yes)?;
     let work = async |instance: &Value| {
         rest.delete(&format!("/instances/{}", text(instance, "id"))).await?;
         Ok(json!({ "id": text(instance, "id"), "name": text(instance, "name"), "deleted": true }))
@@ -58,7 +59,7 @@ async fn each<T>(
     for item in items {
         match work(item).await {
             Ok(answer) if session.screen.is_json() => answers.push(answer),
-            Ok(answer) => session.screen.line(&printable(&format!("{done} {}", label(&answer))))?,
+            Ok(answer) => screen::line(&printable(&format!("{done} {}", label(&answer))))?,
             Err(error) => {
                 // A single failure is the command's own, and is told by whoever called.
                 if items.len() > 1 {
@@ -69,7 +70,7 @@ async fn each<T>(
         }
     }
     if session.screen.is_json() && (failures.is_empty() || items.len() > 1) {
-        session.screen.value(&answers)?;
+        screen::value(&answers)?;
     }
     let failed = failures.len();
     match failures.into_iter().next() {

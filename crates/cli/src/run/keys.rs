@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, confirm};
 use crate::command::admin::KeysCommand;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::{Entry, Table, Tint};
+use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::text;
 use crate::words::printable;
 
@@ -31,7 +31,7 @@ pub(super) async fn keys(session: &Session<'_>, command: Option<KeysCommand>) ->
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let keys = find::list(&session.rest()?, "/api-keys").await?;
     if session.screen.is_json() {
-        return session.screen.value(&keys);
+        return screen::value(&keys);
     }
     let mut table = Table::new(["ID", "NAME", "KEY", "STATE", "SCOPES", "EXPIRES", "LAST USED"]);
     for key in &keys {
@@ -56,7 +56,7 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
 async fn create(session: &Session<'_>, body: &Value) -> Result<(), CliError> {
     let created = session.rest()?.post("/api-keys", body).await?;
     if session.screen.is_json() {
-        return session.screen.value(&created);
+        return screen::value(&created);
     }
     let mut table = Table::details();
     table.detail("id", text(&created, "id"));
@@ -65,7 +65,7 @@ async fn create(session: &Session<'_>, body: &Value) -> Result<(), CliError> {
     table.detail("scopes", scopes(&created));
     table.detail("expires", text(&created, "expires_at"));
     session.screen.table(&table)?;
-    session.screen.note("The key is shown only this once.");
+    screen::note("The key is shown only this once.");
     Ok(())
 }
 
@@ -78,13 +78,13 @@ async fn revoke(
     let rest = session.rest()?;
     let found = find::key(&rest, named).await?;
     let (id, name) = (text(&found, "id"), text(&found, "name"));
-    session.confirm(&format!("Revoke the API key {name} ({id})?"), yes)?;
+    confirm(&format!("Revoke the API key {name} ({id})?"), yes)?;
     let query: Vec<(&str, String)> = reason.into_iter().map(|reason| ("reason", reason)).collect();
     rest.delete_query(&format!("/api-keys/{}", find::segment(id)), &query).await?;
     if session.screen.is_json() {
-        return session.screen.value(&json!({ "id": id, "name": name, "revoked": true }));
+        return screen::value(&json!({ "id": id, "name": name, "revoked": true }));
     }
-    session.screen.line(&printable(&format!("revoked {name} ({id})")))
+    screen::line(&printable(&format!("revoked {name} ({id})")))
 }
 
 fn scopes(key: &Value) -> String {

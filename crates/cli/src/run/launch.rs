@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::show::when;
-use super::{Session, read};
+use super::{Session, now, read};
 use crate::command::{KeyValue, Launch};
 use crate::failure::CliError;
 use crate::find;
 use crate::rest::Rest;
-use crate::screen::{Entry, Table, Tint};
+use crate::screen::{self, Entry, Table, Tint};
 use crate::secret::{self, Secrets, Slot};
 use crate::wire::{Instance, text};
 use secrecy::ExposeSecret;
@@ -18,11 +18,11 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Result<(), 
     let body = body(&rest, launch).await?;
     let launched = rest.post("/instances", &body).await?;
     if session.screen.is_json() {
-        return session.screen.value(&launched);
+        return screen::value(&launched);
     }
     let token = text(&launched, "access_token").to_owned();
     let instance: Instance = read(launched)?;
-    let now = session.now();
+    let now = now();
     let mut table = Table::details();
     table.detail("id", instance.id.as_str());
     table.detail("name", instance.name.as_str());
@@ -32,7 +32,7 @@ pub(super) async fn launch(session: &Session<'_>, launch: Launch) -> Result<(), 
     table.detail("token", token);
     table.detail("expires", instance.expires_at.map(|at| when(at, now)).unwrap_or_default());
     session.screen.table(&table)?;
-    session.screen.note("The token is shown only this once.");
+    screen::note("The token is shown only this once.");
     Ok(())
 }
 

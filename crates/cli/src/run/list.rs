@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use super::{Session, read};
+use super::{Session, now, read};
 use crate::command::Ps;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::{Entry, Table, Tint};
+use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::Instance;
 use crate::words::relative;
 
@@ -23,19 +23,19 @@ pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
         find::live(&rest, &query).await?
     };
     if session.screen.is_json() {
-        return session.screen.value(&found);
+        return screen::value(&found);
     }
     if found.is_empty() {
         let which =
             if ps.all || ps.status.is_some() { "" } else { " that live; --all lists those that ended" };
-        session.screen.note(&format!("There are no instances{which}."));
+        screen::note(&format!("There are no instances{which}."));
         return Ok(());
     }
-    session.screen.table(&table(session, found)?)
+    session.screen.table(&table(found)?)
 }
 
-fn table(session: &Session<'_>, found: Vec<Value>) -> Result<Table, CliError> {
-    let now = session.now();
+fn table(found: Vec<Value>) -> Result<Table, CliError> {
+    let now = now();
     let mut table = Table::new(["ID", "NAME", "TYPE", "STATUS", "PORT", "PID", "CREATED", "ENDS"]);
     for value in found {
         let instance: Instance = read(value)?;

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use super::{Session, read};
+use super::{Session, now, read};
 use crate::command::Logs;
 use crate::failure::CliError;
 use crate::find;
 use crate::rest::Rest;
-use crate::screen::{Table, Tint};
+use crate::screen::{self, Table, Tint};
 use crate::wire::{Event, LogLine, text};
 use crate::words::{moment, printable};
 
@@ -27,7 +27,7 @@ pub(super) async fn logs(session: &Session<'_>, logs: &Logs) -> Result<(), CliEr
     query.extend(logs.level.map(|level| ("level", level.as_str().to_owned())));
     query.extend(logs.source.map(|source| ("source", source.as_str().to_owned())));
     query.extend(logs.grep.iter().map(|part| ("q", part.clone())));
-    query.extend(logs.since.as_ref().map(|since| ("since", moment(since.at(session.now())))));
+    query.extend(logs.since.as_ref().map(|since| ("since", moment(since.at(now())))));
     let tail = match (logs.tail, &logs.since) {
         (Some(tail), _) => tail,
         (None, Some(_)) => usize::MAX,
@@ -38,7 +38,7 @@ pub(super) async fn logs(session: &Session<'_>, logs: &Logs) -> Result<(), CliEr
     }
     let lines = last(&rest, &path, &query, tail).await?;
     if session.screen.is_json() {
-        return session.screen.value(&lines);
+        return screen::value(&lines);
     }
     lines.into_iter().try_for_each(|line| print(session, line))
 }
@@ -71,7 +71,7 @@ async fn follow(
     let mut seen: HashSet<Value> = HashSet::new();
     if tail == 0 {
         query.retain(|(name, _)| *name != "since");
-        query.push(("since", moment(session.now())));
+        query.push(("since", moment(now())));
     } else if tail > MAX_BEFORE_STREAM {
         // The stream begins with fewer lines than are wanted; those it repeats are passed over.
         for line in last(rest, path, &query, tail).await? {
@@ -94,14 +94,14 @@ async fn follow(
 
 /// One line of a stream, on one line for programs too.
 fn tell(session: &Session<'_>, line: Value) -> Result<(), CliError> {
-    if session.screen.is_json() { session.screen.value_line(&line) } else { print(session, line) }
+    if session.screen.is_json() { screen::value_line(&line) } else { print(session, line) }
 }
 
 fn print(session: &Session<'_>, line: Value) -> Result<(), CliError> {
     let line: LogLine = read(line)?;
     let level = session.screen.tinted(&format!("{:<5}", printable(&line.level)), Tint::of_level(&line.level));
     let at = session.screen.tinted(&moment(line.timestamp), Tint::Faint);
-    session.screen.line(&format!("{at} {level} {:<7} {}", printable(&line.source), printable(&line.message)))
+    screen::line(&format!("{at} {level} {:<7} {}", printable(&line.source), printable(&line.message)))
 }
 
 pub(super) async fn events(session: &Session<'_>, named: &str) -> Result<(), CliError> {
@@ -110,14 +110,14 @@ pub(super) async fn events(session: &Session<'_>, named: &str) -> Result<(), Cli
     let path = format!("/instances/{}/events", text(&found, "id"));
     let events = rest.all(&path, &[("limit", find::MAX_PAGE.to_string())], usize::MAX).await?;
     if session.screen.is_json() {
-        return session.screen.value(&events);
+        return screen::value(&events);
     }
     let mut table = Table::new(["AT", "EVENT", "BY", "FROM", "PARTICULARS"]);
     for event in events {
         let event: Event = read(event)?;
         table.row([
             moment(event.at).into(),
-            event.event_type.into(),
+            event.kind.into(),
             event.user_id.unwrap_or_else(|| "system".to_owned()).into(),
             event.ip_address.unwrap_or_default().into(),
             particulars(&event.data).into(),

@@ -3,25 +3,25 @@
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Session, read};
+use super::{Session, now, read};
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::{Entry, Table, Tint};
+use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::Instance;
 use crate::words::{moment, relative};
 
 pub(super) async fn show(session: &Session<'_>, named: &str) -> Result<(), CliError> {
     let found = find::instance(&session.rest()?, named).await?;
     if session.screen.is_json() {
-        return session.screen.value(&found);
+        return screen::value(&found);
     }
-    let table = details(session, &read(found)?);
+    let table = details(&read(found)?);
     session.screen.table(&table)
 }
 
 /// Everything about an instance that says something.
-pub(super) fn details(session: &Session<'_>, instance: &Instance) -> Table {
-    let now = session.now();
+fn details(instance: &Instance) -> Table {
+    let now = now();
     let at = |moment: Option<OffsetDateTime>| moment.map(|at| when(at, now)).unwrap_or_default();
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let mut table = Table::details();

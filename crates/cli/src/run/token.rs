@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Session;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::Table;
+use crate::screen::{self, Table};
 use crate::wire::text;
 
 pub(super) async fn rotate(session: &Session<'_>, named: &str) -> Result<(), CliError> {
@@ -14,7 +14,7 @@ pub(super) async fn rotate(session: &Session<'_>, named: &str) -> Result<(), Cli
     let path = format!("/instances/{}/rotate-token", text(&found, "id"));
     let rotated = rest.post(&path, &json!({})).await?;
     if session.screen.is_json() {
-        return session.screen.value(&rotated);
+        return screen::value(&rotated);
     }
     let mut table = Table::details();
     table.detail("id", text(&rotated, "id"));
@@ -22,6 +22,6 @@ pub(super) async fn rotate(session: &Session<'_>, named: &str) -> Result<(), Cli
     table.detail("URL", text(&rotated, "access_url"));
     table.detail("token", text(&rotated, "access_token"));
     session.screen.table(&table)?;
-    session.screen.note("The token is shown only this once; the old one opens nothing any more.");
+    screen::note("The token is shown only this once; the old one opens nothing any more.");
     Ok(())
 }

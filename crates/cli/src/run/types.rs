@@ -9,7 +9,7 @@ use super::Session;
 use crate::command::admin::TypesCommand;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::Table;
+use crate::screen::{self, Table};
 use crate::wire::{slots, text};
 use crate::words::printable;
 
@@ -38,7 +38,7 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let types = find::list(&session.rest()?, "/types").await?;
     if session.screen.is_json() {
-        return session.screen.value(&types);
+        return screen::value(&types);
     }
     let mut table = Table::new(["NAME", "TITLE", "SECRETS", "DESCRIPTION"]);
     for server_type in &types {
@@ -54,7 +54,7 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
 
 fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
     if session.screen.is_json() {
-        return session.screen.value(server_type);
+        return screen::value(server_type);
     }
     let mut table = Table::details();
     for (name, field) in [
@@ -87,13 +87,9 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
 
 fn tell(session: &Session<'_>, server_type: &Value, done: &str) -> Result<(), CliError> {
     if session.screen.is_json() {
-        return session.screen.value(server_type);
+        return screen::value(server_type);
     }
-    session.screen.line(&printable(&format!(
-        "{done} {} ({})",
-        text(server_type, "name"),
-        text(server_type, "id")
-    )))
+    screen::line(&printable(&format!("{done} {} ({})", text(server_type, "name"), text(server_type, "id"))))
 }
 
 /// A value as a person reads it; nothing for what says nothing.

@@ -10,7 +10,7 @@ use crate::command::use_it::{Call, ClientConfig, Tools};
 use crate::failure::CliError;
 use crate::find;
 use crate::mcp::McpClient;
-use crate::screen::Table;
+use crate::screen::{self, Table};
 use crate::secret;
 use crate::wire::text;
 
@@ -20,17 +20,17 @@ pub(super) async fn client_config(session: &Session<'_>, wanted: &ClientConfig) 
     let name = wanted.server_name.clone().unwrap_or_else(|| server_name(text(&found, "name")));
     let made = configuration(wanted.client, &name, text(&found, "access_url"), token.as_ref());
     if session.screen.is_json() {
-        return session.screen.value(&json!({
+        return screen::value(&json!({
             "client": wanted.client.word(),
             "format": wanted.client.format(),
             "path_hint": wanted.client.path_hint(),
             "content": made.content,
         }));
     }
-    session.screen.line(&made.content)?;
-    session.screen.note(&format!("This goes into {}.", wanted.client.path_hint()));
+    screen::line(&made.content)?;
+    screen::note(&format!("This goes into {}.", wanted.client.path_hint()));
     if let Some(advice) = made.advice {
-        session.screen.note(&format!("For the token, {advice}."));
+        screen::note(&format!("For the token, {advice}."));
     }
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(super) async fn tools(session: &Session<'_>, wanted: &Tools) -> Result<(), C
     client.close().await;
     let tools = tools?;
     if session.screen.is_json() {
-        return session.screen.value(&tools);
+        return screen::value(&tools);
     }
     let mut table = Table::new(["TOOL", "ARGUMENTS", "DESCRIPTION"]);
     for tool in &tools {
@@ -57,7 +57,7 @@ pub(super) async fn call(session: &Session<'_>, call: Call) -> Result<(), CliErr
     let result =
         answer.map_err(|_| CliError::TimedOut { what: format!("calling {tool}"), after: timeout })??;
     if session.screen.is_json() {
-        session.screen.value(&result)?;
+        screen::value(&result)?;
     } else {
         for block in blocks(&result) {
             session.screen.foreign(&block)?;

@@ -6,7 +6,7 @@ use super::Session;
 use crate::command::admin::UsersCommand;
 use crate::failure::CliError;
 use crate::find;
-use crate::screen::{Entry, Table, Tint};
+use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::text;
 use crate::words::printable;
 
@@ -17,10 +17,10 @@ pub(super) async fn users(session: &Session<'_>, command: Option<UsersCommand>) 
             let body = json!({ "email": email, "name": name, "is_admin": admin });
             let created = session.rest()?.post("/users", &body).await?;
             if session.screen.is_json() {
-                return session.screen.value(&created);
+                return screen::value(&created);
             }
-            session.screen.line(&printable(&format!("created {email} ({})", text(&created, "id"))))?;
-            session.screen.note(&format!(
+            screen::line(&printable(&format!("created {email} ({})", text(&created, "id"))))?;
+            screen::note(&format!(
                 "`roadstead keys create NAME --scope SCOPE --user {}` makes a key for them.",
                 text(&created, "id")
             ));
@@ -33,7 +33,7 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let rest = session.rest()?;
     let users = rest.all("/users", &[("limit", find::MAX_PAGE.to_string())], usize::MAX).await?;
     if session.screen.is_json() {
-        return session.screen.value(&users);
+        return screen::value(&users);
     }
     let mut table = Table::new(["ID", "EMAIL", "NAME", "ROLE", "STATE", "CREATED"]);
     for user in &users {

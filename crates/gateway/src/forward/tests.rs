@@ -19,15 +19,16 @@ fn request(path: &str, token: &str) -> Request {
 }
 
 /// A stand-in for a shim: answers every request with the headers it saw, one line each.
+#[expect(clippy::disallowed_methods, reason = "a test has no tracker")]
 fn shim(folder: &std::path::Path) -> std::path::PathBuf {
     let path = folder.join("h");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let app = axum::Router::new().fallback(|request: Request| async move {
-        let seen: String = request
-            .headers()
-            .iter()
-            .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()))
-            .collect();
+        let mut seen = String::new();
+        for (name, value) in request.headers() {
+            use std::fmt::Write;
+            writeln!(seen, "{name}: {}", value.to_str().unwrap()).unwrap();
+        }
         ([("keep-alive", "x"), ("x-kept", "yes")], format!("{} {}\n{seen}", request.method(), request.uri()))
     });
     tokio::task::spawn(async move { axum::serve(listener, app).await });

@@ -52,7 +52,7 @@ pub(super) struct Spawned {
 pub(super) struct Ready {
     reserved: Reserved,
     shim: Shim,
-    ready: ShimReady,
+    server: ShimReady,
 }
 
 // === impl Reserved ===
@@ -299,7 +299,7 @@ impl Spawned {
             }
         };
         match launched {
-            Ok(ready) => Ok(Ready { reserved: self.reserved, shim: self.shim, ready }),
+            Ok(ready) => Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready }),
             Err(error) => Err(self.failed(inner, &error).await),
         }
     }
@@ -358,21 +358,21 @@ impl Ready {
         };
         let started = Started {
             at: inner.now(),
-            process: mark(self.ready.server),
+            process: mark(self.server.server),
             shim: mark(self.shim.process()),
             actor: self.reserved.actor.clone(),
             event_data: json!({
-                "pid": self.ready.server.pid,
+                "pid": self.server.server.pid,
                 "port": self.reserved.lease.port(),
-                "isolation": self.ready.isolation.as_str(),
-                "era": self.ready.era,
+                "isolation": self.server.isolation.as_str(),
+                "era": self.server.era,
             }),
         };
         let published = inner.store().instances().mark_running(instance, &started).await;
         let route = matches!(published, Ok(true)).then(|| {
             inner.parts.routes.open(instance, inner.parts.supervisor.run_folder(instance).join(HTTP_SOCKET))
         });
-        if self.ready.silent {
+        if self.server.silent {
             let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
             inner
                 .parts

@@ -1,0 +1,25 @@
+# Shortcuts; nothing depends on them.
+
+# What CI runs.
+check:
+    bash .ci/run
+
+# Start everything and show the main job.
+quickstart:
+    cargo build --release && target/release/roadstead quickstart
+
+# All tests.
+test:
+    cargo build --release --workspace && cargo test --release --workspace
+
+# Ratios against raw pipes and a server's own HTTP.
+bench:
+    cargo build --release --workspace && cargo run --release -p roadstead-benches -- all
+
+# Regenerate the checked queries after a change of SQL.
+queries:
+    tools/prepare-queries.sh
+
+# Before a release: licences and advisories; needs cargo-deny and the network.
+release-check:
+    cargo deny check
