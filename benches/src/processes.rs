@@ -27,7 +27,9 @@ impl Ours {
                     ours.roadstead = Some(parent);
                     break;
                 }
-                Some(name) if name.starts_with("roadstead-shim") => ours.shim.push(parent),
+                Some(name) if name.starts_with("roadstead-shim") || name == "roadstead-init" => {
+                    ours.shim.push(parent);
+                }
                 _ => break,
             }
             pid = parent;

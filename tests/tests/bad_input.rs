@@ -97,7 +97,10 @@ async fn what_belongs_to_somebody_else_is_not_there() {
         refused(&theirs, 404, "NOT_FOUND");
         let nobodys = format!("/instances/{NOBODY}{rest}");
         let nobodys = app.ask_as(&stage.other, method, &nobodys, body).await;
-        assert_eq!(theirs.body["error"]["message"], nobodys.body["error"]["message"], "{path} tells them apart");
+        assert_eq!(
+            theirs.body["error"]["message"], nobodys.body["error"]["message"],
+            "{path} tells them apart"
+        );
     }
     let launch = json!({"type": "strict", "credential_id": credential});
     refused(&app.ask_as(&stage.other, "POST", "/instances", Some(launch)).await, 404, "CREDENTIAL_NOT_FOUND");
@@ -136,14 +139,39 @@ async fn launches_that_cannot_be_made(stage: &Stage) {
         (json!({"type": "retired"}), 404, "TYPE_NOT_FOUND", ""),
         (json!({"type": "strict"}), 422, "CREDENTIAL_MISSING", "credentials.token"),
         (json!({"type": "strict", "credentials": {}}), 422, "CREDENTIAL_MISSING", "credentials.token"),
-        (json!({"type": "strict", "credentials": {"token": "tok_!"}}), 422, "CREDENTIAL_MISSING", "credentials.token"),
-        (json!({"type": "strict", "credentials": {"token": ""}}), 422, "VALIDATION_FAILED", "credentials.token"),
-        (json!({"type": "plain", "credentials": {"tokn": "x"}}), 422, "CREDENTIAL_MISSING", "credentials.tokn"),
-        (json!({"type": "plain", "credentials": {"token": "a\r\nb"}}), 422, "CREDENTIAL_MISSING", "credentials.token"),
+        (
+            json!({"type": "strict", "credentials": {"token": "tok_!"}}),
+            422,
+            "CREDENTIAL_MISSING",
+            "credentials.token",
+        ),
+        (
+            json!({"type": "strict", "credentials": {"token": ""}}),
+            422,
+            "VALIDATION_FAILED",
+            "credentials.token",
+        ),
+        (
+            json!({"type": "plain", "credentials": {"tokn": "x"}}),
+            422,
+            "CREDENTIAL_MISSING",
+            "credentials.tokn",
+        ),
+        (
+            json!({"type": "plain", "credentials": {"token": "a\r\nb"}}),
+            422,
+            "CREDENTIAL_MISSING",
+            "credentials.token",
+        ),
         (json!({"type": "plain", "credentials": "x"}), 422, "VALIDATION_FAILED", "credentials"),
         (json!({"type": "strict", "credential_id": NOBODY}), 404, "CREDENTIAL_NOT_FOUND", ""),
         (json!({"type": "strict", "credential_id": "7"}), 422, "VALIDATION_FAILED", "credential_id"),
-        (json!({"type": "plain", "credential_id": NOBODY, "credentials": {}}), 422, "VALIDATION_FAILED", "credentials"),
+        (
+            json!({"type": "plain", "credential_id": NOBODY, "credentials": {}}),
+            422,
+            "VALIDATION_FAILED",
+            "credentials",
+        ),
         (json!({"type": "schema", "config": {"region": "mars"}}), 422, "VALIDATION_FAILED", "config.region"),
         (json!({"type": "schema", "config": {"size": 0}}), 422, "VALIDATION_FAILED", "config.size"),
         (json!({"type": "schema", "config": {"colour": 1}}), 422, "VALIDATION_FAILED", "config"),
@@ -173,10 +201,33 @@ async fn launches_that_cannot_be_made(stage: &Stage) {
 
 async fn durations_out_of_bounds(stage: &Stage) {
     let wrong = [
-        json!("-5m"), json!("-1"), json!(""), json!(" "), json!("1.5h"), json!("5 m"), json!("1w"), json!("m"),
-        json!("NaN"), json!("1e3"), json!("٣s"), json!("0s"), json!("2h"), json!("31d"), json!("9223372036854775807s"),
-        json!("18446744073709551615d"), json!("99999999999999999999s"), json!("1h\r\nX: y"), json!("5m; drop table users"),
-        json!(0), json!(-1), json!(1.5), json!(1e300), json!(i64::MAX), json!(true), json!([]), json!({}),
+        json!("-5m"),
+        json!("-1"),
+        json!(""),
+        json!(" "),
+        json!("1.5h"),
+        json!("5 m"),
+        json!("1w"),
+        json!("m"),
+        json!("NaN"),
+        json!("1e3"),
+        json!("٣s"),
+        json!("0s"),
+        json!("2h"),
+        json!("31d"),
+        json!("9223372036854775807s"),
+        json!("18446744073709551615d"),
+        json!("99999999999999999999s"),
+        json!("1h\r\nX: y"),
+        json!("5m; drop table users"),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(1e300),
+        json!(i64::MAX),
+        json!(true),
+        json!([]),
+        json!({}),
     ];
     for duration in &wrong {
         let body = json!({"type": "plain", "expires_in": duration});
@@ -204,7 +255,9 @@ async fn bodies_that_cannot_be_read(stage: &Stage) {
         ("null", None),
         ("{\"type\": \"\u{fffd}\"} trailing", Some("line 1, column")),
     ] {
-        let answer = sent(keyed(app, "POST", "/instances").header("content-type", "application/json").body(text)).await;
+        let answer =
+            sent(keyed(app, "POST", "/instances").header("content-type", "application/json").body(text))
+                .await;
         refused(&answer, 400, "MALFORMED_REQUEST");
         let message = answer.body["error"]["message"].as_str().expect("a message");
         assert!(place.is_none_or(|place| message.contains(place)), "{text}: {message}");
@@ -212,14 +265,23 @@ async fn bodies_that_cannot_be_read(stage: &Stage) {
     let deep = "[".repeat(100_000);
     let bytes = [b"{\"type\": \"".as_slice(), &[0xff, 0xfe], b"\"}"].concat();
     for body in [deep.into_bytes(), bytes] {
-        let answer = sent(keyed(app, "POST", "/instances").header("content-type", "application/json").body(body)).await;
+        let answer =
+            sent(keyed(app, "POST", "/instances").header("content-type", "application/json").body(body))
+                .await;
         refused(&answer, 400, "MALFORMED_REQUEST");
     }
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/xml", "application/jsonp", ""] {
-        let request = keyed(app, "POST", "/instances").header("content-type", kind).body("{\"type\": \"plain\"}");
+    for kind in
+        ["text/plain", "application/x-www-form-urlencoded", "application/xml", "application/jsonp", ""]
+    {
+        let request =
+            keyed(app, "POST", "/instances").header("content-type", kind).body("{\"type\": \"plain\"}");
         refused(&sent(request).await, 415, "UNSUPPORTED_MEDIA_TYPE");
     }
-    refused(&sent(keyed(app, "POST", "/instances").body("{\"type\": \"plain\"}")).await, 415, "UNSUPPORTED_MEDIA_TYPE");
+    refused(
+        &sent(keyed(app, "POST", "/instances").body("{\"type\": \"plain\"}")).await,
+        415,
+        "UNSUPPORTED_MEDIA_TYPE",
+    );
     let large = json!({"type": "plain", "name": "x".repeat(5 * 1024 * 1024)});
     for path in ["/instances", "/types", "/credentials", "/users", "/api-keys"] {
         refused(&app.ask("POST", path, Some(large.clone())).await, 413, "BODY_TOO_LARGE");
@@ -264,18 +326,35 @@ async fn keys_that_open_nothing(stage: &Stage) {
         refused(&answer, 401, "UNAUTHORIZED");
         assert!(!answer.body.to_string().contains(key) || key.len() < 5, "the key is repeated");
     }
-    for (name, value) in [("x-api-key", app.key.clone()), ("authorization", format!("Basic {}", app.key)), ("authorization", app.key.clone())] {
+    for (name, value) in [
+        ("x-api-key", app.key.clone()),
+        ("authorization", format!("Basic {}", app.key)),
+        ("authorization", app.key.clone()),
+    ] {
         refused(&sent(app.request("GET", "/me").header(name, value)).await, 401, "UNAUTHORIZED");
     }
     refused(&sent(app.request("GET", &format!("/me?api_key={}", app.key))).await, 401, "UNAUTHORIZED");
     // Who has no key learns nothing else, not even that the body is wrong.
     for (method, path) in [
-        ("GET", "/instances"), ("POST", "/instances"), ("GET", "/types"), ("GET", "/credentials"),
-        ("GET", "/users"), ("GET", "/me"), ("GET", "/api-keys"), ("GET", "/settings"), ("GET", "/ports"),
+        ("GET", "/instances"),
+        ("POST", "/instances"),
+        ("GET", "/types"),
+        ("GET", "/credentials"),
+        ("GET", "/users"),
+        ("GET", "/me"),
+        ("GET", "/api-keys"),
+        ("GET", "/settings"),
+        ("GET", "/ports"),
     ] {
         refused(&sent(app.request(method, path)).await, 401, "UNAUTHORIZED");
     }
-    let made = app.ask("POST", "/api-keys", Some(json!({"name": "brief", "scopes": ["instances:read"], "expires_in": "1s"}))).await;
+    let made = app
+        .ask(
+            "POST",
+            "/api-keys",
+            Some(json!({"name": "brief", "scopes": ["instances:read"], "expires_in": "1s"})),
+        )
+        .await;
     assert_eq!(made.status, 201, "{made:?}");
     let brief = made.body["key"].as_str().expect("a key");
     let expired = wait_for("the key to expire", PATIENCE, async || {
@@ -284,7 +363,8 @@ async fn keys_that_open_nothing(stage: &Stage) {
     })
     .await;
     refused(&expired, 401, "API_KEY_NOT_ACTIVE");
-    let made = app.ask("POST", "/api-keys", Some(json!({"name": "revoked", "scopes": ["instances:read"]}))).await;
+    let made =
+        app.ask("POST", "/api-keys", Some(json!({"name": "revoked", "scopes": ["instances:read"]}))).await;
     let revoked = made.body["key"].as_str().expect("a key");
     assert_eq!(app.ask_as(revoked, "GET", "/instances", None).await.status, 200);
     let path = format!("/api-keys/{}", made.body["id"].as_str().expect("an id"));
@@ -335,21 +415,33 @@ async fn paths_methods_and_ids(stage: &Stage) {
     for path in ["/nope", "/instances/x/y/z", "/", "/../../etc/passwd", "/api/v1/instances"] {
         refused(&app.ask("GET", path, None).await, 404, "NOT_FOUND");
     }
-    for (method, path) in [("PATCH", "/instances"), ("PUT", "/me"), ("DELETE", "/types"), ("POST", "/ports")] {
+    for (method, path) in [("PATCH", "/instances"), ("PUT", "/me"), ("DELETE", "/types"), ("POST", "/ports")]
+    {
         let answer = app.ask(method, path, None).await;
         refused(&answer, 405, "METHOD_NOT_ALLOWED");
         assert!(answer.headers.contains_key("allow"), "{answer:?}");
     }
-    let odd = ["x", "1", "..%2f..", "%00", "%ff%fe", "a%0d%0aX-Evil:%201", "%27%20or%201=1--", &"9".repeat(4_000)];
+    let odd =
+        ["x", "1", "..%2f..", "%00", "%ff%fe", "a%0d%0aX-Evil:%201", "%27%20or%201=1--", &"9".repeat(4_000)];
     for id in odd {
         refused(&app.ask("GET", &format!("/instances/{id}"), None).await, 404, "NOT_FOUND");
         refused(&app.ask("DELETE", &format!("/credentials/{id}"), None).await, 404, "NOT_FOUND");
         refused(&app.ask("DELETE", &format!("/api-keys/{id}"), None).await, 404, "NOT_FOUND");
         refused(&app.ask("GET", &format!("/types/{id}"), None).await, 404, "TYPE_NOT_FOUND");
         refused(&app.ask("POST", &format!("/types/{id}/disable"), None).await, 404, "TYPE_NOT_FOUND");
-        refused(&app.ask("PUT", &format!("/settings/{id}"), Some(json!({"value": 1}))).await, 404, "NOT_FOUND");
+        refused(
+            &app.ask("PUT", &format!("/settings/{id}"), Some(json!({"value": 1}))).await,
+            404,
+            "NOT_FOUND",
+        );
     }
-    for body in [json!({"value": -1}), json!({"value": "x"}), json!({"value": 70_000}), json!({}), json!({"value": 3100, "x": 1})] {
+    for body in [
+        json!({"value": -1}),
+        json!({"value": "x"}),
+        json!({"value": 70_000}),
+        json!({}),
+        json!({"value": 3100, "x": 1}),
+    ] {
         refused(&app.ask("PUT", "/settings/port.range_end", Some(body)).await, 422, "VALIDATION_FAILED");
     }
 }
@@ -357,7 +449,13 @@ async fn paths_methods_and_ids(stage: &Stage) {
 async fn queries_out_of_bounds(stage: &Stage) {
     let app = &stage.app;
     // The third is a cursor of the right form, from a time that no database has.
-    let cursors = ["garbage", "bnVsbA", "eyJhdCI6LTM3NzcwNTExNjgwMDAwMDAwMCwiaWQiOiIwMTlhMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDAifQ", "%00", "' or 1=1"];
+    let cursors = [
+        "garbage",
+        "bnVsbA",
+        "eyJhdCI6LTM3NzcwNTExNjgwMDAwMDAwMCwiaWQiOiIwMTlhMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDAifQ",
+        "%00",
+        "' or 1=1",
+    ];
     for path in ["/instances", "/users"] {
         for query in ["limit=0", "limit=101", "limit=-1", "limit=ten", "limit=", "limit=1&colour=red"] {
             refused(&app.ask("GET", &format!("{path}?{query}"), None).await, 422, "VALIDATION_FAILED");
@@ -368,7 +466,13 @@ async fn queries_out_of_bounds(stage: &Stage) {
             assert_eq!(fields(&answer), ["cursor"]);
         }
     }
-    for query in ["status=asleep", "sort=name", "sort=created_at;drop%20table%20users", "status=running'--", "type=%00"] {
+    for query in [
+        "status=asleep",
+        "sort=name",
+        "sort=created_at;drop%20table%20users",
+        "status=running'--",
+        "type=%00",
+    ] {
         refused(&app.ask("GET", &format!("/instances?{query}"), None).await, 422, "VALIDATION_FAILED");
     }
     for name in ["x'%20or%20'1'='1", "%25", "_____", "%22;--"] {
@@ -377,18 +481,33 @@ async fn queries_out_of_bounds(stage: &Stage) {
     }
     let answer = app.ask("GET", "/instances?limit=%ff", None).await;
     assert!([400, 422].contains(&answer.status), "{answer:?}");
-    refused(&answer, answer.status, if answer.status == 400 { "MALFORMED_REQUEST" } else { "VALIDATION_FAILED" });
+    refused(
+        &answer,
+        answer.status,
+        if answer.status == 400 { "MALFORMED_REQUEST" } else { "VALIDATION_FAILED" },
+    );
 }
 
 async fn types_that_are_not_sound(stage: &Stage) {
     let app = &stage.app;
     let sound = json!({"name": "t", "display_name": "T", "program": "/bin/true"});
     for (field, value) in [
-        ("program", json!("../bin/true")), ("program", json!("/bin/true\u{0}")), ("name", json!("T'; --")), ("name", json!("")),
-        ("display_name", json!("a\r\nb")), ("description", json!("a\u{0}b")), ("args", json!(["${credential.token}"])),
-        ("args", json!(["a\u{0}"])), ("env", json!({"LD_PRELOAD": "${config.x}"})), ("env", json!({"A=B": "x"})),
-        ("config_schema", json!({"type": "nonsense"})), ("ready_timeout_s", json!(0)), ("ready_timeout_s", json!(-1)),
-        ("max_duration_minutes", json!(4_294_967_295_u32)), ("era", json!("stone")), ("owner", json!("me")),
+        ("program", json!("../bin/true")),
+        ("program", json!("/bin/true\u{0}")),
+        ("name", json!("T'; --")),
+        ("name", json!("")),
+        ("display_name", json!("a\r\nb")),
+        ("description", json!("a\u{0}b")),
+        ("args", json!(["${credential.token}"])),
+        ("args", json!(["a\u{0}"])),
+        ("env", json!({"LD_PRELOAD": "${config.x}"})),
+        ("env", json!({"A=B": "x"})),
+        ("config_schema", json!({"type": "nonsense"})),
+        ("ready_timeout_s", json!(0)),
+        ("ready_timeout_s", json!(-1)),
+        ("max_duration_minutes", json!(4_294_967_295_u32)),
+        ("era", json!("stone")),
+        ("owner", json!("me")),
         ("resource_limits", json!({"memory_mb": 0})),
     ] {
         let mut body = sound.clone();
@@ -400,13 +519,22 @@ async fn types_that_are_not_sound(stage: &Stage) {
     let read = app.ask("GET", "/types/plain", None).await;
     let mut spec = sound;
     spec["name"] = json!("plain");
-    for (version, status, code) in [("\"99\"", 412, "STALE_VERSION"), ("\"-1\"", 412, "STALE_VERSION"), ("abc", 400, "MALFORMED_REQUEST"), ("", 400, "MALFORMED_REQUEST")] {
+    for (version, status, code) in [
+        ("\"99\"", 412, "STALE_VERSION"),
+        ("\"-1\"", 412, "STALE_VERSION"),
+        ("abc", 400, "MALFORMED_REQUEST"),
+        ("", 400, "MALFORMED_REQUEST"),
+    ] {
         let request = keyed(app, "PUT", "/types/plain").header("if-match", version).json(&spec);
         refused(&sent(request).await, status, code);
     }
     spec["name"] = json!("renamed");
     let etag = read.headers["etag"].clone();
-    refused(&sent(keyed(app, "PUT", "/types/plain").header("if-match", etag).json(&spec)).await, 422, "VALIDATION_FAILED");
+    refused(
+        &sent(keyed(app, "PUT", "/types/plain").header("if-match", etag).json(&spec)).await,
+        422,
+        "VALIDATION_FAILED",
+    );
     assert_eq!(app.ask("GET", "/types/plain", None).await.body, read.body, "the type is as it was");
     spec["name"] = json!("plain");
     refused(&app.ask("POST", "/types", Some(spec)).await, 409, "ALREADY_EXISTS");
@@ -434,7 +562,9 @@ async fn headers_that_smuggle(stage: &Stage) {
         "Content-Length: -1",
         "Content-Length: 4\r\nTransfer-Encoding: chunked",
     ] {
-        let head = format!("POST /api/v1/instances HTTP/1.1\r\nHost: x\r\n{bearer}\r\n{smuggled}\r\nConnection: close\r\n\r\n");
+        let head = format!(
+            "POST /api/v1/instances HTTP/1.1\r\nHost: x\r\n{bearer}\r\n{smuggled}\r\nConnection: close\r\n\r\n"
+        );
         let said = raw(app, head.as_bytes()).await;
         let (status, rest) = said.split_once("\r\n").expect("a status line");
         let status: u16 = status.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a status");
@@ -444,7 +574,8 @@ async fn headers_that_smuggle(stage: &Stage) {
     let long = "k".repeat(201);
     for key in ["", &long, "caf\u{e9}"] {
         let value = reqwest::header::HeaderValue::from_bytes(key.as_bytes()).expect("a header's value");
-        let request = keyed(app, "POST", "/instances").header("idempotency-key", value).json(&json!({"type": "plain"}));
+        let request =
+            keyed(app, "POST", "/instances").header("idempotency-key", value).json(&json!({"type": "plain"}));
         refused(&sent(request).await, 400, "MALFORMED_REQUEST");
     }
 }
@@ -505,13 +636,22 @@ impl Stage {
             assert_eq!(answer.status, 200, "{answer:?}");
             answer.body["data"].as_array().expect("a list").clone()
         };
-        let live_keys = rows("/api-keys").await.iter().filter(|key| key["is_active"] == true && key["expires_at"].is_null()).count();
+        let live_keys = rows("/api-keys")
+            .await
+            .iter()
+            .filter(|key| key["is_active"] == true && key["expires_at"].is_null())
+            .count();
         let mut servers = processes_of(self.app.data());
         servers.retain(|each| each.contains("roadstead-shim") || each.contains("roadstead-echo"));
         servers.sort();
         World {
             instances: rows("/instances?limit=100").await.len(),
-            leased: rows("/ports").await.into_iter().filter(|port| port["state"] != "free").map(|port| port["port"].clone()).collect(),
+            leased: rows("/ports")
+                .await
+                .into_iter()
+                .filter(|port| port["state"] != "free")
+                .map(|port| port["port"].clone())
+                .collect(),
             servers,
             types: rows("/types?all=true").await.len(),
             credentials: rows("/credentials").await.len(),

@@ -38,7 +38,12 @@ fn start(who: Who, data: &Path) -> Quickstart {
         Who::Ourselves => Command::new(program),
         Who::Nobody => {
             let mut command = Command::new("setpriv");
-            command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups", "--"]);
+            command.args([
+                &format!("--reuid={NOBODY}"),
+                &format!("--regid={NOBODY}"),
+                "--clear-groups",
+                "--",
+            ]);
             command.arg(program);
             command
         }
@@ -78,7 +83,9 @@ impl Quickstart {
                         return;
                     }
                 }
-                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => panic!("{words:?} was not printed; this was:\n{}", self.seen.join("\n")),
+                Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
+                    panic!("{words:?} was not printed; this was:\n{}", self.seen.join("\n"))
+                }
             }
         }
     }

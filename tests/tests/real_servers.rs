@@ -38,7 +38,9 @@ async fn servers_written_by_others_answer_two_official_clients_through_gateway_a
 }
 
 async fn everything_does_all_that_it_can(app: &App, subjects: &Subjects) {
-    define(app, "everything", &subjects.node, &[&text(&subjects.everything), "stdio"], "legacy").await;
+    let spec = json!({"name": "everything", "display_name": "Everything", "program": subjects.node,
+                      "args": [subjects.everything, "stdio"], "era": "legacy"});
+    define(app, spec).await;
     let instance = Launched::new(app, subjects, json!({"type": "everything"})).await;
     let guide = "demo://resource/static/document/features.md";
     for url in instance.urls() {
@@ -97,8 +99,11 @@ async fn filesystem_reads_and_writes_where_it_may(app: &App, subjects: &Subjects
     std::fs::write(&table, TIDE_TABLE).expect("a file of one's own folder");
     std::fs::set_permissions(&table, std::fs::Permissions::from_mode(0o644))
         .expect("the mode of one's own file");
-    let args = [&*text(&subjects.filesystem), "${dir}", "${config.folder}"];
-    define(app, "filesystem", &subjects.node, &args, "legacy").await;
+    let spec = json!({"name": "filesystem", "display_name": "Files", "program": subjects.node,
+                      "args": [subjects.filesystem, "${dir}", "${config.folder}"], "era": "legacy",
+                      "config_schema": {"type": "object", "required": ["folder"], "additionalProperties": false,
+                                        "properties": {"folder": {"type": "string"}}}});
+    define(app, spec).await;
     let body = json!({"type": "filesystem", "config": {"folder": shared.path()}});
     let instance = Launched::new(app, subjects, body).await;
     for (round, url) in instance.urls().into_iter().enumerate() {
@@ -141,8 +146,9 @@ async fn filesystem_reads_and_writes_where_it_may(app: &App, subjects: &Subjects
 }
 
 async fn time_is_converted_in_both_eras(app: &App, subjects: &Subjects) {
-    let args = ["-m", "mcp_server_time", "--local-timezone", "Europe/Lisbon"];
-    define(app, "time", &subjects.python, &args, "dual").await;
+    let spec = json!({"name": "time", "display_name": "Time", "program": subjects.python,
+                      "args": ["-m", "mcp_server_time", "--local-timezone", "Europe/Lisbon"], "era": "dual"});
+    define(app, spec).await;
     let instance = Launched::new(app, subjects, json!({"type": "time"})).await;
     let tokyo = json!({"source_timezone": "Asia/Tokyo", "time": "16:30", "target_timezone": "Asia/Kolkata"});
     for url in instance.urls() {
@@ -230,10 +236,8 @@ impl<'a> Launched<'a> {
     }
 }
 
-async fn define(app: &App, name: &str, program: &Path, args: &[&str], era: &str) {
-    let spec = json!({
-        "name": name, "display_name": name, "program": program, "args": args, "era": era, "ready_timeout_s": 60,
-    });
+/// Defines a type whose server runs by an absolute path.
+async fn define(app: &App, spec: Value) {
     let answer = app.ask("POST", "/types", Some(spec)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
 }

@@ -19,6 +19,12 @@ const GREETING_TIMEOUT: Duration = Duration::from_secs(30);
 /// Why an instance could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum McpError {
+    /// Not a URL.
+    #[error("{url:?} is not the URL of an MCP server")]
+    BadUrl {
+        /// What was given.
+        url: String,
+    },
     /// The client could not be made.
     #[error("could not make an HTTP client")]
     Client(#[source] reqwest::Error),
@@ -59,9 +65,11 @@ pub enum McpError {
 
 impl McpError {
     /// The exit that fits.
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
+            Self::Greeting { source, .. } if source.auth_challenge().is_some() => Exit::Permission,
             Self::Greeting { .. } | Self::Silent { .. } => Exit::Unavailable,
+            Self::BadUrl { .. } => Exit::Usage,
             Self::Client(_) | Self::Request { .. } | Self::Answer { .. } => Exit::Failed,
         }
     }
@@ -87,9 +95,10 @@ pub(crate) struct McpClient {
 impl McpClient {
     /// Greets the server behind a URL.
     pub(crate) async fn connect(url: &str, token: &SecretString) -> Result<Self, McpError> {
+        let bad = |_| McpError::BadUrl { url: url.to_owned() };
+        let client = http::client(&reqwest::Url::parse(url).map_err(bad)?).map_err(McpError::Client)?;
         let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token.expose_secret());
-        let transport =
-            StreamableHttpClientTransport::with_client(http::client().map_err(McpError::Client)?, config);
+        let transport = StreamableHttpClientTransport::with_client(client, config);
         let mut info = ClientConfig::default();
         info.client_info = Implementation::new("roadstead", env!("CARGO_PKG_VERSION"));
         let greeting = tokio::time::timeout(GREETING_TIMEOUT, info.serve(transport)).await;

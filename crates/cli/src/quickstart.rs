@@ -117,8 +117,9 @@ fn hand_over(instance: &Instance, token: &str, steps: &mut dyn StepPrinter) {
 
 /// Whether the service of a profile takes callers.
 pub async fn is_ready(profile: &Profile) -> bool {
-    let Ok(client) = crate::http::client() else { return false };
     let url = format!("{}/readyz", profile.url.trim_end_matches('/'));
+    let Ok(url) = reqwest::Url::parse(&url) else { return false };
+    let Ok(client) = crate::http::client(&url) else { return false };
     let answer = client.get(url).timeout(READY_TIMEOUT).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }

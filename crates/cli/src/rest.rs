@@ -39,6 +39,12 @@ pub enum ApiError {
         #[source]
         source: reqwest::Error,
     },
+    /// Whoever answers takes too long.
+    #[error("the service at {url} did not answer in time")]
+    Slow {
+        /// Where.
+        url: String,
+    },
     /// What answered is no Roadstead.
     #[error("what answers at {url} does not speak as roadstead does ({what})")]
     BadAnswer {
@@ -54,14 +60,14 @@ impl ApiError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Refused { status, .. } => match status {
-                400 | 409 | 412 | 413 | 415 | 422 => Exit::Usage,
+                400 | 413 | 415 | 422 => Exit::Usage,
                 401 | 403 => Exit::Permission,
                 404 => Exit::NotFound,
                 429 | 503 | 504 => Exit::Unavailable,
                 _ => Exit::Failed,
             },
             Self::Unreachable { .. } => Exit::Unavailable,
-            Self::BadAnswer { .. } => Exit::Failed,
+            Self::Slow { .. } | Self::BadAnswer { .. } => Exit::Failed,
         }
     }
 
@@ -73,6 +79,7 @@ impl ApiError {
                 "the profile's key may be of another data folder; `roadstead up` writes a new one".to_owned(),
             ),
             Self::BadAnswer { .. } => Some("check --url".to_owned()),
+            Self::Slow { .. } => Some("it may still be at it: look before trying again".to_owned()),
             Self::Refused { .. } => None,
         }
     }
@@ -90,7 +97,7 @@ impl Rest {
     pub(crate) fn new(target: &Target) -> Result<Self, ApiError> {
         let unreachable = |source| ApiError::Unreachable { url: target.url.to_string(), source };
         Ok(Self {
-            client: http::client().map_err(unreachable)?,
+            client: http::client(&target.url).map_err(unreachable)?,
             base: target.url.clone(),
             key: target.key.clone(),
         })
@@ -194,6 +201,9 @@ impl Rest {
     }
 
     fn unreachable(&self, source: reqwest::Error) -> ApiError {
+        if source.is_timeout() && !source.is_connect() {
+            return ApiError::Slow { url: self.base.to_string() };
+        }
         // The URL of a request can hold more than its base; only the base is shown.
         ApiError::Unreachable { url: self.base.to_string(), source: source.without_url() }
     }

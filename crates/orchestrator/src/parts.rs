@@ -92,7 +92,13 @@ impl Orchestrator {
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
         let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
-        Self(Arc::new(Inner { parts, ports: pool, live: LiveInstances::default(), settings: settings_in_force, running_as_root }))
+        Self(Arc::new(Inner {
+            parts,
+            ports: pool,
+            live: LiveInstances::default(),
+            settings: settings_in_force,
+            running_as_root,
+        }))
     }
 
     /// The ways to running instances, for the gateway.

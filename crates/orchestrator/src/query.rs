@@ -164,7 +164,14 @@ impl Orchestrator {
     /// The pool, with the present.
     pub async fn ports(&self, _permit: &AdminPermit) -> Result<Vec<(PortRow, OffsetDateTime)>, ChangeError> {
         let now = self.0.now();
-        let rows = self.0.store().ports().map(self.0.parts.node.node).await?;
+        let mut rows = self.0.store().ports().map(self.0.parts.node.node).await?;
+        // That something else holds a port is known to the pool alone.
+        let pool = self.0.ports.snapshot();
+        for row in rows.iter_mut().filter(|row| row.instance.is_none()) {
+            if let Some(PortStatus::Quarantined { remaining, .. }) = pool.status(row.port) {
+                row.quarantined_until = row.quarantined_until.max(Some(now + remaining));
+            }
+        }
         Ok(rows.into_iter().map(|row| (row, now)).collect())
     }
 

@@ -42,7 +42,8 @@ impl Orchestrator {
                     status.told += 1;
                 }
             } else {
-                let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
+                let end =
+                    End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
                 self.reap(instance.id, &end, &mut status).await;
             }
         }

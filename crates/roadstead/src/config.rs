@@ -119,7 +119,9 @@ impl Config {
             good.then(|| trimmed.to_owned())
         });
         let mut secret = |name: &str| -> Option<SecretString> {
-            if let Ok(text) = environment.get(name)?.into_string() { Some(SecretString::from(text)) } else {
+            if let Ok(text) = environment.get(name)?.into_string() {
+                Some(SecretString::from(text))
+            } else {
                 mistakes.push(format!("{name} is not UTF-8"));
                 None
             }

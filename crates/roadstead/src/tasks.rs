@@ -51,7 +51,13 @@ fn report(task: &str, outcome: Result<ReapStatus, roadstead_store::StoreError>) 
     match outcome {
         Ok(status) if status == ReapStatus::default() => {}
         Ok(status) => {
-            tracing::info!(task, told = status.told, reaped = status.reaped, failed = status.failed, "reaped");
+            tracing::info!(
+                task,
+                told = status.told,
+                reaped = status.reaped,
+                failed = status.failed,
+                "reaped"
+            );
         }
         Err(error) => {
             tracing::warn!(

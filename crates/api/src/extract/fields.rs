@@ -42,7 +42,9 @@ impl Fields {
 
     /// A string that may be absent.
     pub(crate) fn text(&mut self, field: &str, max_chars: usize) -> Option<String> {
-        if let Value::String(text) = self.take(field)? { self.checked_text(field, text, max_chars) } else {
+        if let Value::String(text) = self.take(field)? {
+            self.checked_text(field, text, max_chars)
+        } else {
             self.problem(field, "must be a string");
             None
         }
@@ -89,7 +91,9 @@ impl Fields {
 
     /// A yes or no.
     pub(crate) fn flag(&mut self, field: &str) -> Option<bool> {
-        if let Value::Bool(flag) = self.take(field)? { Some(flag) } else {
+        if let Value::Bool(flag) = self.take(field)? {
+            Some(flag)
+        } else {
             self.problem(field, "must be true or false");
             None
         }
@@ -116,7 +120,9 @@ impl Fields {
 
     /// An object.
     pub(crate) fn object(&mut self, field: &str) -> Option<Map<String, Value>> {
-        if let Value::Object(object) = self.take(field)? { Some(object) } else {
+        if let Value::Object(object) = self.take(field)? {
+            Some(object)
+        } else {
             self.problem(field, "must be an object");
             None
         }

@@ -22,7 +22,7 @@ Examples:
 pub(super) const CALL_EXAMPLES: &str = "\
 Examples:
   export ROADSTEAD_TOKEN=rsi_...
-  roadstead call work echo --arg message=hello
+  roadstead call work echo --arg text=hello
   roadstead call work add --args-json '{\"a\": 2, \"b\": 3}' --json
 
 The access token is taken from the environment variable ROADSTEAD_TOKEN, or from standard input with --token-stdin.";

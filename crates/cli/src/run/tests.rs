@@ -171,3 +171,19 @@ async fn reading_changes_nothing() {
     }
     assert_eq!(done("roadstead tools work").await.0, Exit::Usage);
 }
+
+#[tokio::test]
+async fn a_token_that_does_not_open_an_instance_is_a_matter_of_permission() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let refuse =
+        || async { (StatusCode::UNAUTHORIZED, [("www-authenticate", "Bearer realm=\"roadstead\"")]) };
+    let (service, token) = (Router::new().fallback(refuse), "rsi_canary".into());
+    let greeted = tokio::select! {
+        _ = async { axum::serve(listener, service).await } => panic!("the service ended"),
+        greeted = crate::mcp::McpClient::connect(&url, &token) => greeted,
+    };
+    let Err(error) = greeted else { panic!("a wrong token was let in") };
+    assert_eq!(error.exit(), Exit::Permission);
+    assert!(!format!("{error:?}").contains("canary"));
+}

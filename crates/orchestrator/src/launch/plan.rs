@@ -51,10 +51,13 @@ impl Plan {
         });
         let cap = Duration::from_secs(60 * u64::from(spec.max_duration_minutes));
         let asked = request.expires_in.unwrap_or_else(|| inner.settings().default_lifetime.min(cap));
-        let lifetime = Lifetime::within(asked, cap).map_or_else(|error| {
-            problems.push(("expires_in".to_owned(), error.to_string()));
-            Duration::ZERO
-        }, Lifetime::get);
+        let lifetime = Lifetime::within(asked, cap).map_or_else(
+            |error| {
+                problems.push(("expires_in".to_owned(), error.to_string()));
+                Duration::ZERO
+            },
+            Lifetime::get,
+        );
         if !problems.is_empty() {
             return Err(LaunchError::Invalid(problems));
         }
