@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use roadstead_test_support::app::{App, processes_of};
+use roadstead_test_support::app::{App, is_alive, processes_of};
 use roadstead_test_support::{Subjects, wait_for};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -160,6 +160,12 @@ async fn time_is_converted_in_both_eras(app: &App, subjects: &Subjects) {
             ]);
             let session = instance.drive(url, mode, steps).await;
             assert_eq!(session["server"]["name"], "mcp-time", "{session}");
+            let modern = session["protocol"].as_str().expect("a version") >= "2026";
+            assert_eq!(
+                modern,
+                mode == "auto",
+                "a server of both eras speaks the newer where asked: {session}"
+            );
             let answers = session["answers"].as_array().expect("a list");
             assert_eq!(names(&answers[0]["tools"]), ["get_current_time", "convert_time"]);
             let converted = &answers[1]["structuredContent"];
@@ -192,6 +198,8 @@ impl<'a> Launched<'a> {
         let field =
             |name: &str| instance[name].as_str().unwrap_or_else(|| panic!("{name} of {instance}")).to_owned();
         let server = instance["process_id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        let server = server.expect("a running instance has a process");
+        assert!(is_alive(server), "{instance}");
         Self {
             app,
             subjects,
@@ -199,7 +207,7 @@ impl<'a> Launched<'a> {
             token: field("access_token"),
             access_url: field("access_url"),
             port_url: field("port_url"),
-            server: server.expect("a running instance has a process"),
+            server,
         }
     }
 
@@ -230,7 +238,7 @@ impl<'a> Launched<'a> {
         let answer = self.app.ask("DELETE", &format!("/instances/{}", self.id), None).await;
         assert_eq!(answer.status, 204, "{answer:?}");
         wait_for("the server of a deleted instance to end", END_PATIENCE, async || {
-            (!roadstead_test_support::app::is_alive(self.server)).then_some(())
+            (!is_alive(self.server)).then_some(())
         })
         .await;
     }

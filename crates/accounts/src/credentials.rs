@@ -50,8 +50,10 @@ impl Accounts {
         let spec: TypeSpec = crate::types::spec_of(&found)?;
         let problems = roadstead_catalog::check_credentials(&spec.credential_slots, &new.values);
         if !problems.is_empty() {
-            let named =
-                |problem: roadstead_catalog::Problem| (format!("values.{}", problem.field), problem.message);
+            // A launch calls `credentials` what is called `values` here.
+            let named = |problem: roadstead_catalog::Problem| {
+                (problem.field.replacen("credentials", "values", 1), problem.message)
+            };
             return Err(AccountsError::Invalid(problems.into_iter().map(named).collect()));
         }
         let id = CredentialId::new(&*self.0.clock, &mut *self.0.randomness.lock());

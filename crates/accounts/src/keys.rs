@@ -9,6 +9,11 @@ use roadstead_store::{ApiKeyRow, NewApiKey};
 
 use crate::{Accounts, AccountsError};
 
+/// A key that has ended before it is shown opens nothing.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+/// Ten years: longer is as good as without an end, and times stay within the calendar.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(3_650 * 24);
+
 /// A key to be.
 #[derive(Debug)]
 pub struct NewKey {
@@ -31,6 +36,10 @@ impl Accounts {
     ) -> Result<(ApiKeyRow, PlainToken), AccountsError> {
         if !permit.grantable().covers(&new.scopes) {
             return Err(AccountsError::ScopesNotGrantable);
+        }
+        if new.expires_in.is_some_and(|lifetime| !(SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&lifetime)) {
+            let message = "must be between 1s and 3650d".to_owned();
+            return Err(AccountsError::Invalid(vec![("expires_in".to_owned(), message)]));
         }
         let user = new.user.unwrap_or_else(|| permit.user());
         if permit.visible().owner().is_some_and(|own| own != user) {

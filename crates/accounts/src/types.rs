@@ -91,6 +91,8 @@ impl Accounts {
     async fn find_type(&self, named: &str) -> Result<TypeRow, AccountsError> {
         let found = match named.parse::<TypeId>() {
             Ok(id) => self.store().types().get(id).await?,
+            // The database takes no U+0000, so nothing is called so.
+            Err(_) if named.contains('\0') => None,
             Err(_) => self.store().types().by_name(named).await?,
         };
         found.ok_or_else(|| AccountsError::TypeNotFound { name: named.to_owned() })

@@ -7,4 +7,4 @@ pub(crate) mod query;
 
 pub(crate) use body::JsonBody;
 pub(crate) use caller::Authenticated;
-pub(crate) use query::{PathId, QueryFields};
+pub(crate) use query::{PathId, PathName, QueryFields};

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Map, Value};
 
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody};
+use crate::extract::{Authenticated, JsonBody, PathName};
 use crate::state::ApiState;
 use crate::wire::{All, PortEntry, SettingBody, Settings};
 
@@ -32,7 +32,7 @@ pub(crate) async fn list(
 pub(crate) async fn set(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    axum::extract::Path(key): axum::extract::Path<String>,
+    PathName(key): PathName,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<Settings>, ApiError> {
     let permit = caller.may_change_settings()?;

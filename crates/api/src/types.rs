@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 use crate::error::{ApiError, Code, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{All, ServerType, TypeBody};
@@ -38,7 +38,7 @@ pub(crate) async fn list(
 pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    axum::extract::Path(named): axum::extract::Path<String>,
+    PathName(named): PathName,
 ) -> Result<([(http::HeaderName, String); 1], Json<ServerType>), ApiError> {
     let permit = caller.may_read_types()?;
     let found = state.accounts().type_named(&permit, &named).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn create(
 pub(crate) async fn update(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    axum::extract::Path(named): axum::extract::Path<String>,
+    PathName(named): PathName,
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<ServerType>, ApiError> {
@@ -109,7 +109,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
 pub(crate) async fn disable(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
-    axum::extract::Path(named): axum::extract::Path<String>,
+    PathName(named): PathName,
 ) -> Result<Json<ServerType>, ApiError> {
     let permit = caller.may_change_types()?;
     let disabled = state.accounts().disable_type(&permit, &named).await?;

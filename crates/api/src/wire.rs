@@ -21,6 +21,9 @@ pub use people::{
 };
 pub use types::{ServerType, Slot, TypeBody};
 
+/// The end of the year 9999, in microseconds since 1970.
+const LAST_MICROSECOND: i64 = 253_402_300_799_999_999;
+
 /// A part of a list.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Page<T> {
@@ -55,8 +58,11 @@ fn encode(cursor: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).expect("a cursor serialises"))
 }
 
+/// A made-up cursor may name a time that the database cannot hold: only times that a row can have are taken.
 fn decode<C: DeserializeOwned>(text: &str) -> Option<C> {
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    let cursor: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let possible = cursor["at"].as_i64().is_some_and(|at| (0..=LAST_MICROSECOND).contains(&at));
+    possible.then(|| serde_json::from_value(cursor).ok())?
 }
 
 /// The `cursor` of a query.

@@ -241,7 +241,7 @@ mod tests {
             (401, Exit::Permission),
             (403, Exit::Permission),
             (404, Exit::NotFound),
-            (409, Exit::Usage),
+            (409, Exit::Failed),
             (422, Exit::Usage),
             (429, Exit::Unavailable),
             (502, Exit::Failed),

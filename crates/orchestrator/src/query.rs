@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use roadstead_access::{AdminPermit, InstancePermit};
 use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource};
+use roadstead_port_allocator::PortStatus;
 use roadstead_store::{
     Cursor, EventRow, InstanceFilter, InstanceRow, LogFilter, LogRow, Order, Page, PortRow, StoreError,
     TimelineCursor,

@@ -1,20 +1,22 @@
 //! A data folder that outlives its services, and is swept with all that they left when the test is over.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use roadstead_test_support::app::{App, AppOptions, data_folder, programs};
 use tempfile::TempDir;
 
 /// The folder. Declared before the services in it, it is swept after them, whatever becomes of the test.
-pub(crate) struct Kept(PathBuf);
+pub(crate) struct Kept {
+    pub(crate) folder: PathBuf,
+}
 
 impl Kept {
     /// A new folder with a service in it.
     pub(crate) async fn start(command: &'static str) -> (Self, App) {
         let mut data = data_folder();
         data.disable_cleanup(true);
-        let kept = Self(data.path().to_owned());
+        let kept = Self { folder: data.path().to_owned() };
         let app = kept.start_again(command, data).await;
         (kept, app)
     }
@@ -23,24 +25,20 @@ impl Kept {
     pub(crate) async fn start_again(&self, command: &'static str, data: TempDir) -> App {
         App::start_with(AppOptions { data: Some(data), command, ..AppOptions::default() }).await
     }
-
-    /// Runs a command of the program in the folder, to its end.
-    pub(crate) fn run(&self, args: &[&str], environment: &[(&str, &str)]) -> Output {
-        run(&self.0, args, environment)
-    }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let swept = run(&self.0, &["reset", "--yes"], &[]);
+        let swept = run(&self.folder, &["reset", "--yes"], &[]);
         if !swept.status.success() {
-            eprintln!("{} was not swept: {}", self.0.display(), String::from_utf8_lossy(&swept.stderr));
+            eprintln!("{} was not swept: {}", self.folder.display(), String::from_utf8_lossy(&swept.stderr));
         }
     }
 }
 
+/// Runs a command of the program in a folder, to its end.
 #[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
-fn run(data: &std::path::Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+pub(crate) fn run(data: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(programs().join("roadstead"))
         .args(args)
         .env_clear()

@@ -37,3 +37,16 @@ impl<T: std::str::FromStr + Send> FromRequestParts<ApiState> for PathId<T> {
         text.parse().map(Self).map_err(|_| missing())
     }
 }
+
+/// A name in the path; what is no text names nothing.
+pub(crate) struct PathName(pub(crate) String);
+
+impl FromRequestParts<ApiState> for PathName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        // U+0000 is in no name, and says as much to whoever looks it up.
+        Ok(Self(text.map_or_else(|_| "\0".to_owned(), |Path(text)| text)))
+    }
+}

@@ -137,7 +137,7 @@ async fn a_launch_asks_for_what_was_typed() {
 #[tokio::test]
 async fn one_of_several_that_fails_does_not_keep_the_others() {
     let (exit, asked) = done("roadstead stop past work").await;
-    assert_eq!(exit, Exit::Usage);
+    assert_eq!(exit, Exit::Failed);
     let paths: Vec<&str> = asked.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, [format!("POST /instances/{OLD}/stop"), format!("POST /instances/{ONE}/stop")]);
 }

@@ -71,9 +71,7 @@ impl Plan {
         };
         let missing = roadstead_catalog::check_credentials(&spec.credential_slots, &values);
         if !missing.is_empty() {
-            let named = |problem: roadstead_catalog::Problem| {
-                (format!("credentials.{}", problem.field), problem.message)
-            };
+            let named = |problem: roadstead_catalog::Problem| (problem.field, problem.message);
             return Err(LaunchError::CredentialMissing(missing.into_iter().map(named).collect()));
         }
         Ok(Self {
