@@ -1,49 +1,18 @@
 //! Bad input, as a caller sends it: each gets a clear error of the one shape, and nothing is half done.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use reqwest::RequestBuilder;
-use roadstead_test_support::app::{Answer, App, processes_of};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How long anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
-/// An id of the right form that nothing has.
-const NOBODY: &str = "019a0000-0000-7000-8000-000000000000";
-/// Names that would be statements if they were pasted into one.
-const INJECTIONS: [&str; 5] = [
-    "x' or '1'='1",
-    "'; drop table instances; --",
-    "\"; delete from users; --",
-    "$1) union select hash from api_keys --",
-    "\\'; select pg_sleep(10); --",
-];
+#[path = "support/stage.rs"]
+mod stage;
 
-/// Everything that a refused request must leave as it was.
-#[derive(Debug, PartialEq, Eq)]
-struct World {
-    instances: usize,
-    leased: Vec<Value>,
-    servers: Vec<String>,
-    types: usize,
-    credentials: usize,
-    keys: usize,
-    users: usize,
-    settings: Value,
-}
-
-/// Two users with their keys, and one type of each kind.
-struct Stage {
-    app: App,
-    /// The key of a second user, who is no admin.
-    other: String,
-}
+use stage::{ALONE, INJECTIONS, NOBODY, PATIENCE, Stage, fields, keyed, raw, refused, sent};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_is_refused_clearly_and_leaves_nothing_half_done() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::set().await;
     let before = stage.world().await;
     let groups: [(&str, Group); 11] = [
@@ -71,6 +40,7 @@ type Group = for<'a> fn(&'a Stage) -> std::pin::Pin<Box<dyn Future<Output = ()> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_belongs_to_somebody_else_is_not_there() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::set().await;
     let app = &stage.app;
     let mine = app.launch(json!({"type": "plain"})).await;
@@ -117,6 +87,7 @@ async fn what_belongs_to_somebody_else_is_not_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_looks_like_a_statement_is_only_a_name() {
+    let _alone = ALONE.lock().await;
     let stage = Stage::set().await;
     let app = &stage.app;
     let mut kept = BTreeSet::new();
@@ -213,7 +184,6 @@ async fn durations_out_of_bounds(stage: &Stage) {
         json!("1e3"),
         json!("٣s"),
         json!("0s"),
-        json!("2h"),
         json!("31d"),
         json!("9223372036854775807s"),
         json!("18446744073709551615d"),
@@ -236,7 +206,7 @@ async fn durations_out_of_bounds(stage: &Stage) {
         assert_eq!(fields(&answer), ["expires_in"], "{duration}");
     }
     // A key may outlive any instance, but not the calendar.
-    for duration in wrong.iter().filter(|each| !["2h", "31d"].iter().any(|fine| **each == **fine)) {
+    for duration in wrong.iter().filter(|each| **each != json!("31d")) {
         let body = json!({"name": "k", "scopes": ["instances:read"], "expires_in": duration});
         let answer = stage.app.ask("POST", "/api-keys", Some(body)).await;
         refused(&answer, 422, "VALIDATION_FAILED");
@@ -603,110 +573,4 @@ async fn access_urls_tell_nothing(stage: &Stage, mine: &Value) {
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let token = mine["access_token"].as_str().expect("a token");
     assert_ne!(app.mcp(url, token, None, ping).await.status, 401, "the right token opens it");
-}
-
-impl Stage {
-    async fn set() -> Self {
-        let app = App::start().await;
-        app.define_echo("plain", &[]).await;
-        app.define_echo("retired", &[]).await;
-        assert_eq!(app.ask("POST", "/types/retired/disable", None).await.status, 200);
-        let echo = roadstead_test_support::app::programs().join("roadstead-echo");
-        let strict = json!({"name": "strict", "display_name": "Strict", "program": echo, "env": {"TOKEN": "${credential.token}"},
-            "credential_slots": [{"name": "token", "label": "Token", "pattern": "tok_[a-z0-9]{8}"}]});
-        let schema = json!({"name": "schema", "display_name": "Schema", "program": echo, "config_schema": {
-            "type": "object", "additionalProperties": false,
-            "properties": {"region": {"enum": ["eu", "us"]}, "size": {"type": "integer", "minimum": 1}}}});
-        for spec in [strict, schema] {
-            let answer = app.ask("POST", "/types", Some(spec)).await;
-            assert_eq!(answer.status, 201, "{answer:?}");
-        }
-        let user = app.ask("POST", "/users", Some(json!({"email": "b@example.com", "name": "B"}))).await;
-        assert_eq!(user.status, 201, "{user:?}");
-        let scopes = app.ask("GET", "/me", None).await.body["key"]["scopes"].clone();
-        let key = json!({"name": "b", "scopes": scopes, "user_id": user.body["id"]});
-        let key = app.ask("POST", "/api-keys", Some(key)).await;
-        assert_eq!(key.status, 201, "{key:?}");
-        Self { other: key.body["key"].as_str().expect("a key").to_owned(), app }
-    }
-
-    async fn world(&self) -> World {
-        let rows = async |path: &str| {
-            let answer = self.app.ask("GET", path, None).await;
-            assert_eq!(answer.status, 200, "{answer:?}");
-            answer.body["data"].as_array().expect("a list").clone()
-        };
-        let live_keys = rows("/api-keys")
-            .await
-            .iter()
-            .filter(|key| key["is_active"] == true && key["expires_at"].is_null())
-            .count();
-        let mut servers = processes_of(self.app.data());
-        servers.retain(|each| each.contains("roadstead-shim") || each.contains("roadstead-echo"));
-        servers.sort();
-        World {
-            instances: rows("/instances?limit=100").await.len(),
-            leased: rows("/ports")
-                .await
-                .into_iter()
-                .filter(|port| port["state"] != "free")
-                .map(|port| port["port"].clone())
-                .collect(),
-            servers,
-            types: rows("/types?all=true").await.len(),
-            credentials: rows("/credentials").await.len(),
-            keys: live_keys,
-            users: rows("/users?limit=100").await.len(),
-            settings: self.app.ask("GET", "/settings", None).await.body,
-        }
-    }
-}
-
-/// An error of the one shape, with this status and code.
-#[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str) {
-    let error = &answer.body["error"];
-    assert_eq!((answer.status, error["code"].as_str()), (status, Some(code)), "{answer:?}");
-    let keys = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>());
-    assert_eq!(keys(&answer.body).expect("an object"), ["error"]);
-    let named: BTreeSet<String> = keys(error).expect("an object").into_iter().collect();
-    assert_eq!(named, ["code", "message", "details", "request_id", "timestamp"].map(str::to_owned).into());
-    assert!(error["message"].as_str().is_some_and(|message| message.len() > 10), "{answer:?}");
-    for detail in error["details"].as_array().expect("a list") {
-        assert!(detail["field"].is_string() && detail["message"].is_string(), "{answer:?}");
-    }
-    assert_eq!(answer.headers["content-type"], "application/json");
-    assert_eq!(answer.headers["x-request-id"], error["request_id"].as_str().expect("an id"));
-    assert!(!answer.headers.contains_key("x-roadstead-error"), "an inner header got out");
-    let time = error["timestamp"].as_str().expect("a time");
-    assert!(time.len() >= 20 && time.ends_with('Z'), "{time}");
-    assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401, "{answer:?}");
-}
-
-/// The fields that an error names.
-fn fields(answer: &Answer) -> Vec<&str> {
-    let details = answer.body["error"]["details"].as_array().expect("a list");
-    details.iter().map(|detail| detail["field"].as_str().expect("a field")).collect()
-}
-
-fn keyed(app: &App, method: &str, path: &str) -> RequestBuilder {
-    app.request(method, path).bearer_auth(&app.key)
-}
-
-async fn sent(request: RequestBuilder) -> Answer {
-    let response = request.send().await.expect("the service answers");
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let body = response.bytes().await.expect("a whole answer");
-    Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or(Value::Null) }
-}
-
-/// Bytes that no HTTP client would send, and what is said to them until the connection ends.
-async fn raw(app: &App, bytes: &[u8]) -> String {
-    let address = app.url.strip_prefix("http://").expect("a plain URL");
-    let mut stream = tokio::net::TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(bytes).await.expect("sent");
-    let mut said = Vec::new();
-    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut said)).await;
-    read.expect("the connection ends in time").expect("the answer arrives");
-    String::from_utf8_lossy(&said).into_owned()
 }

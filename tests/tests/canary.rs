@@ -262,6 +262,8 @@ fn holds(bytes: &[u8], secret: &Secret) -> bool {
 
 /// A type that runs a script which knows its secret.
 async fn define(app: &App, name: &str, script: &str) {
+    // An argument is one line.
+    let script = script.replace('\n', " ");
     let spec = json!({
         "name": name, "display_name": name, "program": "/usr/bin/perl", "args": ["-MIO::Handle", "-e", script, programs().join("roadstead-echo")],
         "env": {"CANARY": "${credential.token}"}, "credential_slots": [{"name": "token", "label": "Token"}], "ready_timeout_s": 20,

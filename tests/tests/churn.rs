@@ -71,9 +71,9 @@ async fn launch_all(app: &App) -> (Vec<Value>, Vec<Duration>) {
         let body = app.launch(json!({"type": "echo", "expires_in": "1h"})).await;
         (body, begun.elapsed())
     });
-    let mut launched: Vec<_> = futures_util::future::join_all(launches).await;
-    launched.sort_by_key(|(_, took)| *took);
-    launched.into_iter().unzip()
+    let mut answers: Vec<_> = futures_util::future::join_all(launches).await;
+    answers.sort_by_key(|(_, took)| *took);
+    answers.into_iter().unzip()
 }
 
 async fn delete_all(app: &App, instances: &[Value]) {

@@ -80,6 +80,7 @@ async fn a_server_or_shim_killed_from_outside_leaves_a_disconnected_instance_and
     let kill_it = |pid: i32| kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
 
     let by_server = Launched::new(&app, json!({"type": "echo"})).await;
+    assert!(by_server.lives());
     kill_it(by_server.server);
     let row = app.wait_status(&by_server.id, "disconnected", PATIENCE).await;
     let why = row["error_message"].as_str().expect("it says why");
@@ -191,12 +192,12 @@ async fn nobody_has_more_instances_than_the_quota_even_when_they_ask_at_once() {
     assert_eq!(set.status, 200, "{set:?}");
     let launches = (0..6).map(|_| try_launch(&app, "echo"));
     let answers = futures_util::future::join_all(launches).await;
-    let (launched, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
-    assert_eq!(launched.len(), 2);
+    let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(made.len(), 2);
     for answer in refused {
         assert_eq!((answer.status, code(&answer)), (429, "INSTANCE_QUOTA_REACHED"), "{answer:?}");
     }
-    let id = launched[0].body["id"].as_str().expect("an id");
+    let id = made[0].body["id"].as_str().expect("an id");
     assert_eq!(app.ask("DELETE", &format!("/instances/{id}"), None).await.status, 204);
     app.launch(json!({"type": "echo"})).await;
 }
@@ -242,7 +243,7 @@ async fn stop_delete_and_a_new_token_take_effect_with_their_answer() {
         assert_eq!(app.ask("GET", &format!("/instances/{id}"), None).await.status, 404);
     }
     other.gone().await;
-    assert_eq!(other.route(&app, &other.token).await.0, 410);
+    assert_eq!(other.route(&app, &other.token).await.0, 401, "a deleted instance is as one that never was");
 }
 
 #[tokio::test]

@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Services share the ports of the machine: one of them runs at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// How many ask at once.
 const CROWD: usize = 12;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_and_body_give_the_same_answer_and_one_instance() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let body = json!({"type": "plain", "name": "once"});
     let first = sent(launch(&app, &app.key, "k1", &body)).await;
@@ -39,6 +42,7 @@ async fn the_same_key_and_body_give_the_same_answer_and_one_instance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_its_users_alone() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let other = second_user(&app).await;
     let body = json!({"type": "plain"});
@@ -54,6 +58,7 @@ async fn a_key_is_its_users_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_with_one_key_gets_one_instance() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let body = json!({"type": "plain"});
     let mut crowd = JoinSet::new();
@@ -78,6 +83,7 @@ async fn a_crowd_with_one_key_gets_one_instance() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_whose_caller_hung_up_still_gets_ready_and_its_answer_is_kept() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let body = json!({"type": "slow"});
     let id = hangs_up(&app, "left", &body).await;
@@ -103,6 +109,7 @@ async fn a_launch_whose_caller_hung_up_still_gets_ready_and_its_answer_is_kept()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_launch_whose_caller_hung_up_ends_in_a_truthful_row() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let id = hangs_up(&app, "left", &json!({"type": "never"})).await;
     let row = app.wait_status(&id, "error", PATIENCE).await;
@@ -117,6 +124,7 @@ async fn a_failing_launch_whose_caller_hung_up_ends_in_a_truthful_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_launch_is_not_remembered() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let body = json!({"type": "quitter"});
     let mut failed = BTreeSet::new();
@@ -135,6 +143,7 @@ async fn a_failed_launch_is_not_remembered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_launch_that_is_not_waited_for_is_written_at_once_and_repeated_as_it_was() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     let body = json!({"type": "slow", "wait": "none"});
     let first = sent(launch(&app, &app.key, "none", &body)).await;
@@ -148,6 +157,7 @@ async fn a_launch_that_is_not_waited_for_is_written_at_once_and_repeated_as_it_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_creation_is_made_once_per_key() {
+    let _alone = ALONE.lock().await;
     let app = started().await;
     for (path, body) in [
         ("/users", json!({"email": "c@example.com", "name": "C"})),
@@ -186,7 +196,7 @@ async fn started() -> App {
     app.define_echo("plain", &[]).await;
     app.define_echo("quitter", &["--exit-at-start", "3"]).await;
     let never = json!({"name": "never", "display_name": "Never", "program": programs().join("roadstead-echo"),
-        "args": ["--never-ready"], "ready_timeout_s": 2});
+        "args": ["--never-ready"], "era": "modern", "ready_timeout_s": 2});
     let slow = json!({"name": "slow", "display_name": "Slow", "program": "/usr/bin/perl",
         "args": ["-e", "select undef, undef, undef, 1.5; exec $ARGV[0]", programs().join("roadstead-echo")]});
     for spec in [never, slow] {

@@ -37,7 +37,8 @@ impl Accounts {
         if !permit.grantable().covers(&new.scopes) {
             return Err(AccountsError::ScopesNotGrantable);
         }
-        if new.expires_in.is_some_and(|lifetime| !(SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&lifetime)) {
+        if new.expires_in.is_some_and(|lifetime| !(SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&lifetime))
+        {
             let message = "must be between 1s and 3650d".to_owned();
             return Err(AccountsError::Invalid(vec![("expires_in".to_owned(), message)]));
         }

@@ -84,9 +84,6 @@ pub enum CliError {
     /// Standard output is closed or full.
     #[error("could not print the answer")]
     Print(#[source] std::io::Error),
-    /// The machine gives no randomness.
-    #[error("could not get randomness from the system")]
-    Randomness,
     /// The tool answered, with an error.
     #[error("the tool {tool:?} answered with an error")]
     Tool {
@@ -130,7 +127,6 @@ impl CliError {
             Self::Print(source) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Read { .. }
             | Self::Print(_)
-            | Self::Randomness
             | Self::Tool { .. }
             | Self::TimedOut { .. }
             | Self::Declined => Exit::Failed,

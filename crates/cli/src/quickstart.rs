@@ -35,7 +35,13 @@ pub struct QuickstartOutcome {
 }
 
 /// Launches an instance, calls one of its tools and prints how to go on.
-pub async fn show(profile: &Profile, steps: &mut dyn StepPrinter) -> Result<QuickstartOutcome, CliError> {
+///
+/// `program` is how this program was called, for the commands to try next.
+pub async fn show(
+    profile: &Profile,
+    program: &str,
+    steps: &mut dyn StepPrinter,
+) -> Result<QuickstartOutcome, CliError> {
     let rest = Rest::new(&Target::of(profile)?)?;
     remove_older(&rest).await?;
     let begun = Instant::now();
@@ -56,7 +62,7 @@ pub async fn show(profile: &Profile, steps: &mut dyn StepPrinter) -> Result<Quic
         took(begun.elapsed())
     ));
     call(&instance, &token, steps).await?;
-    hand_over(&instance, text(&launched, "access_token"), steps);
+    hand_over(&instance, text(&launched, "access_token"), program, steps);
     Ok(QuickstartOutcome { instance: instance.id, access_url: instance.access_url })
 }
 
@@ -101,7 +107,7 @@ async fn call(
     Ok(())
 }
 
-fn hand_over(instance: &Instance, token: &str, steps: &mut dyn StepPrinter) {
+fn hand_over(instance: &Instance, token: &str, program: &str, steps: &mut dyn StepPrinter) {
     let configuration = json!({ "mcpServers": { NAME: {
         "type": "http",
         "url": instance.access_url,
@@ -111,7 +117,7 @@ fn hand_over(instance: &Instance, token: &str, steps: &mut dyn StepPrinter) {
     let pretty = serde_json::to_string_pretty(&configuration).unwrap_or_default();
     steps.say(&format!("\nClient configuration, to paste:\n{pretty}"));
     steps.say(&format!(
-        "\nNext:\n  roadstead ps\n  roadstead logs {NAME} -f\n  roadstead client-config {NAME} --client claude-code"
+        "\nNext, in another terminal:\n  {program} ps\n  {program} logs {NAME} -f\n  {program} client-config {NAME} --client claude-code"
     ));
 }
 

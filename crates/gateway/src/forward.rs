@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
@@ -103,9 +104,11 @@ impl Gateway {
 
 async fn forward(
     State(gateway): State<Gateway>,
-    Path((instance, part)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     mut request: Request,
 ) -> Response {
+    // What cannot be read is no instance: the same answer as for one that does not exist.
+    let Ok(Path((instance, part))) = path else { return answer::refused() };
     let Ok(instance) = instance.parse::<InstanceId>() else { return answer::refused() };
     if part != "mcp" && part != "status" {
         return answer::not_found();
@@ -122,6 +125,8 @@ async fn forward(
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let token_headers = token_headers(request.headers());
     match gateway.client.request(request).await {
+        // In our words, so that a wrong token cannot be told from an unknown instance.
+        Ok(response) if response.status() == http::StatusCode::UNAUTHORIZED => answer::refused(),
         Ok(response) => {
             let mut response = response.map(Body::new);
             strip_hop_by_hop(response.headers_mut());

@@ -78,9 +78,9 @@ mod tests {
     #[test]
     fn every_unit_is_read() {
         assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse("15m"), Ok(Duration::from_secs(900)));
-        assert_eq!(parse("1h"), Ok(Duration::from_secs(3_600)));
-        assert_eq!(parse("7d"), Ok(Duration::from_secs(604_800)));
+        assert_eq!(parse("15m"), Ok(Duration::from_mins(15)));
+        assert_eq!(parse("1h"), Ok(Duration::from_hours(1)));
+        assert_eq!(parse("7d"), Ok(Duration::from_hours(168)));
         assert_eq!(parse("42"), Ok(Duration::from_secs(42)));
     }
 
@@ -94,13 +94,13 @@ mod tests {
     #[test]
     fn an_enormous_duration_is_out_of_range_and_does_not_overflow() {
         assert!(matches!(parse("18446744073709551615d"), Err(DurationError::OutOfRange { .. })));
-        let year = Duration::from_secs(365 * 86_400);
+        let year = Duration::from_hours(365 * 24);
         assert!(matches!(Lifetime::within(year, year), Err(DurationError::OutOfRange { .. })));
     }
 
     #[test]
     fn the_message_names_both_bounds() {
-        let error = Lifetime::within(Duration::ZERO, Duration::from_secs(3_600)).unwrap_err();
+        let error = Lifetime::within(Duration::ZERO, Duration::from_hours(1)).unwrap_err();
         assert_eq!(error.to_string(), "must be between 1s and 1h");
     }
 }

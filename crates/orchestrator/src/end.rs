@@ -37,7 +37,7 @@ impl End {
             (Some(failure), _) => Some(with_tail(&failure.message, &failure.stderr_tail)),
             (None, InstanceStatus::Disconnected) => {
                 let how = record.server_end.map_or_else(
-                    || "the server is gone".to_owned(),
+                    || "the server is gone, and with it the shim that watched over it".to_owned(),
                     |end| format!("the server ended with {end}, and nobody asked it to"),
                 );
                 Some(with_tail(&how, &record.stderr_tail))

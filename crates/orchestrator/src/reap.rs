@@ -125,6 +125,12 @@ impl Orchestrator {
         let row = NodeRow { id: node.node, hostname, boot_id: node.boot, last_seen_at: self.0.now() };
         self.0.store().nodes().upsert(&row).await?;
         self.0.store().ports().ensure_range(node.node, self.0.settings().ports).await?;
+        self.rest_released().await
+    }
+
+    /// Lets ports rest in the pool that rest by their rows.
+    pub(crate) async fn rest_released(&self) -> Result<(), StoreError> {
+        let node = self.0.parts.node;
         let now = self.0.now();
         let resting = self.0.store().ports().recently_released(node.node).await?;
         let mut known = BTreeSet::new();

@@ -62,6 +62,8 @@ impl Orchestrator {
             }
             self.0.remove_folders(id);
         }
+        // The ports of what ended just now rest as well.
+        self.rest_released().await?;
         Ok(status)
     }
 

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderLock};
-use crate::database::Database;
+use crate::database::{Database, private_cluster};
 use crate::postgres::{Postgres, Step, StopMode};
 
 /// Connections of the service to its database: more than two processors can use at once, few enough for any server.
@@ -70,13 +70,13 @@ pub struct Service {
     background: TaskTracker,
     server: JoinHandle<std::io::Result<()>>,
     database: Option<JoinHandle<Postgres>>,
-    _lock: DataFolderLock,
+    _lock: Arc<DataFolderLock>,
 }
 
 /// What is known before the database is.
 struct Ground {
     folder: DataFolder,
-    lock: DataFolderLock,
+    lock: Arc<DataFolderLock>,
     installation: InstallationId,
     clock: Arc<SystemClock>,
     randomness: Arc<Randomness>,
@@ -87,10 +87,32 @@ impl Service {
     pub async fn start(config: &Config, mut stage: impl FnMut(Stage) + Send) -> anyhow::Result<Self> {
         let ground = Ground::prepare(config)?;
         let folder = ground.folder.path().to_owned();
-        let database = Database::open(config, &folder, ground.installation, &ground.randomness, |step| {
+        let (installation, lock) = (ground.installation, Arc::clone(&ground.lock));
+        let mut began_cluster = false;
+        let database = Database::open(config, &folder, installation, &ground.randomness, |step| {
+            began_cluster |= step == Step::Ready { reused: false };
             stage(Stage::Database(step));
         })
         .await?;
+        let started = Self::start_on(config, ground, database, stage).await;
+        if started.is_err() && began_cluster {
+            // Nobody would know of it.
+            let stopped = private_cluster(config, &folder, installation).stop(StopMode::Fast).await;
+            if let Err(error) = stopped {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the private database did not stop");
+            }
+        }
+        drop(lock);
+        started
+    }
+
+    async fn start_on(
+        config: &Config,
+        ground: Ground,
+        database: Database,
+        mut stage: impl FnMut(Stage) + Send,
+    ) -> anyhow::Result<Self> {
+        let folder = ground.folder.path().to_owned();
         let migrated = migrate::up(database.owner(), None)
             .await
             .context("the tables could not be brought up to date")?;
@@ -197,7 +219,7 @@ impl Service {
 impl Ground {
     fn prepare(config: &Config) -> anyhow::Result<Self> {
         let folder = DataFolder::open(&DataFolder::choose(config.data_dir.as_deref())?)?;
-        let lock = folder.lock()?;
+        let lock = Arc::new(folder.lock()?);
         let clock = Arc::new(SystemClock::new());
         let randomness = Arc::new(Randomness::from_seed(os_seed()));
         let installation = folder.installation_id(&*clock, &mut *randomness.lock())?;

@@ -35,7 +35,10 @@ pub async fn up(config: &Config, steps: &mut dyn StepPrinter) -> anyhow::Result<
     let mut signals = Signals::listen()?;
     let service = Service::start(config, |stage| show_stage(&stage, steps)).await?;
     steps.say(&format!("Ready at {}  (docs: {}/docs)", service.url, service.url));
-    steps.say("Next:\n  roadstead types\n  roadstead launch echo\n  roadstead ps\nCtrl-C ends instances and database.");
+    let program = called_as();
+    steps.say(&format!(
+        "Next:\n  {program} types\n  {program} launch echo\n  {program} ps\nCtrl-C ends instances and database."
+    ));
     until_asked(service, &mut signals, steps).await
 }
 
@@ -47,8 +50,9 @@ pub async fn show(config: &Config, steps: &mut dyn StepPrinter) -> anyhow::Resul
         Ok(service) => {
             let profile = Profile::read(&service.data_folder.join(PROFILE_FILE))?;
             let hurry = CancellationToken::new();
+            let program = called_as();
             let shown = tokio::select! {
-                shown = quickstart::show(&profile, steps) => Some(shown),
+                shown = quickstart::show(&profile, &program, steps) => Some(shown),
                 _ = signals.next() => None,
             };
             match shown {
@@ -66,7 +70,7 @@ pub async fn show(config: &Config, steps: &mut dyn StepPrinter) -> anyhow::Resul
         Err(error) if in_use(&error) => {
             steps.say("A service runs in this data folder already; using it.");
             let profile = Profile::read(&data_folder.join(PROFILE_FILE))?;
-            quickstart::show(&profile, steps).await?;
+            quickstart::show(&profile, &called_as(), steps).await?;
             Ok(())
         }
         Err(error) => Err(error),
@@ -146,9 +150,10 @@ pub async fn detach(
         }
     });
     let profile = ready.await.context("the service does not listen after ten minutes")??;
+    let program = called_as();
     steps.done(&format!("Running in the background as process {}", child.id()));
     steps.say(&format!(
-        "Ready at {}\nNext:\n  roadstead ps\n  roadstead launch echo\n  roadstead down --instances",
+        "Ready at {}\nNext:\n  {program} ps\n  {program} launch echo\n  {program} down --instances",
         profile.url
     ));
     Ok(())
@@ -170,6 +175,11 @@ fn spawn_detached(arguments: &[String], log_path: &Path) -> anyhow::Result<std::
         .process_group(0)
         .spawn()
         .context("could not start in the background")
+}
+
+/// How this program was called, so that what is printed can be pasted.
+fn called_as() -> String {
+    std::env::args().next().unwrap_or_else(|| "roadstead".to_owned())
 }
 
 fn log_stage(stage: &Stage) {

@@ -185,7 +185,7 @@ struct ErrorBody<'a> {
 struct ErrorDetail<'a> {
     code: &'a str,
     message: &'a str,
-    details: serde_json::Map<String, serde_json::Value>,
+    details: [serde_json::Value; 0],
     request_id: String,
     timestamp: String,
 }
@@ -195,7 +195,7 @@ fn refuse(instance: &Instance, status: StatusCode, code: &str, message: &str) ->
     let error = ErrorDetail {
         code,
         message,
-        details: serde_json::Map::new(),
+        details: [],
         request_id: format!("{random:032x}"),
         timestamp: instance.clock.now().format(&Rfc3339).unwrap_or_default(),
     };

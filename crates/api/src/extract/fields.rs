@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::error::{ApiError, Detail};
 
+/// Longest name of a credential slot that a message repeats.
+const MAX_SLOT_BYTES: usize = 32;
+
 /// What is left of a body to read, and what was wrong with what was read.
 #[derive(Debug)]
 pub(crate) struct Fields {
@@ -136,7 +139,13 @@ impl Fields {
                 Value::String(secret) if !secret.is_empty() => {
                     secrets.insert(slot, secret);
                 }
-                _ => self.problem(&format!("{field}.{slot}"), "must be a string that is not empty"),
+                _ => {
+                    // What is no slot's name may be a secret in the wrong place: it is not repeated.
+                    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+                    let named = slot.len() <= MAX_SLOT_BYTES && slot.chars().all(plain);
+                    let path = if named { format!("{field}.{slot}") } else { field.to_owned() };
+                    self.problem(&path, "must hold strings that are not empty, by slot");
+                }
             }
         }
         Some(secrets)
