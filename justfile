@@ -10,7 +10,7 @@ quickstart:
 
 # All tests.
 test:
-    cargo build --release --workspace && cargo test --release --workspace
+    cargo test --release --workspace
 
 # Ratios against raw pipes and a server's own HTTP.
 bench:

@@ -17,6 +17,9 @@ const NOBODY: u32 = 65_534;
 /// How long a first start may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// Held by the test that runs.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Who runs it.
 #[derive(Clone, Copy)]
 enum Who {
@@ -108,6 +111,8 @@ impl Drop for Quickstart {
 }
 
 fn shows_an_answer_and_leaves_nothing(who: Who) {
+    // One at a time: two services would share the ports of one machine.
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = roadstead_test_support::app::data_folder();
     for name in ["home", "data"] {
         let path = folder.path().join(name);

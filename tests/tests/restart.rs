@@ -177,3 +177,23 @@ async fn down_leaves_or_ends_instances_as_it_is_told() {
     second.gone().await;
     nothing_runs_in(data.path()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_in_the_background_is_ready_when_the_command_returns_and_down_ends_it() {
+    let data = roadstead_test_support::app::data_folder();
+    let run = |arguments: &'static [&'static str]| {
+        #[expect(clippy::disallowed_methods, reason = "the command is what is tested")]
+        let mut command =
+            std::process::Command::new(roadstead_test_support::app::programs().join("roadstead"));
+        command.args(arguments).env("ROADSTEAD_DATA_DIR", data.path()).output().expect("it runs")
+    };
+    for _ in 0..2 {
+        let up = run(&["up", "-d", "--listen", "127.0.0.1:0"]);
+        assert!(up.status.success(), "{up:?}");
+        let ps = run(&["ps", "--json"]);
+        assert!(ps.status.success(), "{ps:?}");
+        let down = run(&["down", "--instances"]);
+        assert!(down.status.success(), "{down:?}");
+        assert_eq!(roadstead_test_support::app::processes_of(data.path()), Vec::<String>::new());
+    }
+}

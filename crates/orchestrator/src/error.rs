@@ -104,6 +104,13 @@ pub enum LaunchError {
     Store(#[source] StoreError),
 }
 
+impl LaunchError {
+    /// Whether another program took the port between our look and the shim's.
+    pub(crate) fn lost_the_port(&self) -> bool {
+        matches!(self, Self::ServerFailed { failure, .. } if failure.code == FailureCode::PortTaken.as_str())
+    }
+}
+
 /// What keeps a shim from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ShimError {

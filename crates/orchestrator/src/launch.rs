@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::PlainToken;
-use roadstead_model::CredentialId;
+use roadstead_model::{Actor, CredentialId};
 use roadstead_store::InstanceRow;
 use serde_json::{Map, Value};
 
@@ -18,6 +18,9 @@ use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
 use plan::Plan;
 use steps::Reserved;
+
+/// How often a launch that lost its port to another program begins again with the next.
+const PORT_RACES: usize = 5;
 
 /// What a caller asks for.
 pub struct LaunchRequest {
@@ -84,19 +87,29 @@ async fn run(
 ) -> Result<Launched, LaunchError> {
     let wait = request.wait;
     let plan = Plan::make(&inner, &permit, request).await?;
-    let reserved = Reserved::new(&inner, &permit, plan).await?;
-    let (instance, token) = (reserved.instance(), reserved.token());
-    match wait {
-        Wait::Ready => go_on(Arc::clone(&inner), reserved).await?,
-        Wait::None => {
+    let mut attempt = 1;
+    let (instance, token) = loop {
+        let reserved = Reserved::new(&inner, &permit, plan.clone()).await?;
+        let (instance, token) = (reserved.instance(), reserved.token());
+        if wait == Wait::None {
             let later = Arc::clone(&inner);
             let work = async move {
                 // The row tells how it went; nobody waits for this answer.
                 let _ = go_on(later, reserved).await;
             };
             inner.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
+            break (instance, token);
         }
-    }
+        match go_on(Arc::clone(&inner), reserved).await {
+            Ok(()) => break (instance, token),
+            Err(error) if error.lost_the_port() && attempt < PORT_RACES => {
+                attempt += 1;
+                // Nobody has heard of this attempt yet.
+                inner.store().instances().soft_delete(instance, &Actor::SYSTEM, inner.now()).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    };
     let row = inner.store().instances().get(instance, None).await?;
     let row = row.ok_or_else(|| LaunchError::ServerFailed {
         instance,

@@ -139,6 +139,11 @@ impl DataFolder {
         }
     }
 
+    /// The process that took the folder last, whether or not it still has it.
+    pub fn holder(&self) -> Option<u32> {
+        read_holder(File::open(self.path.join("lock")).ok()?)
+    }
+
     /// The installation's id, made at the first call. Call it while the lock is held.
     pub fn installation_id(
         &self,

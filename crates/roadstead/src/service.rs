@@ -70,6 +70,8 @@ pub struct Service {
     background: TaskTracker,
     server: JoinHandle<std::io::Result<()>>,
     database: Option<JoinHandle<Postgres>>,
+    /// Folders for sockets: when everything has ended, they are empty and go.
+    sockets: [PathBuf; 2],
     _lock: Arc<DataFolderLock>,
 }
 
@@ -158,6 +160,10 @@ impl Service {
         let app = app(&ground, &accounts, &orchestrator, &url, tasks);
         let server = background.spawn(listen(listener, app, soft.clone()));
         stage(Stage::Listening(address));
+        let sockets = [
+            run_root(config, ground.installation),
+            crate::postgres::socket_folder(config.runtime_dir.as_deref(), ground.installation),
+        ];
         let (tasks, drivers, background) = trackers;
         Ok(Self {
             url,
@@ -170,6 +176,7 @@ impl Service {
             background,
             server,
             database,
+            sockets,
             _lock: ground.lock,
         })
     }
@@ -211,6 +218,10 @@ impl Service {
         {
             let postgres = database.await.context("the watch over the database panicked")?;
             postgres.stop(StopMode::Fast).await.context("the private database did not stop")?;
+            for folder in &self.sockets {
+                // One that is not empty is still somebody's.
+                let _ = std::fs::remove_dir(folder);
+            }
         }
         Ok(ended)
     }

@@ -140,7 +140,8 @@ pub async fn detach(
             if let Some(status) = child.try_wait()? {
                 bail!("the service ended at its start ({status}); {} says why", log_path.display());
             }
-            if folder.lock().is_err()
+            // Who holds the folder is read, not tried: trying would take it from the one that is starting.
+            if folder.holder() == Some(child.id())
                 && let Ok(profile) = Profile::read(&profile_path)
                 && quickstart::is_ready(&profile).await
             {

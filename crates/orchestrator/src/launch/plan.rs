@@ -14,6 +14,7 @@ use crate::launch::LaunchRequest;
 use crate::parts::Inner;
 
 /// A launch that can be made.
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) type_id: TypeId,
     pub(super) type_version: i32,
