@@ -20,7 +20,15 @@ async fn main() {
     let clock = Arc::new(SystemClock::new());
     let supervisor = Supervisor::new(config, TaskTracker::new(), clock, entropy).expect("a supervisor");
     match args[0].as_str() {
-        "launch" => launch(&supervisor, &args[3]).await,
+        "launch" => {
+            // Listened to, because whoever starts the tests in the background may have it ignored.
+            let kind = tokio::signal::unix::SignalKind::interrupt();
+            let mut interrupt = tokio::signal::unix::signal(kind).expect("a handler");
+            tokio::select! {
+                () = launch(&supervisor, &args[3]) => {}
+                _ = interrupt.recv() => std::process::exit(130),
+            }
+        }
         "end-survivors" => {
             let installation = args[3].parse().expect("an id");
             let boot = args[4].parse().expect("an id");
