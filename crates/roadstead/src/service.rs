@@ -137,7 +137,7 @@ impl Service {
         let (tasks, drivers, background) = &trackers;
         let (soft, hard) = tokens();
         let (log_writer, log_task) = LogWriter::new(store.clone());
-        let wired = Wired { tasks, drivers, background, soft: &soft, log_writer };
+        let wired = Wired { tasks, drivers, soft: &soft, log_writer };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
@@ -274,7 +274,6 @@ async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Re
 struct Wired<'a> {
     tasks: &'a TaskTracker,
     drivers: &'a TaskTracker,
-    background: &'a TaskTracker,
     soft: &'a CancellationToken,
     log_writer: LogWriter,
 }
@@ -321,7 +320,6 @@ impl Wired<'_> {
         });
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;
-        let _ = self.background;
         Ok(orchestrator)
     }
 }
