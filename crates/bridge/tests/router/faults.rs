@@ -50,7 +50,7 @@ async fn calls_in_flight_are_answered_when_the_server_dies() {
             assert_eq!((&error["id"], &error["error"]["code"]), (&id, &serde_json::json!(-32603)));
             assert!(error["error"]["message"].as_str().unwrap().contains("exit code 3"), "{error}");
         }
-        assert_eq!(get.part().await, None);
+        assert_eq!(get.message().await, None);
         assert_eq!(peer.is_ended().await, EndReason::Exited);
         assert_eq!(rig.send(call(&session, "3")).await.status(), StatusCode::NOT_FOUND);
         assert_eq!((rig.bridge.sessions(), rig.bridge.in_flight(), rig.bridge.tracked()), (0, 0, 0));
@@ -96,7 +96,10 @@ async fn a_call_without_an_answer_is_cancelled_when_its_time_is_over() {
         peer.hears().await;
         let mut reply = reply.await.unwrap();
         let text = reply.text().await;
-        assert!(text.ends_with("the server did not answer within 600 s\"}}\n\n"), "{text}");
+        assert!(
+            text.ends_with("did not answer within 600 s\",\"data\":{\"code\":\"CALL_TIMED_OUT\"}}}\n\n"),
+            "{text}"
+        );
         let cancel = peer.hears().await;
         assert_eq!(
             (&cancel["method"], &cancel["params"]["requestId"]),
