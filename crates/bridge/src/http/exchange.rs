@@ -34,8 +34,8 @@ pub(crate) struct Exchange {
     /// The number under which its events are kept.
     log: Option<u64>,
     deadline: Option<Instant>,
+    #[expect(dead_code, reason = "held until the exchange is over")]
     place: Place,
-    #[expect(dead_code, reason = "only held")]
     listen: Option<Place>,
 }
 
@@ -132,6 +132,10 @@ impl Exchange {
     /// The body becomes an event stream: from here on its client may come back. A place to start from and the time to wait,
     /// for clients that understand it (2025-11-25, Transports: Sending Messages to the Server).
     pub(crate) fn begin_events(&mut self) -> Option<(EventId, Duration)> {
+        if !self.stream.is_open() && self.stream.is_empty() {
+            // A cancelled call: there will never be anything to come back for.
+            return None;
+        }
         if self.log.is_none() && matches!(self.role, Role::Calls { resumable: true }) {
             self.log = Some(self.server.keep(&self.stream));
         }
