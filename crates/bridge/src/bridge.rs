@@ -2,6 +2,7 @@
 
 mod modern;
 mod ready;
+mod revive;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
@@ -23,8 +24,8 @@ use crate::writer::Writer;
 use modern::Modern;
 pub(crate) use modern::NoModern;
 pub use ready::{Ready, ReadyFailure};
-pub(crate) use sessions::NoRoom;
 use sessions::Session;
+pub(crate) use sessions::{NoRoom, Opened};
 
 /// The MCP router of one instance. Clones are the same bridge.
 #[derive(Clone)]
@@ -112,6 +113,16 @@ impl Bridge {
         self.inner.servers().iter().map(|server| server.tracked()).sum()
     }
 
+    /// Open event streams and answers that are waited for.
+    pub fn streams(&self) -> usize {
+        self.inner.shared.streams.taken()
+    }
+
+    /// Bytes kept for clients that lose their connection, all sessions together.
+    pub fn stored_bytes(&self) -> usize {
+        self.inner.servers().iter().map(|server| server.history().bytes()).sum()
+    }
+
     /// When a client or a server last said something. Keep-alive comments do not count.
     pub fn last_activity(&self) -> Instant {
         self.inner.shared.last_activity()
@@ -140,6 +151,7 @@ impl Bridge {
             server.end(EndReason::Closed, "the bridge was closed");
             self.inner.forget(&server);
         }
+        self.inner.sessions.borrow_mut().clear();
     }
 }
 
@@ -186,7 +198,8 @@ impl Inner {
     pub(crate) fn forget(&self, gone: &Rc<Server>) {
         let is_it = |server: &Rc<Server>| Rc::ptr_eq(server, gone);
         self.live.borrow_mut().retain(|server| !is_it(server));
-        self.sessions.borrow_mut().retain(|_, session| !is_it(session.server()));
+        let goes_on = gone.may_be_replaced() && !self.closed.get();
+        self.sessions.borrow_mut().retain(|_, session| goes_on || !is_it(session.server()));
         self.first.borrow_mut().take_if(|first| is_it(first));
         let mut modern = self.modern.borrow_mut();
         if matches!(&*modern, Modern::Up(server) if is_it(server)) {

@@ -61,6 +61,26 @@ pub struct BridgeConfig {
     pub silent_ready: Duration,
     /// How long a server may take to answer `server/discover` when its era is being found out.
     pub discover_timeout: Duration,
+    /// Open event streams and waiting answers at one time. Above it a request gets 429 with `STREAMS_EXHAUSTED`, so that one
+    /// client cannot take every connection of the instance.
+    pub max_streams: usize,
+    /// Subscriptions of modern clients (`subscriptions/listen`) at one time. Above it: 429 with `LISTENS_EXHAUSTED`.
+    pub max_listens: usize,
+    /// Events of one stream that can be sent again to a client that lost its connection. The oldest give way.
+    pub event_store_events: usize,
+    /// Bytes of such events in one session, all streams together. The oldest give way; a message larger than this is never kept.
+    pub event_store_bytes: usize,
+    /// How long such an event is kept. Also how long a request of the server may stay without an answer after the stream that
+    /// took it broke and while the session has no other one.
+    pub event_store_age: Duration,
+    /// How long a client should wait before it connects again; sent to clients that negotiated 2025-11-25.
+    pub retry: Duration,
+    /// A call that reports progress may take longer than `call_timeout`, but not longer than this. Never below `call_timeout`.
+    pub call_timeout_max: Duration,
+    /// Whether a session outlives its server process: the next request opens a fresh process and the client's own handshake is
+    /// repeated there. What the server remembered of the session is gone, so this is only honest for servers that remember
+    /// nothing; otherwise the session ends with its process (404).
+    pub replay_initialize: bool,
 }
 
 impl BridgeConfig {
@@ -90,6 +110,14 @@ impl BridgeConfig {
             write_timeout: Duration::from_secs(30),
             silent_ready: Duration::from_secs(1),
             discover_timeout: Duration::from_secs(3),
+            max_streams: 256,
+            max_listens: 64,
+            event_store_events: 1000,
+            event_store_bytes: 8 * MIB,
+            event_store_age: Duration::from_mins(5),
+            retry: Duration::from_secs(1),
+            call_timeout_max: Duration::from_hours(1),
+            replay_initialize: false,
         }
     }
 }

@@ -20,6 +20,7 @@
 
 mod bridge;
 mod config;
+mod history;
 mod http;
 mod launcher;
 mod lines;

@@ -39,6 +39,26 @@ pub enum Note {
         /// Which process.
         server: u64,
     },
+    /// A server answered a call it was never given, or one it had answered before; the answer was dropped.
+    StrayAnswer {
+        /// Which process.
+        server: u64,
+    },
+    /// A server answered `initialize` as no server of its era does; the answer was passed on.
+    WrongEra {
+        /// Which process.
+        server: u64,
+    },
+    /// A client came back to a stream, but some of what it had missed was no longer kept.
+    ReplayIncomplete {
+        /// Which process.
+        server: u64,
+    },
+    /// A session whose server process had ended goes on with a fresh one.
+    SessionRevived {
+        /// Which process.
+        server: u64,
+    },
     /// A server process joined.
     ServerOpened {
         /// Which process.

@@ -3,6 +3,10 @@
 mod eras;
 mod faults;
 mod legacy;
+mod limits;
 mod modern;
+mod resume;
+mod revive;
 mod rig;
+mod sse;
 mod streams;
