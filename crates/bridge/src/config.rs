@@ -61,6 +61,20 @@ pub struct BridgeConfig {
     pub silent_ready: Duration,
     /// How long a server may take to answer `server/discover` when its era is being found out.
     pub discover_timeout: Duration,
+    /// Whether clients of one era may use a server of the other, by translation. Without it such clients are refused as the
+    /// specification wants it.
+    pub era_bridge: bool,
+    /// Whether `era` was found out in an earlier life of the server and not set by a person: then a server that is of another era
+    /// is asked again instead of failing.
+    pub era_is_remembered: bool,
+    /// Legacy processes at one time that serve modern clients: one for each client identity and its capabilities. Above it the
+    /// one that has been quiet for the longest time gives way, or the call fails. As many as sessions, because they cost the same.
+    pub max_bridged_servers: usize,
+    /// Calls of modern clients at one time that wait for their client to bring what a legacy server asked for. Each is a call the
+    /// server has not finished.
+    pub max_parked_calls: usize,
+    /// How long such a call waits before it is cancelled. People have to read, decide and type in that time.
+    pub parked_call_age: Duration,
 }
 
 impl BridgeConfig {
@@ -90,6 +104,11 @@ impl BridgeConfig {
             write_timeout: Duration::from_secs(30),
             silent_ready: Duration::from_secs(1),
             discover_timeout: Duration::from_secs(3),
+            era_bridge: true,
+            era_is_remembered: false,
+            max_bridged_servers: 8,
+            max_parked_calls: 64,
+            parked_call_age: Duration::from_mins(10),
         }
     }
 }

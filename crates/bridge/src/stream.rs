@@ -61,6 +61,11 @@ impl Stream {
         Self::new(shared, 1, true, false)
     }
 
+    /// The one stream of a session that has no other: all answers, however many.
+    pub(crate) fn of_session(shared: &Rc<Shared>) -> Rc<Self> {
+        Self::new(shared, usize::MAX, true, false)
+    }
+
     /// The stream of a request of the bridge itself: only the answer, and no work of a client.
     pub(crate) fn for_ourselves(shared: &Rc<Shared>) -> Rc<Self> {
         Self::new(shared, 1, false, false)
