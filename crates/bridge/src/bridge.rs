@@ -1,5 +1,7 @@
 //! The bridge as a whole: which server processes there are, who they belong to, and when all of it ends.
 
+mod attempt;
+mod eras;
 mod modern;
 mod ready;
 mod revive;
@@ -9,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -21,6 +24,8 @@ use crate::observer::Observer;
 use crate::server::{Output, Server};
 use crate::shared::{Counters, Shared};
 use crate::writer::Writer;
+pub(crate) use attempt::Attempt;
+use eras::Eras;
 use modern::Modern;
 pub(crate) use modern::NoModern;
 pub use ready::{Ready, ReadyFailure};
@@ -36,6 +41,9 @@ pub struct Bridge {
 pub(crate) struct Inner {
     pub(crate) shared: Rc<Shared>,
     launcher: Rc<dyn ServerLauncher>,
+    pub(crate) eras: Eras,
+    /// How long the first process took to say something, when that is known.
+    startup: Cell<Option<Duration>>,
     random: RefCell<RandomBytes>,
     /// The process started at launch, until a session or the modern clients take it.
     first: RefCell<Option<Rc<Server>>>,
@@ -61,6 +69,8 @@ impl Bridge {
         observer: Box<dyn Observer>,
     ) -> Self {
         let inner = Inner {
+            eras: Eras::new(config.era, config.era_is_remembered),
+            startup: Cell::new(None),
             shared: Shared::new(config, observer),
             launcher,
             random: RefCell::new(random),

@@ -81,6 +81,20 @@ pub struct BridgeConfig {
     /// repeated there. What the server remembered of the session is gone, so this is only honest for servers that remember
     /// nothing; otherwise the session ends with its process (404).
     pub replay_initialize: bool,
+    /// Whether clients of one era may use a server of the other, by translation. Without it such clients are refused as the
+    /// specification wants it.
+    pub era_bridge: bool,
+    /// Whether `era` was found out in an earlier life of the server and not set by a person: then a server that is of another era
+    /// is asked again instead of failing.
+    pub era_is_remembered: bool,
+    /// Legacy processes at one time that serve modern clients: one for each client identity and its capabilities. Above it the
+    /// one that has been quiet for the longest time gives way, or the call fails. As many as sessions, because they cost the same.
+    pub max_bridged_servers: usize,
+    /// Calls of modern clients at one time that wait for their client to bring what a legacy server asked for. Each is a call the
+    /// server has not finished.
+    pub max_parked_calls: usize,
+    /// How long such a call waits before it is cancelled. People have to read, decide and type in that time.
+    pub parked_call_age: Duration,
 }
 
 impl BridgeConfig {
@@ -118,6 +132,11 @@ impl BridgeConfig {
             retry: Duration::from_secs(1),
             call_timeout_max: Duration::from_hours(1),
             replay_initialize: false,
+            era_bridge: true,
+            era_is_remembered: false,
+            max_bridged_servers: 8,
+            max_parked_calls: 64,
+            parked_call_age: Duration::from_mins(10),
         }
     }
 }

@@ -70,7 +70,10 @@ where
         inner.shared.touch();
         return post(inner, &head.headers, body).await;
     }
-    let stateless = config.era == Era::Modern || text(&head.headers, VERSION).is_some_and(version::is_modern);
+    // In front of a modern server only a translated session has a use for these methods.
+    let stateless = inner.is_modern_only()
+        || (config.era == Era::Modern && !head.headers.contains_key(SESSION))
+        || text(&head.headers, VERSION).is_some_and(version::is_modern);
     match head.method {
         Method::GET if !stateless => get::get(inner, &head.headers).await,
         Method::DELETE if !stateless => legacy::delete(inner, &head.headers).await,

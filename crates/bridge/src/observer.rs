@@ -1,5 +1,6 @@
 //! What the bridge noticed and nobody asked for.
 
+use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 
 /// Longest part of an unreadable line that is repeated in a note.
@@ -75,10 +76,10 @@ pub enum Note {
         /// What is known about its exit.
         detail: String,
     },
-    /// The era question has been answered.
+    /// The era question has been answered, or what was configured or remembered has proven wrong.
     EraFound {
-        /// Whether the server speaks the modern revision.
-        modern: bool,
+        /// What the server speaks; never `Auto`.
+        era: Era,
     },
 }
 

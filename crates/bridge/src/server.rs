@@ -280,7 +280,8 @@ impl Server {
         }
     }
 
-    fn push(&self, message: Vec<u8>) {
+    /// Sends a small message of our own without waiting.
+    pub(crate) fn push(&self, message: Vec<u8>) {
         if self.writer.push(message) == Err(NotWritten::Full) {
             self.shared.note(Note::InputStalled { server: self.number });
         }

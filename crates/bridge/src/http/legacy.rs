@@ -11,7 +11,6 @@ use super::exchange::{Exchange, Outcome};
 use super::intake;
 use super::{Answer, SESSION, VERSION, draining, text};
 use crate::bridge::{Inner, NoRoom, Opened};
-use crate::config::Era;
 use crate::launcher::EndReason;
 use crate::message::{Envelope, Id, Kind, compose};
 use crate::server::{Call, CallKind, Refused, Server, Token};
@@ -26,6 +25,7 @@ pub(crate) enum Incoming {
 }
 
 /// A request of a client.
+#[derive(Clone)]
 pub(crate) struct Asking {
     pub(crate) id: Id,
     pub(crate) raw: Box<str>,
@@ -176,12 +176,26 @@ pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
 }
 
 async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
+    let raw = asking.raw.clone();
     let opened = match open(inner, Some(&asking.raw)).await {
         Ok(opened) => opened,
         Err(refusal) => return *refusal,
     };
     let server = Rc::clone(opened.server());
+    let again = (asking.clone(), body.clone());
     let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
+    let mut opened = opened;
+    let mut outcome = outcome;
+    if matches!(outcome, Outcome::Error) && opened.is_native() && inner.is_modern_after_all().await {
+        // The server only speaks the other era: the handshake is repeated with a translator.
+        drop(opened);
+        opened = match inner.open_translated_session() {
+            Ok(opened) => opened,
+            Err(_) => return answer::sessions_exhausted(Some(&raw), inner.shared.config.max_sessions),
+        };
+        let server = Rc::clone(opened.server());
+        (answer, outcome) = call(inner, &server, accept, again.0, again.1).await;
+    }
     if matches!(outcome, Outcome::Result) {
         let id = inner.keep_session(opened);
         let value = HeaderValue::from_str(&id).expect("session ids are visible ASCII");
@@ -192,7 +206,7 @@ async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec
 
 /// A server process for a new session. `raw` is the id of the request that wants it, if it has one.
 pub(crate) async fn open(inner: &Rc<Inner>, raw: Option<&str>) -> Result<Opened, Box<Answer>> {
-    if inner.shared.config.era == Era::Modern {
+    if inner.is_modern_only() {
         let supported = inner.supported_versions();
         let message = format!("this server does not know initialize; it speaks {supported}");
         let data = format!("{{\"supported\":{supported}}}");

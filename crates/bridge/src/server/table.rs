@@ -28,7 +28,7 @@ pub(crate) struct Call {
 }
 
 /// What makes some calls different.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallKind {
     /// Fixes the revision of the session and must not be cancelled.
     Initialize,

@@ -170,6 +170,13 @@ impl Rig {
         Self::with(BridgeConfig::new(era), PIPE)
     }
 
+    /// The same without translation between the eras.
+    pub fn strict(era: Era) -> (Self, Peer) {
+        let mut config = BridgeConfig::new(era);
+        config.era_bridge = false;
+        Self::with(config, PIPE)
+    }
+
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
         let mut seed = 0_u8;
