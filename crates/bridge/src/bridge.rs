@@ -3,6 +3,7 @@
 mod modern;
 mod ready;
 mod sessions;
+mod versions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -5,9 +5,11 @@ mod answer;
 mod batch;
 mod body;
 mod exchange;
+mod header;
 mod intake;
 mod legacy;
 mod modern;
+mod params;
 
 use std::rc::Rc;
 

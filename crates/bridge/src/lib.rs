@@ -29,6 +29,7 @@ mod origin;
 mod server;
 mod shared;
 mod stream;
+mod tools;
 mod version;
 mod writer;
 

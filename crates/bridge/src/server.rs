@@ -5,6 +5,7 @@
 //! ```
 //! After the end the output is still read, and thrown away, so that the server can leave without a broken pipe.
 
+mod ask;
 mod chores;
 mod route;
 mod table;
@@ -24,6 +25,7 @@ use crate::message::{Id, compose};
 use crate::observer::Note;
 use crate::shared::Shared;
 use crate::stream::{Item, Stream};
+use crate::tools::Tools;
 use crate::writer::{NotWritten, Writer};
 use chores::{Chore, Chores};
 use table::Table;
@@ -44,6 +46,8 @@ pub(crate) struct Server {
     version: RefCell<Option<Box<str>>>,
     last_used: Cell<Instant>,
     next_id: Cell<i64>,
+    /// What is known of the tools of a modern server.
+    pub(crate) tools: Tools,
 }
 
 /// Why a call was not taken.
@@ -93,6 +97,7 @@ impl Server {
             version: RefCell::new(None),
             last_used: Cell::new(Instant::now()),
             next_id: Cell::new(0),
+            tools: Tools::default(),
         })
     }
 

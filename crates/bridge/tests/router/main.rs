@@ -4,5 +4,7 @@ mod eras;
 mod faults;
 mod legacy;
 mod modern;
+mod params;
+mod raw;
 mod rig;
 mod streams;
