@@ -14,12 +14,13 @@ use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 
-use crate::config::{BridgeConfig, Era};
+use crate::config::{BridgeConfig, Era, SessionMode};
 use crate::http::{BridgeBody, Via, serve};
 use crate::launcher::{EndReason, Purpose, RandomBytes, ServerLauncher, ServerPipes};
 use crate::observer::Observer;
 use crate::server::{Output, Server};
 use crate::shared::{Counters, Shared};
+use crate::shared_process::SharedProcess;
 use crate::writer::Writer;
 use modern::Modern;
 pub(crate) use modern::NoModern;
@@ -36,6 +37,8 @@ pub struct Bridge {
 pub(crate) struct Inner {
     pub(crate) shared: Rc<Shared>,
     launcher: Rc<dyn ServerLauncher>,
+    /// The process of all legacy sessions, when they share one; it stands in front of the launcher then.
+    shared_process: Option<SharedProcess>,
     random: RefCell<RandomBytes>,
     /// The process started at launch, until a session or the modern clients take it.
     first: RefCell<Option<Rc<Server>>>,
@@ -60,9 +63,14 @@ impl Bridge {
         random: RandomBytes,
         observer: Box<dyn Observer>,
     ) -> Self {
+        let shared = Shared::new(config, observer);
+        let shared_process = (shared.config.session_mode == SessionMode::Shared)
+            .then(|| SharedProcess::new(&shared, Rc::clone(&launcher)));
+        let launcher = shared_process.clone().map_or(launcher, |process| Rc::new(process));
         let inner = Inner {
-            shared: Shared::new(config, observer),
+            shared,
             launcher,
+            shared_process,
             random: RefCell::new(random),
             first: RefCell::default(),
             sessions: RefCell::default(),
@@ -85,6 +93,10 @@ impl Bridge {
             let server = inner.take_in(pipes, Purpose::ModernShared);
             *inner.modern.borrow_mut() = Modern::Up(server);
         } else {
+            let pipes = match &inner.shared_process {
+                Some(process) => process.adopt(pipes),
+                None => pipes,
+            };
             let server = inner.take_in(pipes, Purpose::LegacySession);
             *inner.first.borrow_mut() = Some(server);
         }
@@ -110,7 +122,8 @@ impl Bridge {
 
     /// Entries in all tables of all servers: calls, progress tokens, requests of servers, waiting messages.
     pub fn tracked(&self) -> usize {
-        self.inner.servers().iter().map(|server| server.tracked()).sum()
+        let shared = self.inner.shared_process.as_ref().map_or(0, SharedProcess::tracked);
+        shared + self.inner.servers().iter().map(|server| server.tracked()).sum::<usize>()
     }
 
     /// When a client or a server last said something. Keep-alive comments do not count.
@@ -140,6 +153,9 @@ impl Bridge {
         for server in self.inner.servers() {
             server.end(EndReason::Closed, "the bridge was closed");
             self.inner.forget(&server);
+        }
+        if let Some(process) = &self.inner.shared_process {
+            process.close();
         }
     }
 }

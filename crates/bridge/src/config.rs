@@ -15,6 +15,16 @@ pub enum Era {
     Auto,
 }
 
+/// Whether legacy sessions are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionMode {
+    /// Every session has a server process of its own, as the protocol has it.
+    PerSession,
+    /// All sessions use one server process; only for servers that remember nothing of a client. What the first client said in
+    /// its `initialize` counts for all of them.
+    Shared,
+}
+
 /// Settings of one bridge. `BridgeConfig::new` gives the defaults.
 #[derive(Debug, Clone)]
 pub struct BridgeConfig {
@@ -61,6 +71,8 @@ pub struct BridgeConfig {
     pub silent_ready: Duration,
     /// How long a server may take to answer `server/discover` when its era is being found out.
     pub discover_timeout: Duration,
+    /// Whether legacy sessions are kept apart.
+    pub session_mode: SessionMode,
 }
 
 impl BridgeConfig {
@@ -90,6 +102,7 @@ impl BridgeConfig {
             write_timeout: Duration::from_secs(30),
             silent_ready: Duration::from_secs(1),
             discover_timeout: Duration::from_secs(3),
+            session_mode: SessionMode::PerSession,
         }
     }
 }

@@ -7,4 +7,5 @@ mod modern;
 mod params;
 mod raw;
 mod rig;
+mod shared;
 mod streams;

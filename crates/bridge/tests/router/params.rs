@@ -13,8 +13,9 @@ const TOOLS: &str = r#"[{"name":"a","inputSchema":{"type":"object","properties":
     {"name":"plain"}]"#;
 
 type Sent = Request<Full<bytes::Bytes>>;
+type Headers<'h> = &'h [(&'static str, &'h str)];
 
-fn calls(name: &str, arguments: &str, headers: &[(&'static str, &str)]) -> Sent {
+fn calls(name: &str, arguments: &str, headers: Headers<'_>) -> Sent {
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{{"x":1}}}}}}}}"#
     );
@@ -38,7 +39,7 @@ async fn is_refused(mut reply: Reply) -> String {
     assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
     let error = reply.json().await;
     assert_eq!((&error["error"]["code"], &error["id"]), (&json!(-32020), &json!(1)), "{error}");
-    error["error"]["message"].as_str().unwrap().to_owned()
+    error["error"]["message"].to_string()
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +83,7 @@ async fn headers_are_compared_with_the_arguments_they_repeat() {
         let list = rig.start(modern("1", "tools/list", None, ""));
         gives_tools(&mut peer, TOOLS).await;
         assert_eq!(list.await.unwrap().status(), StatusCode::OK);
-        let good: [(&str, &[(&'static str, &str)]); 5] = [
+        let good: [(&str, Headers<'_>); 5] = [
             (
                 r#"{"region":"eu","where":{"zone":42}}"#,
                 &[("mcp-param-region", "eu"), ("mcp-param-zone", "42.0")],
@@ -98,7 +99,7 @@ async fn headers_are_compared_with_the_arguments_they_repeat() {
             peer.answers(&heard, "passed").await;
             assert_eq!(reply.await.unwrap().json().await["result"]["name"], "passed", "{arguments}");
         }
-        let bad: [(&str, &[(&'static str, &str)]); 7] = [
+        let bad: [(&str, Headers<'_>); 7] = [
             (r#"{"region":"eu"}"#, &[]),
             (r#"{"region":"eu"}"#, &[("mcp-param-region", "EU")]),
             (r#"{"region":"Hello"}"#, &[("mcp-param-region", "=?base64?SGVsbG8?=")]),
@@ -263,13 +264,13 @@ async fn a_notification_needs_its_version_and_no_contradiction() {
         let body = r#"{"jsonrpc":"2.0","method":"notifications/x"}"#;
         let tagged = r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         let version = ("mcp-protocol-version", MODERN);
-        let good: [(&'static str, &[(&'static str, &str)]); 3] =
+        let good: [(&'static str, Headers<'_>); 3] =
             [(body, &[version]), (body, &[version, ("mcp-method", "notifications/x")]), (tagged, &[version])];
         for (body, headers) in good {
             assert_eq!(rig.send(with(post(body), headers)).await.status(), StatusCode::ACCEPTED);
             assert_eq!(peer.hears().await["method"], "notifications/x");
         }
-        let bad: [(&'static str, &[(&'static str, &str)], i64); 4] = [
+        let bad: [(&'static str, Headers<'_>, i64); 4] = [
             (tagged, &[], -32020),
             (tagged, &[("mcp-protocol-version", "2027-01-01")], -32020),
             (body, &[version, ("mcp-method", "notifications/y")], -32020),

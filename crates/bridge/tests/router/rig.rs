@@ -182,11 +182,11 @@ impl Rig {
 
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
-        let mut seed = 0_u8;
+        let mut seed = 0_u32;
         let random = Box::new(move |bytes: &mut [u8]| {
             for byte in bytes {
-                seed = seed.wrapping_mul(29).wrapping_add(7);
-                *byte = seed;
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte = seed.to_be_bytes()[0];
             }
         });
         let dynamic: Rc<dyn ServerLauncher> = Rc::<Launcher>::clone(&launcher);
