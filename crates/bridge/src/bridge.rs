@@ -6,6 +6,7 @@ mod modern;
 mod ready;
 mod revive;
 mod sessions;
+mod versions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,12 +18,13 @@ use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 
-use crate::config::{BridgeConfig, Era};
+use crate::config::{BridgeConfig, Era, SessionMode};
 use crate::http::{BridgeBody, Via, serve};
 use crate::launcher::{EndReason, Purpose, RandomBytes, ServerLauncher, ServerPipes};
 use crate::observer::Observer;
 use crate::server::{Output, Server};
 use crate::shared::{Counters, Shared};
+use crate::shared_process::SharedProcess;
 use crate::writer::Writer;
 pub(crate) use attempt::Attempt;
 use eras::Eras;
@@ -44,6 +46,8 @@ pub(crate) struct Inner {
     pub(crate) eras: Eras,
     /// How long the first process took to say something, when that is known.
     startup: Cell<Option<Duration>>,
+    /// The process of all legacy sessions, when they share one; it stands in front of the launcher then.
+    shared_process: Option<SharedProcess>,
     random: RefCell<RandomBytes>,
     /// The process started at launch, until a session or the modern clients take it.
     first: RefCell<Option<Rc<Server>>>,
@@ -68,11 +72,16 @@ impl Bridge {
         random: RandomBytes,
         observer: Box<dyn Observer>,
     ) -> Self {
+        let shared = Shared::new(config, observer);
+        let shared_process = (shared.config.session_mode == SessionMode::Shared)
+            .then(|| SharedProcess::new(&shared, Rc::clone(&launcher)));
+        let launcher = shared_process.clone().map_or(launcher, |process| Rc::new(process));
         let inner = Inner {
-            eras: Eras::new(config.era, config.era_is_remembered),
+            eras: Eras::new(shared.config.era, shared.config.era_is_remembered),
             startup: Cell::new(None),
-            shared: Shared::new(config, observer),
+            shared,
             launcher,
+            shared_process,
             random: RefCell::new(random),
             first: RefCell::default(),
             sessions: RefCell::default(),
@@ -95,6 +104,10 @@ impl Bridge {
             let server = inner.take_in(pipes, Purpose::ModernShared);
             *inner.modern.borrow_mut() = Modern::Up(server);
         } else {
+            let pipes = match &inner.shared_process {
+                Some(process) => process.adopt(pipes),
+                None => pipes,
+            };
             let server = inner.take_in(pipes, Purpose::LegacySession);
             *inner.first.borrow_mut() = Some(server);
         }
@@ -120,7 +133,8 @@ impl Bridge {
 
     /// Entries in all tables of all servers: calls, progress tokens, requests of servers, waiting messages.
     pub fn tracked(&self) -> usize {
-        self.inner.servers().iter().map(|server| server.tracked()).sum()
+        let shared = self.inner.shared_process.as_ref().map_or(0, SharedProcess::tracked);
+        shared + self.inner.servers().iter().map(|server| server.tracked()).sum::<usize>()
     }
 
     /// Open event streams and answers that are waited for.
@@ -162,6 +176,9 @@ impl Bridge {
             self.inner.forget(&server);
         }
         self.inner.sessions.borrow_mut().clear();
+        if let Some(process) = &self.inner.shared_process {
+            process.close();
+        }
     }
 }
 

@@ -15,6 +15,16 @@ pub enum Era {
     Auto,
 }
 
+/// Whether legacy sessions are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionMode {
+    /// Every session has a server process of its own, as the protocol has it.
+    PerSession,
+    /// All sessions use one server process; only for servers that remember nothing of a client. What the first client said in
+    /// its `initialize` counts for all of them.
+    Shared,
+}
+
 /// Settings of one bridge. `BridgeConfig::new` gives the defaults.
 #[derive(Debug, Clone)]
 pub struct BridgeConfig {
@@ -95,6 +105,8 @@ pub struct BridgeConfig {
     pub max_parked_calls: usize,
     /// How long such a call waits before it is cancelled. People have to read, decide and type in that time.
     pub parked_call_age: Duration,
+    /// Whether legacy sessions are kept apart.
+    pub session_mode: SessionMode,
 }
 
 impl BridgeConfig {
@@ -137,6 +149,7 @@ impl BridgeConfig {
             max_bridged_servers: 8,
             max_parked_calls: 64,
             parked_call_age: Duration::from_mins(10),
+            session_mode: SessionMode::PerSession,
         }
     }
 }

@@ -6,9 +6,11 @@ mod batch;
 mod body;
 mod exchange;
 mod get;
+mod header;
 mod intake;
 mod legacy;
 mod modern;
+mod params;
 mod sse;
 
 use std::rc::Rc;

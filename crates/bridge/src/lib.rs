@@ -6,7 +6,8 @@
 //!                        └────────── body bytes, unchanged ──────────► Writer ──► stdin
 //! ```
 //!
-//! * A **legacy** client (2025-11-25 and older) gets a session, and every session has a server process of its own.
+//! * A **legacy** client (2025-11-25 and older) gets a session, and every session has a server process of its own, unless the
+//!   type says that its server keeps no sessions apart ([`SessionMode::Shared`]).
 //! * All **modern** clients (2026-07-28) share one server process; ids are rewritten so that they cannot meet.
 //! * The two eras never meet on one process. A client of one era in front of a server of the other is served by a translator
 //!   that looks like a server process of the client's era.
@@ -30,13 +31,15 @@ mod observer;
 mod origin;
 mod server;
 mod shared;
+mod shared_process;
 mod stream;
+mod tools;
 mod translate;
 mod version;
 mod writer;
 
 pub use bridge::{Bridge, Ready, ReadyFailure};
-pub use config::{BridgeConfig, Era};
+pub use config::{BridgeConfig, Era, SessionMode};
 pub use http::{BridgeBody, Via};
 pub use launcher::{
     EndReason, Ender, LaunchFailure, Opening, Purpose, RandomBytes, ServerLauncher, ServerPipes,

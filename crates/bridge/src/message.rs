@@ -29,8 +29,9 @@ pub(crate) struct Envelope<'a> {
     pub(crate) params: Option<Params<'a>>,
     #[serde(default, borrow, deserialize_with = "present")]
     pub(crate) result: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "object")]
-    error: Option<ErrorHead<'a>>,
+    /// Whatever it is: a server that puts text here has answered all the same.
+    #[serde(default, borrow)]
+    error: Option<&'a RawValue>,
 }
 
 /// The members of `params` that say where a message belongs.
@@ -48,6 +49,10 @@ pub(crate) struct Params<'a> {
     pub(crate) name: Option<&'a RawValue>,
     #[serde(default, borrow)]
     pub(crate) uri: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(crate) cursor: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(crate) arguments: Option<&'a RawValue>,
 }
 
 /// The members of `_meta` that say where a message belongs.
@@ -144,8 +149,9 @@ impl<'a> Envelope<'a> {
 
     /// The code, when this is an error.
     pub(crate) fn error_code(&self) -> Option<i64> {
-        let error = self.error.as_ref()?;
-        Some(error.code.and_then(|code| code.get().parse().ok()).unwrap_or_default())
+        let head: Option<ErrorHead<'_>> = serde_json::from_str(self.error?.get()).ok();
+        let code = head.and_then(|head| head.code?.get().parse().ok());
+        Some(code.unwrap_or_default())
     }
 
     /// What the bridge itself needs of a result.
@@ -221,6 +227,8 @@ mod tests {
         assert_eq!(kind(r#"{"method":"n","params":null}"#), "notification n");
         assert_eq!(kind(r#"{"id":7,"result":null}"#), "response Number(7)");
         assert_eq!(kind(r#"{"id":7,"result":{},"error":null}"#), "response Number(7)");
+        assert_eq!(kind(r#"{"id":7,"error":"broken"}"#), "response Number(7)");
+        assert_eq!(kind(r#"{"id":7,"error":null}"#), "neither");
         assert_eq!(kind(r#"{"id":7}"#), "neither");
         assert_eq!(kind(r#"{"id":null,"method":"x"}"#), "neither");
     }

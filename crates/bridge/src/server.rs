@@ -5,6 +5,7 @@
 //! ```
 //! After the end the output is still read, and thrown away, so that the server can leave without a broken pipe.
 
+mod ask;
 mod chores;
 mod keep;
 mod route;
@@ -27,6 +28,7 @@ use crate::message::{Id, compose};
 use crate::observer::Note;
 use crate::shared::Shared;
 use crate::stream::{Item, Stream, Turn};
+use crate::tools::Tools;
 use crate::version;
 use crate::writer::{NotWritten, Writer};
 use chores::{Chore, Chores};
@@ -57,6 +59,8 @@ pub(crate) struct Server {
     ended_as: Cell<Option<EndReason>>,
     last_used: Cell<Instant>,
     next_id: Cell<i64>,
+    /// What is known of the tools of a modern server.
+    pub(crate) tools: Tools,
 }
 
 /// Why a call was not taken.
@@ -110,6 +114,7 @@ impl Server {
             ended_as: Cell::new(None),
             last_used: Cell::new(Instant::now()),
             next_id: Cell::new(0),
+            tools: Tools::default(),
         })
     }
 

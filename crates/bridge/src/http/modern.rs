@@ -2,8 +2,6 @@
 
 use std::rc::Rc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -11,14 +9,15 @@ use tokio::time::Instant;
 use super::accept::Accept;
 use super::answer;
 use super::exchange::Exchange;
+use super::header::{Said, decoded, said, says};
 use super::intake;
 use super::legacy::refusal;
-use super::{Answer, VERSION, draining, not_a_message, text};
+use super::params;
+use super::{Answer, VERSION, draining, not_a_message};
 use crate::bridge::{Inner, NoModern};
 use crate::message::{Edit, Envelope, Id, Kind, compose, splice, string};
 use crate::server::{Call, CallKind, Server, Token};
 use crate::stream::Stream;
-use crate::version;
 
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
@@ -40,13 +39,15 @@ pub(crate) async fn post(
             if inner.is_legacy_only() {
                 return legacy_only(raw);
             }
-            if let Err(refusal) = check(headers, envelope, method, raw) {
-                return *refusal;
+            match check(inner, headers, envelope, method) {
+                Ok(()) => {}
+                Err(Refusal::Unsupported(version)) => return unsupported(inner, raw, &version).await,
+                Err(Refusal::Bad(code, why)) => return bad(raw, code, why),
             }
             if inner.is_draining() {
                 return draining(raw);
             }
-            call(inner, accept, message, envelope, method, raw).await
+            call(inner, headers, accept, message, envelope).await
         }
         Kind::Notification { method } => notification(inner, headers, message, envelope, method).await,
         Kind::Response { .. } | Kind::Neither => not_a_message(None),
@@ -60,13 +61,14 @@ fn legacy_only(raw: &str) -> Answer {
 
 async fn call(
     inner: &Rc<Inner>,
+    headers: &HeaderMap,
     accept: Accept,
     message: &str,
     envelope: &Envelope<'_>,
-    method: &str,
-    raw: &str,
 ) -> Answer {
-    let lasts = method == "subscriptions/listen";
+    let Kind::Request { method, raw, .. } = envelope.kind() else { return not_a_message(None) };
+    let kind = kind_of(method, envelope);
+    let lasts = kind == CallKind::Listen;
     if lasts && !accept.events {
         let message = "the client has to accept text/event-stream";
         return answer::refuse(StatusCode::NOT_ACCEPTABLE, Some(raw), compose::REFUSED, message);
@@ -78,6 +80,15 @@ async fn call(
             return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
         }
     };
+    // An older server knows no headers for arguments, whatever the schemas of its tools look like.
+    if method == "tools/call"
+        && !inner.translates_to_legacy()
+        && let Some(params) = &envelope.params
+        && let Some(name) = string(params.name)
+        && let Err(why) = params::check(&server, headers, &name, params).await
+    {
+        return bad(raw, compose::HEADER_MISMATCH, &why);
+    }
     let Some(place) = inner.shared.streams.take() else {
         return answer::streams_exhausted(Some(raw), inner.shared.config.max_streams);
     };
@@ -97,7 +108,7 @@ async fn call(
     let call = Call {
         stream: Rc::clone(&stream),
         raw: raw.into(),
-        kind: if lasts { CallKind::Listen } else { CallKind::Other },
+        kind,
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
@@ -113,6 +124,17 @@ async fn call(
     exchange.respond(accept, Some(inner.shared.config.head_hold)).await.0
 }
 
+fn kind_of(method: &str, envelope: &Envelope<'_>) -> CallKind {
+    match method {
+        "subscriptions/listen" => CallKind::Listen,
+        "tools/list" => {
+            let cursor = envelope.params.as_ref().and_then(|params| params.cursor);
+            CallKind::ToolList { first: cursor.is_none() }
+        }
+        _ => CallKind::Other,
+    }
+}
+
 async fn send(
     server: &Server,
     number: i64,
@@ -126,6 +148,8 @@ async fn send(
     server.send(intake::line(splice(message, &mut edits, 1))).await
 }
 
+/// The revision defines no notification of clients and leaves its headers open: the one about the version has to be there, and
+/// what is there must not contradict the body.
 async fn notification(
     inner: &Rc<Inner>,
     headers: &HeaderMap,
@@ -133,15 +157,20 @@ async fn notification(
     envelope: &Envelope<'_>,
     method: &str,
 ) -> Answer {
-    let version = envelope.meta().and_then(|meta| string(meta.protocol_version));
-    let differs = match (text(headers, VERSION), version) {
-        (None, _) => true,
-        (Some(header), Some(version)) => header != version,
-        (Some(_), None) => false,
+    let version = match said(headers, VERSION) {
+        Said::Once(version) => version,
+        Said::Nothing | Said::Unclear => return mismatched("MCP-Protocol-Version has to be there once"),
     };
-    if differs || text(headers, METHOD) != Some(method) {
-        let message = "the headers and the body do not agree";
-        return answer::refuse(StatusCode::BAD_REQUEST, None, compose::HEADER_MISMATCH, message);
+    let in_body = envelope.meta().and_then(|meta| meta.protocol_version);
+    if in_body.is_some() && string(in_body).as_deref() != Some(version) {
+        return mismatched("MCP-Protocol-Version does not agree with the body");
+    }
+    if !matches!(said(headers, METHOD), Said::Nothing) && !says(headers, METHOD, method) {
+        return mismatched("Mcp-Method does not agree with the body");
+    }
+    if !inner.knows_version(version) {
+        let message = "the protocol version is not supported";
+        return answer::refuse(StatusCode::BAD_REQUEST, None, compose::UNSUPPORTED_VERSION, message);
     }
     // A stateless client cancels by closing its connection; an id in a message could be anybody's.
     if method != "notifications/cancelled"
@@ -153,79 +182,69 @@ async fn notification(
     answer::empty(StatusCode::ACCEPTED)
 }
 
-/// The body must say what the revision demands, and the headers must say the same.
-fn check(headers: &HeaderMap, envelope: &Envelope<'_>, method: &str, raw: &str) -> Result<(), Box<Answer>> {
+fn mismatched(why: &str) -> Answer {
+    answer::refuse(StatusCode::BAD_REQUEST, None, compose::HEADER_MISMATCH, why)
+}
+
+/// Why a request is not passed on.
+enum Refusal {
+    /// The server does not speak this version.
+    Unsupported(String),
+    Bad(i64, &'static str),
+}
+
+/// The body must say what the revision demands, and the headers must say the same ("Server Validation").
+fn check(inner: &Inner, headers: &HeaderMap, envelope: &Envelope<'_>, method: &str) -> Result<(), Refusal> {
     let meta = envelope.meta();
+    let invalid = |why| Err(Refusal::Bad(compose::INVALID_PARAMS, why));
+    let mismatch = |why| Err(Refusal::Bad(compose::HEADER_MISMATCH, why));
     let Some(version) = meta.and_then(|meta| string(meta.protocol_version)) else {
-        return Err(
-            bad(raw, compose::INVALID_PARAMS, "_meta lacks io.modelcontextprotocol/protocolVersion").into()
-        );
+        return invalid("_meta lacks io.modelcontextprotocol/protocolVersion");
     };
     let capable =
         meta.and_then(|meta| meta.client_capabilities).is_some_and(|value| value.get().starts_with('{'));
     if !capable {
-        return Err(bad(
-            raw,
-            compose::INVALID_PARAMS,
-            "_meta lacks io.modelcontextprotocol/clientCapabilities",
-        )
-        .into());
+        return invalid("_meta lacks io.modelcontextprotocol/clientCapabilities");
     }
-    let mismatch = |message| Err(bad(raw, compose::HEADER_MISMATCH, message).into());
-    if text(headers, VERSION) != Some(version.as_str()) {
+    if !says(headers, VERSION, &version) {
         return mismatch("MCP-Protocol-Version does not agree with the body");
     }
-    if version != version::MODERN {
-        let data = format!("{{\"supported\":[\"{}\"],\"requested\":{}}}", version::MODERN, quoted(&version));
-        let message = "the protocol version is not supported";
-        return Err(answer::refuse_with(
-            StatusCode::BAD_REQUEST,
-            raw,
-            compose::UNSUPPORTED_VERSION,
-            message,
-            &data,
-        )
-        .into());
+    if !inner.knows_version(&version) {
+        return Err(Refusal::Unsupported(version));
     }
-    if text(headers, METHOD) != Some(method) {
+    if !says(headers, METHOD, method) {
         return mismatch("Mcp-Method does not agree with the body");
     }
     let params = envelope.params.as_ref();
-    let named = match method {
-        "tools/call" | "prompts/get" => params.and_then(|params| params.name),
-        "resources/read" => params.and_then(|params| params.uri),
+    let (named, required) = match method {
+        "tools/call" | "prompts/get" => (params.and_then(|params| params.name), true),
+        "resources/read" => (params.and_then(|params| params.uri), true),
+        // The tasks extension asks its clients for the header; the revision itself does not know these methods.
+        "tasks/get" | "tasks/update" | "tasks/cancel" => (params.and_then(|params| params.task_id), false),
         _ => return Ok(()),
     };
-    match (string(named), text(headers, NAME).and_then(decoded)) {
-        (Some(name), Some(header)) if name == header => Ok(()),
+    match said(headers, NAME) {
+        Said::Nothing if !required => Ok(()),
+        Said::Once(header) if decoded(header).is_some_and(|header| string(named) == Some(header)) => Ok(()),
         _ => mismatch("Mcp-Name does not agree with the body"),
     }
 }
 
-/// A header value in clear, or what `=?base64?…?=` hides.
-fn decoded(value: &str) -> Option<String> {
-    match value.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?=")) {
-        Some(hidden) => String::from_utf8(STANDARD.decode(hidden).ok()?).ok(),
-        None => Some(value.to_owned()),
+/// Names the versions the server speaks; it is asked for them when it has not said so yet.
+async fn unsupported(inner: &Rc<Inner>, raw: &str, version: &str) -> Answer {
+    match inner.learn_versions().await {
+        Ok(()) => {}
+        Err(NoModern::LegacyOnly) => return legacy_only(raw),
+        Err(NoModern::NoServer(why)) => {
+            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
+        }
     }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("text is always JSON")
+    let requested = serde_json::to_string(version).expect("text is always JSON");
+    let data = format!("{{\"supported\":{},\"requested\":{requested}}}", inner.supported_versions());
+    let message = "the protocol version is not supported";
+    answer::refuse_with(StatusCode::BAD_REQUEST, raw, compose::UNSUPPORTED_VERSION, message, &data)
 }
 
 fn bad(raw: &str, code: i64, message: &str) -> Answer {
     answer::refuse(StatusCode::BAD_REQUEST, Some(raw), code, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hidden_header_value_is_read() {
-        assert_eq!(decoded("=?base64?w6ljaG8=?=").as_deref(), Some("écho"));
-        assert_eq!(decoded("echo").as_deref(), Some("echo"));
-        assert_eq!(decoded("=?base64?*?="), None);
-    }
 }

@@ -68,6 +68,10 @@ impl Server {
         if call.kind == CallKind::Initialize {
             self.initialized(envelope, code);
         }
+        if let (CallKind::ToolList { first }, Some(result), None) = (&call.kind, envelope.result, code) {
+            // One that cannot be read teaches nothing, and is the client's to judge.
+            let _ = self.tools.learn(result.get(), *first);
+        }
         let line = match envelope.id {
             Some(theirs) if self.is_modern() => {
                 let head = (call.kind == CallKind::Listen).then(|| envelope.result_head()).flatten();
@@ -205,6 +209,9 @@ impl Server {
     }
 
     fn modern_notification(&self, text: &str, params: Option<&Params<'_>>, method: &str) {
+        if method == "notifications/tools/list_changed" {
+            self.tools.forget();
+        }
         let tag = params.and_then(|params| params.meta.as_ref()?.subscription_id);
         if let Some(tag) = tag {
             let found =

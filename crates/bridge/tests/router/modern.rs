@@ -11,8 +11,8 @@ async fn clients_with_the_same_id_and_token_get_their_own_answers_and_progress()
     local(async {
         let (rig, mut peer) = Rig::new(Era::Modern);
         let token = r#","progressToken":"p""#;
-        let one = rig.start(modern("1", "tools/call", Some("a"), token));
-        let two = rig.start(modern("1", "tools/call", Some("b"), token));
+        let one = rig.start(modern("1", "prompts/get", Some("a"), token));
+        let two = rig.start(modern("1", "prompts/get", Some("b"), token));
         let three = rig.start(modern("\"1\"", "tools/list", None, ""));
         let (a, b, c) = (peer.hears().await, peer.hears().await, peer.hears().await);
         assert!(a["id"] != b["id"] && b["id"] != c["id"]);
@@ -87,8 +87,13 @@ async fn headers_and_body_have_to_agree() {
         assert_eq!(rig.send(bare).await.json().await["error"]["code"], -32602);
         let old = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2031-01-01","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
         let newer = with(post(old), &[("mcp-protocol-version", "2031-01-01"), ("mcp-method", "tools/list")]);
-        let error = rig.send(newer).await.json().await;
-        assert_eq!((&error["error"]["code"], &error["error"]["data"]["supported"]), (&json!(-32022), &json!([MODERN])));
+        let refused = rig.start(newer);
+        let question = peer.hears().await;
+        assert_eq!(question["method"], "server/discover");
+        peer.says(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"supportedVersions":["{MODERN}","2027-01-01"]}}}}"#, question["id"])).await;
+        let error = refused.await.unwrap().json().await;
+        let data = json!({"supported": [MODERN, "2027-01-01"], "requested": "2031-01-01"});
+        assert_eq!((&error["error"]["code"], &error["error"]["data"]), (&json!(-32022), &data));
         let reply = rig.start(with(good(), &[("mcp-name", "=?base64?YQ==?="), ("mcp-session-id", "ignored")]));
         assert_eq!(peer.hears().await["method"], "tools/call", "the first thing the server hears");
         reply.abort();

@@ -37,17 +37,26 @@ pub struct Peer {
     output: Option<DuplexStream>,
     exit: Option<oneshot::Sender<String>>,
     pub purpose: Option<Purpose>,
+    /// Whether the bridge's own questions for the tools are heard too; otherwise it is told that there are none.
+    pub hears_all: bool,
     ended: Rc<Cell<Option<EndReason>>>,
     end: Rc<Notify>,
 }
 
 impl Peer {
     pub async fn hears_raw(&mut self) -> String {
-        let mut line = String::new();
-        self.input.read_line(&mut line).await.unwrap();
-        assert!(line.ends_with('\n'), "the input was closed after {line:?}");
-        line.pop();
-        line
+        loop {
+            let mut line = String::new();
+            self.input.read_line(&mut line).await.unwrap();
+            assert!(line.ends_with('\n'), "the input was closed after {line:?}");
+            line.pop();
+            let own = line.contains(r#""method":"tools/list""#) && line.contains(r#""name":"roadstead""#);
+            if self.hears_all || !own {
+                return line;
+            }
+            let id = serde_json::from_str::<Value>(&line).unwrap()["id"].clone();
+            self.says(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[]}}}}"#)).await;
+        }
     }
 
     pub async fn hears(&mut self) -> Value {
@@ -115,6 +124,7 @@ fn pipes(input_room: usize) -> (ServerPipes, Peer) {
         output: Some(output),
         exit: Some(exit),
         purpose: None,
+        hears_all: false,
         ended,
         end,
     };
@@ -179,11 +189,11 @@ impl Rig {
 
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
-        let mut seed = 0_u8;
+        let mut seed = 0_u32;
         let random = Box::new(move |bytes: &mut [u8]| {
             for byte in bytes {
-                seed = seed.wrapping_mul(29).wrapping_add(7);
-                *byte = seed;
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte = seed.to_be_bytes()[0];
             }
         });
         let dynamic: Rc<dyn ServerLauncher> = Rc::<Launcher>::clone(&launcher);

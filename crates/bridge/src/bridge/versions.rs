@@ -1,0 +1,47 @@
+//! Which modern revisions the server behind the bridge speaks.
+
+use std::rc::Rc;
+
+use super::Inner;
+use super::modern::NoModern;
+use crate::message::ResultHead;
+use crate::version;
+
+impl Inner {
+    /// Whether a stateless request of this version may be passed on. Until the server has named its versions that is the first
+    /// such revision.
+    pub(crate) fn knows_version(&self, version: &str) -> bool {
+        let supported = self.supported.borrow();
+        match supported.as_deref() {
+            None => version == version::MODERN,
+            Some(list) => version::is_modern(version) && list.contains(&format!("\"{version}\"")),
+        }
+    }
+
+    /// Lets the server name its versions, if it has not yet. One that does not answer is taken to speak the first stateless
+    /// revision.
+    pub(crate) async fn learn_versions(self: &Rc<Self>) -> Result<(), NoModern> {
+        if self.supported.borrow().is_some() {
+            return Ok(());
+        }
+        let server = self.modern_server().await?;
+        if self.supported.borrow().is_some() {
+            // It was asked when it was opened.
+            return Ok(());
+        }
+        let params = format!(
+            "{{\"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":\"{}\",\
+             \"io.modelcontextprotocol/clientCapabilities\":{{}},\
+             \"io.modelcontextprotocol/clientInfo\":{{\"name\":\"roadstead\",\"version\":\"{}\"}}}}}}",
+            version::MODERN,
+            env!("CARGO_PKG_VERSION")
+        );
+        let answer = server.ask("server/discover", &params, self.shared.config.discover_timeout).await;
+        if let Some((line, None)) = answer {
+            let head = std::str::from_utf8(&line).ok().and_then(ResultHead::read);
+            let versions = head.and_then(|head| head.supported_versions);
+            *self.supported.borrow_mut() = versions.map(|versions| versions.get().into());
+        }
+        Ok(())
+    }
+}

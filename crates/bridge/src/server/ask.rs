@@ -1,0 +1,58 @@
+//! Requests the bridge makes for itself, among those of the clients.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::{Call, CallKind, Server};
+use crate::message::Id;
+use crate::stream::{Item, Stream};
+
+/// Forgets the call when nobody waits for its answer any more.
+struct Asked<'s> {
+    server: &'s Server,
+    id: Id,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.server.forget_call(&self.id);
+    }
+}
+
+impl Server {
+    /// Asks a modern server something. `params` is a JSON object; the answer comes with its error code when it is an error.
+    /// Nothing when the server is gone, takes no more calls or does not answer in time.
+    pub(crate) async fn ask(
+        &self,
+        method: &str,
+        params: &str,
+        patience: Duration,
+    ) -> Option<(Bytes, Option<i64>)> {
+        let number = self.fresh_id();
+        let id = Id::Number(number);
+        let stream = Stream::for_ourselves(&self.shared);
+        let call = Call {
+            stream: Rc::clone(&stream),
+            raw: id.to_json(),
+            kind: CallKind::Other,
+            token: None,
+            logs: false,
+            deadline: None,
+        };
+        self.register(id.clone(), call).ok()?;
+        let _asked = Asked { server: self, id };
+        let message =
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"{method}\",\"params\":{params}}}\n");
+        let answer = timeout(patience, async {
+            self.send(message.into_bytes()).await.ok()?;
+            stream.next().await
+        });
+        match answer.await.ok()?? {
+            Item::Response { line, code } => Some((line, code)),
+            Item::Message { .. } => None,
+        }
+    }
+}
