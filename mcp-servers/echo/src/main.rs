@@ -120,13 +120,13 @@ async fn offer<H: ServerHandler>(
         eprintln!("echo: told never to be ready");
         swallow(input).await
     } else if flags.is_noisy() {
-        let (heard, hears) = tokio::io::duplex(NOISY_BUFFER_BYTES);
-        let (says, said) = tokio::io::duplex(NOISY_BUFFER_BYTES);
+        let (to_server, input_of_server) = tokio::io::duplex(NOISY_BUFFER_BYTES);
+        let (output_of_server, from_server) = tokio::io::duplex(NOISY_BUFFER_BYTES);
         let (cancel, cancelled) = tokio::sync::mpsc::unbounded_channel();
         let all = tokio::try_join!(
-            noise::hear(input, heard, flags, cancel),
-            serve(make(), flags.era, hears, says),
-            noise::carry(said, output, flags, cancelled),
+            noise::hear(input, to_server, flags, cancel),
+            serve(make(), flags.era, input_of_server, output_of_server),
+            noise::carry(from_server, output, flags, cancelled),
         );
         all.map(|_| ())
     } else {

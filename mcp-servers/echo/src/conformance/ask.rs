@@ -4,6 +4,7 @@
 //! answers (Patterns: Multi Round-Trip Requests); a legacy client gets requests while its own is in flight, and the
 //! next turn follows at once.
 
+use futures_util::future::try_join_all;
 use rmcp::model::{
     ClientCapabilities, CreateMessageRequest, CreateMessageRequestParams, ElicitRequest, ElicitRequestParams,
     ErrorData, InputRequest, InputRequests, InputRequiredResult, InputResponses, ListRootsRequest,
@@ -22,6 +23,8 @@ pub enum Turn<T> {
     Done(T),
     /// These requests must be answered first; the state comes back with the answers.
     Ask(InputRequests, Option<String>),
+    /// It cannot be answered at all.
+    Refuse(ErrorData),
 }
 
 /// What the turns come to.
@@ -65,14 +68,15 @@ pub async fn through<T>(
     asked: &Asked,
     responses: Option<InputResponses>,
     state: Option<String>,
-    turn: impl Fn(&Given) -> Result<Turn<T>, ErrorData>,
+    turn: impl Fn(&Given) -> Turn<T>,
 ) -> Result<Outcome<T>, ErrorData> {
     let capabilities = asked.client_capabilities().unwrap_or_default();
     let mut given = Given { responses: responses.unwrap_or_default(), state, capabilities };
     for _ in 0..MAX_TURNS {
-        let (requests, state) = match turn(&given)? {
+        let (requests, state) = match turn(&given) {
             Turn::Done(result) => return Ok(Outcome::Done(result)),
             Turn::Ask(requests, state) => (requests, state),
+            Turn::Refuse(error) => return Err(error),
         };
         let missing = requests.values().find_map(|request| undeclared(request, &given.capabilities));
         if is_modern(asked) {
@@ -84,11 +88,12 @@ pub async fn through<T>(
         if missing.is_some() {
             return Ok(Outcome::Refused("the client has not declared what it would be asked for".to_owned()));
         }
-        for (key, request) in requests {
-            match answered(asked, request).await {
-                Ok(answer) => _ = given.responses.insert(key, answer),
-                Err(reason) => return Ok(Outcome::Refused(reason)),
-            }
+        // All at once: none of them waits for another, so neither may the client.
+        let answers =
+            requests.into_iter().map(async |(key, request)| Ok((key, answered(asked, request).await?)));
+        match try_join_all(answers).await {
+            Ok(answers) => given.responses.extend(answers),
+            Err(reason) => return Ok(Outcome::Refused(reason)),
         }
         given.state = state;
     }
@@ -123,7 +128,7 @@ async fn answered(asked: &Asked, request: InputRequest) -> Result<Value, String>
 }
 
 /// A form to be filled in.
-pub fn form(message: &str, properties: Value, required: &[&str]) -> InputRequest {
+pub fn form(message: &str, properties: &Value, required: &[&str]) -> InputRequest {
     let schema = serde_json::json!({"type": "object", "properties": properties, "required": required});
     InputRequest::Elicitation(ElicitRequest::new(ElicitRequestParams::FormElicitationParams {
         meta: None,

@@ -71,17 +71,17 @@ async fn asks(
     }
 }
 
-fn with_context(given: &Given) -> Result<Turn<GetPromptResult>, ErrorData> {
+fn with_context(given: &Given) -> Turn<GetPromptResult> {
     if given.answer("user_context").is_none() {
         let form = ask::form(
             "What context should the prompt use?",
-            json!({"context": {"type": "string"}}),
+            &json!({"context": {"type": "string"}}),
             &["context"],
         );
-        return Ok(Turn::Ask(ask::requests([("user_context", form)]), None));
+        return Turn::Ask(ask::requests([("user_context", form)]), None);
     }
     let context = given.field("user_context", "context").unwrap_or("(none)");
-    Ok(Turn::Done(GetPromptResult::new(vec![text(&format!("Prompt with context: {context}"))])))
+    Turn::Done(GetPromptResult::new(vec![text(&format!("Prompt with context: {context}"))]))
 }
 
 fn text(text: &str) -> PromptMessage {

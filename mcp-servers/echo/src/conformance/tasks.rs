@@ -112,14 +112,11 @@ impl Conformance {
         asked: &Asked,
     ) -> Result<CallToolResponse, ErrorData> {
         let turn = |given: &ask::Given| {
-            Ok(match given.answer("user_name") {
-                Some(_) => Turn::Done(given.field("user_name", "name").unwrap_or("friend").to_owned()),
-                None => {
-                    let form =
-                        ask::form("What is your name?", json!({"name": {"type": "string"}}), &["name"]);
-                    Turn::Ask(ask::requests([("user_name", form)]), None)
-                }
-            })
+            if given.answer("user_name").is_some() {
+                return Turn::Done(given.field("user_name", "name").unwrap_or("friend").to_owned());
+            }
+            let form = ask::form("What is your name?", &json!({"name": {"type": "string"}}), &["name"]);
+            Turn::Ask(ask::requests([("user_name", form)]), None)
         };
         match ask::through(asked, request.input_responses, request.request_state, turn).await? {
             Outcome::Done(name) => Ok(self.task(move |_| async move {
@@ -158,14 +155,14 @@ fn broken() -> ErrorData {
 }
 
 async fn confirm_delete(file: String, task: TaskContext) -> Worked {
-    let form = ask::form(&format!("Delete {file}?"), json!({"confirm": {"type": "boolean"}}), &["confirm"]);
+    let form = ask::form(&format!("Delete {file}?"), &json!({"confirm": {"type": "boolean"}}), &["confirm"]);
     let answer = task.request_input("confirm", form).await?;
     let confirmed = answer["content"]["confirm"].as_bool().unwrap_or(false);
     Ok(text(format!("{file} {}", if confirmed { "deleted" } else { "kept" })))
 }
 
 async fn ask_twice(task: TaskContext) -> Worked {
-    let value = |what: &str| ask::form(what, json!({"value": {"type": "string"}}), &["value"]);
+    let value = |what: &str| ask::form(what, &json!({"value": {"type": "string"}}), &["value"]);
     let (first, second) = tokio::join!(
         task.request_input("first", value("Provide the first value")),
         task.request_input("second", value("Provide the second value")),

@@ -24,7 +24,7 @@ const TOOLS: [(&str, &str); 13] = [
     ("test_input_required_result_capabilities", "Asks only for what the client can do"),
 ];
 
-type TurnResult = Result<Turn<CallToolResult>, ErrorData>;
+type ToolTurn = Turn<CallToolResult>;
 
 pub fn tools() -> impl Iterator<Item = Tool> {
     TOOLS.iter().map(|(name, what)| {
@@ -50,26 +50,26 @@ pub fn of<'a>(
     name: &'a str,
     arguments: &'a JsonObject,
     seal: &'a RequestStateCodec,
-) -> Option<impl Fn(&Given) -> TurnResult + 'a> {
+) -> Option<impl Fn(&Given) -> ToolTurn + 'a> {
     TOOLS.iter().any(|(known, _)| *known == name).then_some(move |given: &Given| match name {
         "test_sampling" => sampling(given, "prompt", argument(arguments, "prompt")),
         "test_elicitation" => elicitation(given, argument(arguments, "message")),
         "test_elicitation_sep1034_defaults" => {
-            form(given, "Please review the fields and their defaults", schemas::form_with_defaults(), &[])
+            form(given, "Please review the fields and their defaults", &schemas::form_with_defaults(), &[])
         }
-        "test_elicitation_sep1330_enums" => form(given, "Please choose", schemas::form_with_choices(), &[]),
+        "test_elicitation_sep1330_enums" => form(given, "Please choose", &schemas::form_with_choices(), &[]),
         "test_streaming_elicitation" => {
-            form(given, "Provide a value", json!({"value": {"type": "string"}}), &["value"])
+            form(given, "Provide a value", &json!({"value": {"type": "string"}}), &["value"])
         }
         "test_input_required_result_elicitation" => greeting(given),
         "test_input_required_result_sampling" => {
             sampling(given, "capital_question", "What is the capital of France?")
         }
         "test_input_required_result_list_roots" => roots(given),
-        "test_input_required_result_multiple_inputs" => several(given, seal),
-        "test_input_required_result_multi_round" => rounds(given, seal),
+        "test_input_required_result_multiple_inputs" => several(given, seal).unwrap_or_else(Turn::Refuse),
+        "test_input_required_result_multi_round" => rounds(given, seal).unwrap_or_else(Turn::Refuse),
         "test_input_required_result_capabilities" => whatever_is_offered(given),
-        _ => confirmation(given, seal),
+        _ => confirmation(given, seal).unwrap_or_else(Turn::Refuse),
     })
 }
 
@@ -77,15 +77,15 @@ fn argument<'a>(arguments: &'a JsonObject, name: &str) -> &'a str {
     arguments.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn asking(requests: InputRequests) -> TurnResult {
-    Ok(Turn::Ask(requests, None))
+fn asking(requests: InputRequests) -> ToolTurn {
+    Turn::Ask(requests, None)
 }
 
-fn done(said: impl Into<String>) -> TurnResult {
-    Ok(Turn::Done(text(said)))
+fn done(said: impl Into<String>) -> ToolTurn {
+    Turn::Done(text(said))
 }
 
-fn sampling(given: &Given, key: &str, prompt: &str) -> TurnResult {
+fn sampling(given: &Given, key: &str, prompt: &str) -> ToolTurn {
     let Some(answer) = given.answer(key) else {
         return asking(ask::requests([(key, ask::sampling(prompt))]));
     };
@@ -98,15 +98,15 @@ fn said(answer: &JsonObject) -> &str {
     content.and_then(|content| content.get("text")).and_then(Value::as_str).unwrap_or("(no text)")
 }
 
-fn elicitation(given: &Given, message: &str) -> TurnResult {
+fn elicitation(given: &Given, message: &str) -> ToolTurn {
     let fields = json!({
         "username": {"type": "string", "description": "User's response"},
         "email": {"type": "string", "description": "User's email address"}
     });
-    form(given, message, fields, &["username", "email"])
+    form(given, message, &fields, &["username", "email"])
 }
 
-fn form(given: &Given, message: &str, fields: Value, required: &[&str]) -> TurnResult {
+fn form(given: &Given, message: &str, fields: &Value, required: &[&str]) -> ToolTurn {
     let Some(answer) = given.answer("form") else {
         return asking(ask::requests([("form", ask::form(message, fields, required))]));
     };
@@ -116,10 +116,10 @@ fn form(given: &Given, message: &str, fields: Value, required: &[&str]) -> TurnR
 }
 
 fn name_form() -> rmcp::model::InputRequest {
-    ask::form("What is your name?", json!({"name": {"type": "string"}}), &["name"])
+    ask::form("What is your name?", &json!({"name": {"type": "string"}}), &["name"])
 }
 
-fn greeting(given: &Given) -> TurnResult {
+fn greeting(given: &Given) -> ToolTurn {
     // An answer under another key, or one that is no object, is none: it is asked for again.
     if given.answer("user_name").is_none() {
         return asking(ask::requests([("user_name", name_form())]));
@@ -127,7 +127,7 @@ fn greeting(given: &Given) -> TurnResult {
     done(format!("Hello, {}!", given.field("user_name", "name").unwrap_or("friend")))
 }
 
-fn roots(given: &Given) -> TurnResult {
+fn roots(given: &Given) -> ToolTurn {
     let Some(answer) = given.answer("client_roots") else {
         return asking(ask::requests([("client_roots", ask::roots())]));
     };
@@ -136,23 +136,23 @@ fn roots(given: &Given) -> TurnResult {
     done(format!("Client roots: {}", roots.join(", ")))
 }
 
-fn confirmation(given: &Given, seal: &RequestStateCodec) -> TurnResult {
+fn confirmation(given: &Given, seal: &RequestStateCodec) -> Result<ToolTurn, ErrorData> {
     let Some(state) = &given.state else {
-        let form = ask::form("Please confirm", json!({"ok": {"type": "boolean"}}), &["ok"]);
+        let form = ask::form("Please confirm", &json!({"ok": {"type": "boolean"}}), &["ok"]);
         let state = sealed(seal, &json!({"stage": "confirm"}))?;
         return Ok(Turn::Ask(ask::requests([("confirm", form)]), Some(state)));
     };
     opened(seal, state)?;
-    done("Confirmed: state-ok")
+    Ok(done("Confirmed: state-ok"))
 }
 
-fn several(given: &Given, seal: &RequestStateCodec) -> TurnResult {
+fn several(given: &Given, seal: &RequestStateCodec) -> Result<ToolTurn, ErrorData> {
     if let Some(state) = &given.state {
         opened(seal, state)?;
     }
     let keys = ["user_name", "greeting", "client_roots"];
     if given.state.is_some() && keys.iter().all(|key| given.answer(key).is_some()) {
-        return done("All inputs received");
+        return Ok(done("All inputs received"));
     }
     let state = sealed(seal, &json!({"stage": "gather"}))?;
     let requests = [
@@ -163,14 +163,14 @@ fn several(given: &Given, seal: &RequestStateCodec) -> TurnResult {
     Ok(Turn::Ask(ask::requests(requests), Some(state)))
 }
 
-fn rounds(given: &Given, seal: &RequestStateCodec) -> TurnResult {
+fn rounds(given: &Given, seal: &RequestStateCodec) -> Result<ToolTurn, ErrorData> {
     let state = given.state.as_ref().map(|state| opened(seal, state)).transpose()?;
     let round = state.as_ref().and_then(|state| state["round"].as_u64());
     match (round, given.field("step1", "name"), given.field("step2", "color")) {
         (Some(1), Some(name), _) => {
             let form = ask::form(
                 "Step 2: What is your favorite color?",
-                json!({"color": {"type": "string"}}),
+                &json!({"color": {"type": "string"}}),
                 &["color"],
             );
             let state = sealed(seal, &json!({"round": 2, "name": name}))?;
@@ -178,18 +178,18 @@ fn rounds(given: &Given, seal: &RequestStateCodec) -> TurnResult {
         }
         (Some(2), _, Some(color)) => {
             let name = state.as_ref().and_then(|state| state["name"].as_str()).unwrap_or("friend");
-            done(format!("Multi-round complete for {name} who likes {color}"))
+            Ok(done(format!("Multi-round complete for {name} who likes {color}")))
         }
         _ => {
             let form =
-                ask::form("Step 1: What is your name?", json!({"name": {"type": "string"}}), &["name"]);
+                ask::form("Step 1: What is your name?", &json!({"name": {"type": "string"}}), &["name"]);
             let state = sealed(seal, &json!({"round": 1}))?;
             Ok(Turn::Ask(ask::requests([("step1", form)]), Some(state)))
         }
     }
 }
 
-fn whatever_is_offered(given: &Given) -> TurnResult {
+fn whatever_is_offered(given: &Given) -> ToolTurn {
     if !given.responses.is_empty() {
         let keys: Vec<&str> = given.responses.keys().map(String::as_str).collect();
         return done(format!("Received {}", keys.join(", ")));
