@@ -1,13 +1,17 @@
 //! The bridge as a whole: which server processes there are, who they belong to, and when all of it ends.
 
+mod attempt;
+mod eras;
 mod modern;
 mod ready;
+mod revive;
 mod sessions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -20,11 +24,13 @@ use crate::observer::Observer;
 use crate::server::{Output, Server};
 use crate::shared::{Counters, Shared};
 use crate::writer::Writer;
+pub(crate) use attempt::Attempt;
+use eras::Eras;
 use modern::Modern;
 pub(crate) use modern::NoModern;
 pub use ready::{Ready, ReadyFailure};
-pub(crate) use sessions::NoRoom;
 use sessions::Session;
+pub(crate) use sessions::{NoRoom, Opened};
 
 /// The MCP router of one instance. Clones are the same bridge.
 #[derive(Clone)]
@@ -35,6 +41,9 @@ pub struct Bridge {
 pub(crate) struct Inner {
     pub(crate) shared: Rc<Shared>,
     launcher: Rc<dyn ServerLauncher>,
+    pub(crate) eras: Eras,
+    /// How long the first process took to say something, when that is known.
+    startup: Cell<Option<Duration>>,
     random: RefCell<RandomBytes>,
     /// The process started at launch, until a session or the modern clients take it.
     first: RefCell<Option<Rc<Server>>>,
@@ -60,6 +69,8 @@ impl Bridge {
         observer: Box<dyn Observer>,
     ) -> Self {
         let inner = Inner {
+            eras: Eras::new(config.era, config.era_is_remembered),
+            startup: Cell::new(None),
             shared: Shared::new(config, observer),
             launcher,
             random: RefCell::new(random),
@@ -112,6 +123,16 @@ impl Bridge {
         self.inner.servers().iter().map(|server| server.tracked()).sum()
     }
 
+    /// Open event streams and answers that are waited for.
+    pub fn streams(&self) -> usize {
+        self.inner.shared.streams.taken()
+    }
+
+    /// Bytes kept for clients that lose their connection, all sessions together.
+    pub fn stored_bytes(&self) -> usize {
+        self.inner.servers().iter().map(|server| server.history().bytes()).sum()
+    }
+
     /// When a client or a server last said something. Keep-alive comments do not count.
     pub fn last_activity(&self) -> Instant {
         self.inner.shared.last_activity()
@@ -140,6 +161,7 @@ impl Bridge {
             server.end(EndReason::Closed, "the bridge was closed");
             self.inner.forget(&server);
         }
+        self.inner.sessions.borrow_mut().clear();
     }
 }
 
@@ -186,7 +208,8 @@ impl Inner {
     pub(crate) fn forget(&self, gone: &Rc<Server>) {
         let is_it = |server: &Rc<Server>| Rc::ptr_eq(server, gone);
         self.live.borrow_mut().retain(|server| !is_it(server));
-        self.sessions.borrow_mut().retain(|_, session| !is_it(session.server()));
+        let goes_on = gone.may_be_replaced() && !self.closed.get();
+        self.sessions.borrow_mut().retain(|_, session| goes_on || !is_it(session.server()));
         self.first.borrow_mut().take_if(|first| is_it(first));
         let mut modern = self.modern.borrow_mut();
         if matches!(&*modern, Modern::Up(server) if is_it(server)) {

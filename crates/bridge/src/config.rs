@@ -61,6 +61,40 @@ pub struct BridgeConfig {
     pub silent_ready: Duration,
     /// How long a server may take to answer `server/discover` when its era is being found out.
     pub discover_timeout: Duration,
+    /// Open event streams and waiting answers at one time. Above it a request gets 429 with `STREAMS_EXHAUSTED`, so that one
+    /// client cannot take every connection of the instance.
+    pub max_streams: usize,
+    /// Subscriptions of modern clients (`subscriptions/listen`) at one time. Above it: 429 with `LISTENS_EXHAUSTED`.
+    pub max_listens: usize,
+    /// Events of one stream that can be sent again to a client that lost its connection. The oldest give way.
+    pub event_store_events: usize,
+    /// Bytes of such events in one session, all streams together. The oldest give way; a message larger than this is never kept.
+    pub event_store_bytes: usize,
+    /// How long such an event is kept. Also how long a request of the server may stay without an answer after the stream that
+    /// took it broke and while the session has no other one.
+    pub event_store_age: Duration,
+    /// How long a client should wait before it connects again; sent to clients that negotiated 2025-11-25.
+    pub retry: Duration,
+    /// A call that reports progress may take longer than `call_timeout`, but not longer than this. Never below `call_timeout`.
+    pub call_timeout_max: Duration,
+    /// Whether a session outlives its server process: the next request opens a fresh process and the client's own handshake is
+    /// repeated there. What the server remembered of the session is gone, so this is only honest for servers that remember
+    /// nothing; otherwise the session ends with its process (404).
+    pub replay_initialize: bool,
+    /// Whether clients of one era may use a server of the other, by translation. Without it such clients are refused as the
+    /// specification wants it.
+    pub era_bridge: bool,
+    /// Whether `era` was found out in an earlier life of the server and not set by a person: then a server that is of another era
+    /// is asked again instead of failing.
+    pub era_is_remembered: bool,
+    /// Legacy processes at one time that serve modern clients: one for each client identity and its capabilities. Above it the
+    /// one that has been quiet for the longest time gives way, or the call fails. As many as sessions, because they cost the same.
+    pub max_bridged_servers: usize,
+    /// Calls of modern clients at one time that wait for their client to bring what a legacy server asked for. Each is a call the
+    /// server has not finished.
+    pub max_parked_calls: usize,
+    /// How long such a call waits before it is cancelled. People have to read, decide and type in that time.
+    pub parked_call_age: Duration,
 }
 
 impl BridgeConfig {
@@ -90,6 +124,19 @@ impl BridgeConfig {
             write_timeout: Duration::from_secs(30),
             silent_ready: Duration::from_secs(1),
             discover_timeout: Duration::from_secs(3),
+            max_streams: 256,
+            max_listens: 64,
+            event_store_events: 1000,
+            event_store_bytes: 8 * MIB,
+            event_store_age: Duration::from_mins(5),
+            retry: Duration::from_secs(1),
+            call_timeout_max: Duration::from_hours(1),
+            replay_initialize: false,
+            era_bridge: true,
+            era_is_remembered: false,
+            max_bridged_servers: 8,
+            max_parked_calls: 64,
+            parked_call_age: Duration::from_mins(10),
         }
     }
 }

@@ -5,9 +5,11 @@ mod answer;
 mod batch;
 mod body;
 mod exchange;
+mod get;
 mod intake;
 mod legacy;
 mod modern;
+mod sse;
 
 use std::rc::Rc;
 
@@ -44,7 +46,9 @@ where
     B: Body,
 {
     let (head, body) = request.into_parts();
-    if head.uri.path().trim_end_matches('/') != PATH {
+    let path = head.uri.path().trim_end_matches('/');
+    let old = [sse::STREAM, sse::MESSAGES].contains(&path);
+    if path != PATH && !old {
         return answer::refuse(
             StatusCode::NOT_FOUND,
             None,
@@ -59,14 +63,20 @@ where
     if via == Via::Port && !origin::host_allowed(config, &head.headers) {
         return answer::refuse(StatusCode::FORBIDDEN, None, compose::REFUSED, "this host name is not served");
     }
+    if old {
+        return sse::serve(inner, &head, body).await;
+    }
     if head.method == Method::POST {
         inner.shared.touch();
         return post(inner, &head.headers, body).await;
     }
-    let stateless = config.era == Era::Modern || text(&head.headers, VERSION).is_some_and(version::is_modern);
+    // In front of a modern server only a translated session has a use for these methods.
+    let stateless = inner.is_modern_only()
+        || (config.era == Era::Modern && !head.headers.contains_key(SESSION))
+        || text(&head.headers, VERSION).is_some_and(version::is_modern);
     match head.method {
-        Method::GET if !stateless => legacy::get(inner, &head.headers),
-        Method::DELETE if !stateless => legacy::delete(inner, &head.headers),
+        Method::GET if !stateless => get::get(inner, &head.headers).await,
+        Method::DELETE if !stateless => legacy::delete(inner, &head.headers).await,
         _ => answer::method_not_allowed(stateless),
     }
 }

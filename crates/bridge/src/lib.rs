@@ -8,7 +8,8 @@
 //!
 //! * A **legacy** client (2025-11-25 and older) gets a session, and every session has a server process of its own.
 //! * All **modern** clients (2026-07-28) share one server process; ids are rewritten so that they cannot meet.
-//! * The two eras never meet on one process.
+//! * The two eras never meet on one process. A client of one era in front of a server of the other is served by a translator
+//!   that looks like a server process of the client's era.
 //!
 //! Only the envelope of a message is read (method, id, a few members of `params`); everything else travels as the bytes it came in.
 //!
@@ -20,6 +21,7 @@
 
 mod bridge;
 mod config;
+mod history;
 mod http;
 mod launcher;
 mod lines;
@@ -29,6 +31,7 @@ mod origin;
 mod server;
 mod shared;
 mod stream;
+mod translate;
 mod version;
 mod writer;
 

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for a read. Most messages fit, and an idle server costs no more than this.
 const CHUNK: usize = 8 * 1024;
+/// After a line of this length the buffer is given up with it: short lines read into the rest would hold on to all of it.
+const LARGE: usize = 4 * CHUNK;
 
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,6 +56,9 @@ impl Lines {
         if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) {
             let mut line = self.buffer.split_to(self.scanned + at + 1);
             self.scanned = 0;
+            if line.len() > LARGE && self.buffer.len() < CHUNK {
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             if let Some(skipped) = self.skipping.take() {
                 return Some(Line::TooLong(skipped + line.len() as u64 - 1));
             }
@@ -126,6 +131,17 @@ mod tests {
         let mut input = vec![b'x'; 100_000];
         input.extend_from_slice(b"\nok\n");
         assert_eq!(lines_of(input, 20_000).await, [Line::TooLong(100_000), text("ok")]);
+    }
+
+    #[tokio::test]
+    async fn a_short_line_after_a_long_one_has_memory_of_its_own() {
+        let mut input = vec![b'x'; 100_000];
+        input.extend_from_slice(b"\nshort\n");
+        let mut lines = Lines::new(Box::pin(io::Cursor::new(input)), 200_000);
+        let Line::Text(long) = lines.next().await.unwrap() else { panic!("a line") };
+        let Line::Text(short) = lines.next().await.unwrap() else { panic!("a line") };
+        assert_eq!((long.len(), &short[..]), (100_000, &b"short"[..]));
+        assert!(long.try_into_mut().is_ok(), "nobody else holds the buffer of the long line");
     }
 
     #[tokio::test]

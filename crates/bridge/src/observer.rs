@@ -1,5 +1,6 @@
 //! What the bridge noticed and nobody asked for.
 
+use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 
 /// Longest part of an unreadable line that is repeated in a note.
@@ -39,6 +40,26 @@ pub enum Note {
         /// Which process.
         server: u64,
     },
+    /// A server answered a call it was never given, or one it had answered before; the answer was dropped.
+    StrayAnswer {
+        /// Which process.
+        server: u64,
+    },
+    /// A server answered `initialize` as no server of its era does; the answer was passed on.
+    WrongEra {
+        /// Which process.
+        server: u64,
+    },
+    /// A client came back to a stream, but some of what it had missed was no longer kept.
+    ReplayIncomplete {
+        /// Which process.
+        server: u64,
+    },
+    /// A session whose server process had ended goes on with a fresh one.
+    SessionRevived {
+        /// Which process.
+        server: u64,
+    },
     /// A server process joined.
     ServerOpened {
         /// Which process.
@@ -55,10 +76,10 @@ pub enum Note {
         /// What is known about its exit.
         detail: String,
     },
-    /// The era question has been answered.
+    /// The era question has been answered, or what was configured or remembered has proven wrong.
     EraFound {
-        /// Whether the server speaks the modern revision.
-        modern: bool,
+        /// What the server speaks; never `Auto`.
+        era: Era,
     },
 }
 

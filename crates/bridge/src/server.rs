@@ -6,26 +6,32 @@
 //! After the end the output is still read, and thrown away, so that the server can leave without a broken pipe.
 
 mod chores;
+mod keep;
 mod route;
 mod table;
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::history::History;
 use crate::launcher::{EndReason, Ender, Purpose};
 use crate::lines::{Line, Lines};
 use crate::message::{Id, compose};
 use crate::observer::Note;
 use crate::shared::Shared;
-use crate::stream::{Item, Stream};
+use crate::stream::{Item, Stream, Turn};
+use crate::version;
 use crate::writer::{NotWritten, Writer};
 use chores::{Chore, Chores};
+pub(crate) use keep::{Hello, Resumed};
+use table::Overdue;
 use table::Table;
 pub(crate) use table::{Call, CallKind, Token};
 
@@ -42,6 +48,13 @@ pub(crate) struct Server {
     ender: RefCell<Option<Ender>>,
     /// The revision its session negotiated.
     version: RefCell<Option<Box<str>>>,
+    /// What was sent on the streams of its session.
+    history: RefCell<Rc<History>>,
+    /// How its client began, where that may be needed again.
+    hello: RefCell<Hello>,
+    /// The one stream of a session that came as HTTP with SSE (2024-11-05).
+    channel: RefCell<Option<Weak<Stream>>>,
+    ended_as: Cell<Option<EndReason>>,
     last_used: Cell<Instant>,
     next_id: Cell<i64>,
 }
@@ -91,6 +104,10 @@ impl Server {
             chores: Chores::default(),
             ender: RefCell::new(Some(ender)),
             version: RefCell::new(None),
+            history: RefCell::new(History::new(&shared.config)),
+            hello: RefCell::default(),
+            channel: RefCell::default(),
+            ended_as: Cell::new(None),
             last_used: Cell::new(Instant::now()),
             next_id: Cell::new(0),
         })
@@ -106,6 +123,21 @@ impl Server {
 
     pub(crate) fn version_is(&self, version: &str) -> bool {
         self.version.borrow().as_deref() == Some(version)
+    }
+
+    /// Whether its session has agreed on a revision.
+    pub(crate) fn is_initialized(&self) -> bool {
+        self.version.borrow().is_some()
+    }
+
+    /// When the time of the next call of this stream is over.
+    pub(crate) fn next_deadline(&self, stream: &Rc<Stream>) -> Option<Instant> {
+        self.table.borrow().next_deadline(stream)
+    }
+
+    /// Whether its client understands events without data.
+    pub(crate) fn primes(&self) -> bool {
+        self.version.borrow().as_deref().is_some_and(version::primes)
     }
 
     /// Whether nothing goes on, and since when.
@@ -185,14 +217,21 @@ impl Server {
     fn work(&self, chore: Chore) {
         match chore {
             Chore::Expire(stream) => {
-                if let Some(stream) = stream.upgrade() {
-                    self.expire(&stream);
+                if let Some(stream) = stream.upgrade()
+                    && let Some(next) = self.expire(&stream)
+                {
+                    self.chores.expire(next, &stream);
                 }
             }
             Chore::Refuse(id) => {
                 if self.table.borrow_mut().withdraw(&id) {
                     self.refuse(&id, "no client came for this request");
                 }
+            }
+            Chore::Forsake(id) => self.forsake(id),
+            Chore::Sweep => {
+                self.history().sweep();
+                self.sweep_later();
             }
         }
     }
@@ -209,7 +248,8 @@ impl Server {
         if table.len() >= self.shared.config.max_calls {
             return Err(Refused::TooMany);
         }
-        table.insert(id, call);
+        let work = call.stream.is_of_session().then(|| self.shared.work());
+        table.insert(id, call, work);
         self.shared.count(|counters| counters.calls += 1);
         Ok(())
     }
@@ -224,7 +264,7 @@ impl Server {
 
     /// Forgets a call but leaves its stream waiting; whether it was known.
     pub(crate) fn forget_call(&self, id: &Id) -> bool {
-        self.table.borrow_mut().remove(id).is_some()
+        self.table.borrow_mut().give_up(id).is_some()
     }
 
     /// Sends a message that ends with a newline; waits while the server does not read, as long as the limit allows.
@@ -240,7 +280,8 @@ impl Server {
         }
     }
 
-    fn push(&self, message: Vec<u8>) {
+    /// Sends a small message of our own without waiting.
+    pub(crate) fn push(&self, message: Vec<u8>) {
         if self.writer.push(message) == Err(NotWritten::Full) {
             self.shared.note(Note::InputStalled { server: self.number });
         }
@@ -253,7 +294,9 @@ impl Server {
             None | Some(Call { kind: CallKind::Initialize, .. }) => return false,
             Some(_) => {}
         }
-        if let Some(call) = table.remove(id) {
+        let call = table.give_up(id);
+        drop(table);
+        if let Some(call) = call {
             call.stream.forgo();
         }
         true
@@ -261,15 +304,19 @@ impl Server {
 
     /// A client's answer to a request of the server; whether the server waits for it.
     pub(crate) fn take_answer(&self, id: &Id) -> bool {
+        self.chores.settle(id);
         self.table.borrow_mut().answered(id).is_some()
     }
 
     /// The client of these calls has left. For a modern client that is a cancellation; a legacy one only lost its connection,
-    /// so its calls go on and what it did not get is given to another stream.
-    pub(crate) fn hang_up(&self, stream: &Rc<Stream>) {
-        let missed = stream.detach();
+    /// so its calls go on. What it did not get waits until it comes back for it, or is given to another stream.
+    pub(crate) fn hang_up(&self, stream: &Rc<Stream>, turn: Turn) {
+        let Some(missed) = stream.detach(turn) else { return };
+        self.touch();
         if !self.is_modern() {
             self.reroute(missed);
+            self.forsake_later(stream);
+            self.sweep_later();
         }
         if !stream.is_open() {
             return;
@@ -278,32 +325,34 @@ impl Server {
             self.cancel_all(stream, "the client closed the connection");
             return;
         }
-        let deadline = {
-            let table = self.table.borrow();
-            let ids = table.calls_of(stream);
-            ids.first().and_then(|id| table.call(id)?.deadline)
-        };
+        let deadline = self.table.borrow().next_deadline(stream);
         if let Some(deadline) = deadline {
-            self.chores.add(deadline, Chore::Expire(Rc::downgrade(stream)));
+            self.chores.expire(deadline, stream);
         }
     }
 
-    /// The calls of this stream took too long.
-    pub(crate) fn expire(&self, stream: &Rc<Stream>) {
-        let seconds = self.shared.config.call_timeout.as_secs();
-        for call in self.cancel_all(stream, "the call took too long") {
+    /// Gives up the calls of this stream that took too long; when to look again.
+    pub(crate) fn expire(&self, stream: &Rc<Stream>) -> Option<Instant> {
+        let overdue = self.table.borrow_mut().take_overdue(stream);
+        for Overdue { id, call, after } in overdue {
+            if call.kind != CallKind::Initialize {
+                self.push(compose::cancelled(&id.to_json(), "the call took too long"));
+            }
             self.shared.note(Note::CallTimedOut { server: self.number });
-            let message = format!("the server did not answer within {seconds} s");
-            let line = compose::error(Some(&call.raw), compose::INTERNAL, &message, None);
+            let message = format!("the server did not answer within {} s", after.as_secs());
+            let data = r#"{"code":"CALL_TIMED_OUT"}"#;
+            let line = compose::error(Some(&call.raw), compose::INTERNAL, &message, Some(data));
             stream.answer(line.into(), Some(compose::INTERNAL));
         }
+        self.table.borrow().next_deadline(stream)
     }
 
     fn cancel_all(&self, stream: &Rc<Stream>, reason: &str) -> Vec<Call> {
         let ids = self.table.borrow().calls_of(stream);
         let mut calls = Vec::with_capacity(ids.len());
         for id in ids {
-            if let Some(call) = self.table.borrow_mut().remove(&id) {
+            let call = self.table.borrow_mut().give_up(&id);
+            if let Some(call) = call {
                 if call.kind != CallKind::Initialize {
                     self.push(compose::cancelled(&id.to_json(), reason));
                 }
@@ -317,7 +366,8 @@ impl Server {
     pub(crate) fn end_listens(&self) {
         let ids = self.table.borrow().listens();
         for id in ids {
-            if let Some(call) = self.table.borrow_mut().remove(&id) {
+            let call = self.table.borrow_mut().give_up(&id);
+            if let Some(call) = call {
                 self.push(compose::cancelled(&id.to_json(), "the bridge is closing"));
                 call.stream.close();
             }
@@ -331,17 +381,19 @@ impl Server {
             (table.listener.replace(Rc::clone(stream)), table.take_waiting())
         };
         self.chores.settle_all();
-        let mut items = old.map_or_else(Default::default, |old| {
+        let mut items = VecDeque::new();
+        if let Some(old) = old {
             old.close();
-            old.detach()
-        });
+            items = old.detach(0).unwrap_or_default();
+            self.forsake_later(&old);
+        }
         items.extend(waiting);
         self.reroute(items);
     }
 
     /// The client of the GET stream has left.
     pub(crate) fn leave(&self, stream: &Rc<Stream>) {
-        let missed = stream.detach();
+        let missed = stream.detach(0).unwrap_or_default();
         {
             let mut table = self.table.borrow_mut();
             if table.listener.as_ref().is_some_and(|listener| Rc::ptr_eq(listener, stream)) {
@@ -350,11 +402,13 @@ impl Server {
         }
         self.touch();
         self.reroute(missed);
+        self.forsake_later(stream);
     }
 
     /// Ends this process for the bridge; only the first time counts.
     pub(crate) fn end(&self, reason: EndReason, detail: &str) {
         let Some(ender) = self.ender.borrow_mut().take() else { return };
+        self.ended_as.set(Some(reason));
         self.writer.close();
         let (calls, listener) = {
             let mut table = self.table.borrow_mut();

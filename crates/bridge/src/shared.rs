@@ -22,6 +22,62 @@ pub struct Counters {
     pub dropped_messages: u64,
     /// Calls that ran out of time.
     pub timed_out_calls: u64,
+    /// Answers of servers to calls they were never given, or had answered before.
+    pub stray_answers: u64,
+    /// Answers of servers that came after their call was cancelled or had run out of time, as the protocol expects.
+    pub late_answers: u64,
+    /// Answers to `initialize` that no server of this era gives.
+    pub wrong_era_answers: u64,
+    /// Messages that found no room in the input of a server that does not read.
+    pub stalled_inputs: u64,
+    /// Clients that came back to a stream.
+    pub resumed_streams: u64,
+    /// Clients that came back too late to get all they had missed.
+    pub incomplete_replays: u64,
+}
+
+/// A limited number of places.
+pub(crate) struct Places {
+    taken: Rc<Cell<usize>>,
+    max: usize,
+}
+
+/// One of them.
+#[must_use = "the place is free again as soon as it is dropped"]
+pub(crate) struct Place(Rc<Cell<usize>>);
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { taken: Rc::default(), max }
+    }
+
+    /// One more, when there is one.
+    pub(crate) fn take(&self) -> Option<Place> {
+        if self.taken.get() >= self.max {
+            return None;
+        }
+        self.taken.set(self.taken.get() + 1);
+        Some(Place(Rc::clone(&self.taken)))
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.get()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A call that is counted as long as this lives.
+pub(crate) struct Work(Rc<Shared>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.call_over();
+    }
 }
 
 pub(crate) struct Shared {
@@ -31,11 +87,17 @@ pub(crate) struct Shared {
     in_flight: Cell<usize>,
     idle: Notify,
     last_activity: Cell<Instant>,
+    /// Exchanges that are open: waiting answers and event streams.
+    pub(crate) streams: Places,
+    /// Subscriptions of modern clients.
+    pub(crate) listens: Places,
 }
 
 impl Shared {
     pub(crate) fn new(config: BridgeConfig, observer: Box<dyn Observer>) -> Rc<Self> {
         Rc::new(Self {
+            streams: Places::new(config.max_streams),
+            listens: Places::new(config.max_listens),
             config,
             observer,
             counters: Cell::default(),
@@ -52,6 +114,10 @@ impl Shared {
             Note::LineTooLong { .. } => counters.oversized_lines += 1,
             Note::MessageDropped { .. } => counters.dropped_messages += 1,
             Note::CallTimedOut { .. } => counters.timed_out_calls += 1,
+            Note::StrayAnswer { .. } => counters.stray_answers += 1,
+            Note::WrongEra { .. } => counters.wrong_era_answers += 1,
+            Note::InputStalled { .. } => counters.stalled_inputs += 1,
+            Note::ReplayIncomplete { .. } => counters.incomplete_replays += 1,
             _ => {}
         });
         self.observer.note(note);
@@ -77,6 +143,12 @@ impl Shared {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.get()
+    }
+
+    /// Something a drain waits for, until it is dropped.
+    pub(crate) fn work(self: &Rc<Self>) -> Work {
+        self.call_began();
+        Work(Rc::clone(self))
     }
 
     pub(crate) fn call_began(&self) {

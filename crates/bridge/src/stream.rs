@@ -1,4 +1,8 @@
 //! One way out to a client: the messages of one POST, or of the GET stream of a session, until the HTTP side takes them.
+//!
+//! A client may lose its connection and come back. The stream of a POST that has told its client an event id is then **parked**:
+//! what belongs to its calls goes into the history, until a new connection takes the stream over. What nobody can come back for
+//! is given back instead, so that it can go elsewhere.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -8,8 +12,12 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::history::History;
 use crate::message::Id;
 use crate::shared::Shared;
+
+/// Which connection of a stream, counted from 0; an older one has no say any more.
+pub(crate) type Turn = u64;
 
 /// Something for the client.
 #[derive(Debug)]
@@ -45,8 +53,12 @@ struct State {
     open: bool,
     /// Whether a client is at the other end.
     attached: bool,
+    /// Counts connections.
+    turn: Turn,
     /// Whether the client takes anything but answers.
     messages: bool,
+    /// Where its messages are kept while nobody is there, and under which number.
+    kept_in: Option<(Rc<History>, u64)>,
 }
 
 impl Stream {
@@ -59,6 +71,18 @@ impl Stream {
     /// A stream that lasts until somebody ends it, and that nobody waits for.
     pub(crate) fn lasting(shared: &Rc<Shared>) -> Rc<Self> {
         Self::new(shared, 1, true, false)
+    }
+
+    /// The one stream of a session that has no other: all answers, however many.
+    pub(crate) fn of_session(shared: &Rc<Shared>) -> Rc<Self> {
+        Self::new(shared, usize::MAX, true, false)
+    }
+
+    /// A stream on which nothing more comes.
+    pub(crate) fn over(shared: &Rc<Shared>) -> Rc<Self> {
+        let stream = Self::new(shared, 0, true, false);
+        stream.close();
+        stream
     }
 
     /// The stream of a request of the bridge itself: only the answer, and no work of a client.
@@ -74,7 +98,9 @@ impl Stream {
             outstanding,
             open: true,
             attached: true,
+            turn: 0,
             messages,
+            kept_in: None,
         };
         Rc::new(Self { state: RefCell::new(state), shared: Rc::clone(shared), counted })
     }
@@ -89,9 +115,49 @@ impl Stream {
         self.state.borrow().open
     }
 
-    /// Puts in a message; gives it back when nobody would get it or the queue is full.
+    /// Whether nothing waits in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.borrow().queue.is_empty()
+    }
+
+    /// Whether the client is away and may come back for what is put in now.
+    pub(crate) fn is_parked(&self) -> bool {
+        let state = self.state.borrow();
+        state.open && !state.attached && state.messages && state.kept_in.is_some()
+    }
+
+    /// Whether many calls share this stream, so that it does not count as work by itself.
+    pub(crate) fn is_of_session(&self) -> bool {
+        !self.counted && self.state.borrow().outstanding > usize::MAX / 2
+    }
+
+    /// From now on the client can come back.
+    pub(crate) fn keep_in(&self, history: &Rc<History>, number: u64) {
+        self.state.borrow_mut().kept_in = Some((Rc::clone(history), number));
+    }
+
+    /// Whether an answer of this length would reach the client, now or later.
+    pub(crate) fn can_hold(&self, length: usize) -> bool {
+        let state = self.state.borrow();
+        state.attached || state.kept_in.as_ref().is_none_or(|(history, _)| history.fits(length))
+    }
+
+    /// A new connection takes over; an older one that we still believe in ends.
+    pub(crate) fn attach(&self) -> Turn {
+        let mut state = self.state.borrow_mut();
+        state.attached = true;
+        state.turn += 1;
+        state.wake();
+        state.turn
+    }
+
+    /// Puts in a message; gives it back when nobody would get it or the queue is full. A request of the server is not put aside
+    /// for a client that is away: it needs an answer in time, so it is for whoever is there.
     pub(crate) fn offer(&self, item: Item) -> Result<(), Item> {
         let mut state = self.state.borrow_mut();
+        if state.open && !state.attached && state.messages {
+            return state.put_aside(item);
+        }
         let config = &self.shared.config;
         let full = state.queue.len() >= config.max_queued_messages
             || (!state.queue.is_empty() && state.bytes + item.line().len() > config.max_queued_bytes);
@@ -102,14 +168,18 @@ impl Stream {
         Ok(())
     }
 
-    /// Puts in an answer; the last one ends the stream. Whether a client is there for it.
+    /// Puts in an answer; the last one ends the stream. Whether a client is there for it, or may come back for it.
     pub(crate) fn answer(&self, line: Bytes, code: Option<i64>) -> bool {
         let mut state = self.state.borrow_mut();
-        if state.attached {
-            state.push(Item::Response { line, code });
-        }
+        let item = Item::Response { line, code };
+        let taken = if state.attached {
+            state.push(item);
+            true
+        } else {
+            state.put_aside(item).is_ok()
+        };
         state.settle_one();
-        state.attached
+        taken
     }
 
     /// One of the calls will not be answered.
@@ -124,12 +194,24 @@ impl Stream {
         state.wake();
     }
 
-    /// The client has left; gives back what it did not get.
-    pub(crate) fn detach(&self) -> VecDeque<Item> {
+    /// The client of this connection has left; gives back what it did not get and cannot come back for. Nothing when another
+    /// connection has taken over.
+    pub(crate) fn detach(&self, turn: Turn) -> Option<VecDeque<Item>> {
         let mut state = self.state.borrow_mut();
+        if state.turn != turn {
+            return None;
+        }
         state.attached = false;
         state.bytes = 0;
-        std::mem::take(&mut state.queue)
+        let queue = std::mem::take(&mut state.queue);
+        Some(queue.into_iter().filter_map(|item| state.put_aside(item).err()).collect())
+    }
+
+    /// Puts an item back that was taken but not sent.
+    pub(crate) fn put_back(&self, item: Item) {
+        let mut state = self.state.borrow_mut();
+        state.bytes += item.line().len();
+        state.queue.push_front(item);
     }
 
     /// Takes back an undelivered request of the server.
@@ -140,9 +222,12 @@ impl Stream {
         state.queue.len() < before
     }
 
-    /// The next item, or nothing when the stream is over.
-    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Item>> {
+    /// The next item for this connection, or nothing when the stream is over or somebody else's.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>, turn: Turn) -> Poll<Option<Item>> {
         let mut state = self.state.borrow_mut();
+        if state.turn != turn {
+            return Poll::Ready(None);
+        }
         if let Some(item) = state.queue.pop_front() {
             state.bytes = state.bytes.saturating_sub(item.line().len());
             return Poll::Ready(Some(item));
@@ -154,8 +239,9 @@ impl Stream {
         Poll::Pending
     }
 
+    /// The next item for the first connection.
     pub(crate) async fn next(&self) -> Option<Item> {
-        poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| self.poll_next(cx, 0)).await
     }
 }
 
@@ -164,6 +250,18 @@ impl State {
         self.bytes += item.line().len();
         self.queue.push_back(item);
         self.wake();
+    }
+
+    /// Keeps an item for a client that is away, if it can come back.
+    fn put_aside(&mut self, item: Item) -> Result<(), Item> {
+        let asks = matches!(item, Item::Message { asks: Some(_), .. });
+        match &self.kept_in {
+            Some((history, number)) if !asks && history.fits(item.line().len()) => {
+                history.store(*number, item.line(), None);
+                Ok(())
+            }
+            _ => Err(item),
+        }
     }
 
     fn settle_one(&mut self) {
@@ -183,6 +281,9 @@ impl State {
 
 impl Drop for Stream {
     fn drop(&mut self) {
+        if let Some((history, number)) = self.state.get_mut().kept_in.take() {
+            history.end(number);
+        }
         if self.counted {
             self.shared.call_over();
         }

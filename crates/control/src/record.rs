@@ -83,6 +83,8 @@ pub enum ServerEnd {
     Code(i32),
     /// A signal ended it.
     Signal(i32),
+    /// The kernel ended it because the instance's memory was used up.
+    OutOfMemory,
 }
 
 impl std::fmt::Display for ServerEnd {
@@ -90,6 +92,7 @@ impl std::fmt::Display for ServerEnd {
         match self {
             Self::Code(code) => write!(f, "exit status {code}"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::OutOfMemory => f.write_str("out of memory: the instance reached its limit"),
         }
     }
 }

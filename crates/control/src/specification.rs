@@ -50,6 +50,9 @@ pub struct Specification {
     pub grace_ms: u64,
     /// What the kernel lets each server process have.
     pub limits: Limits,
+    /// The folders of the control groups that hold for all the server processes together; init enters them.
+    #[serde(default)]
+    pub cgroups: Vec<PathBuf>,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
 }
@@ -110,20 +113,34 @@ impl IsolationLevel {
     }
 }
 
-/// What the kernel lets each server process have. Core dumps are always off.
+/// What the kernel lets the servers have: files and file sizes of each process, the others of all of them together where
+/// there is a control group. Core dumps are always off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Open files.
     pub open_files: u64,
-    /// Processes of the user; only applied where nobody else's are counted with them.
+    /// Processes and threads of all servers together; without a control group, of the user, and only where nobody else's are
+    /// counted with them.
     pub processes: Option<u64>,
     /// Size of one written file.
     pub file_size_bytes: Option<u64>,
+    /// Memory, in bytes.
+    #[serde(default)]
+    pub memory_bytes: Option<u64>,
+    /// Processor time, in thousandths of one processor.
+    #[serde(default)]
+    pub cpu_millis: Option<u32>,
 }
 
 impl Default for Limits {
     /// Enough for a server of one user, as documented.
     fn default() -> Self {
-        Self { open_files: 1024, processes: Some(64), file_size_bytes: None }
+        Self {
+            open_files: 1024,
+            processes: Some(64),
+            file_size_bytes: None,
+            memory_bytes: None,
+            cpu_millis: None,
+        }
     }
 }

@@ -10,6 +10,7 @@
 
 use std::io::Read as _;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -81,20 +82,21 @@ pub enum InitError {
 }
 
 /// Starts a child that becomes `main`, with `socket` as its standard input and no other descriptor but its
-/// standard error. Must be called while the process has one thread and holds no secret: the child is a copy.
+/// standard error, and a member of these control groups. Must be called while the process has one thread and holds no secret: the child is a copy.
 pub fn start_init(
     main: fn() -> u8,
     socket: BorrowedFd<'_>,
     ids: Option<Ids>,
     wanted: Wanted,
+    groups: &[PathBuf],
 ) -> Result<Init, InitError> {
     let strongest = if Uid::effective().is_root() { Level::PidNamespace } else { Level::UserNamespace };
     if wanted == Wanted::Strongest
-        && let Ok(pid) = attempt(strongest, main, socket, ids)
+        && let Ok(pid) = attempt(strongest, main, socket, ids, groups)
     {
         return Ok(Init { pid, level: strongest });
     }
-    attempt(Level::Nothing, main, socket, ids).map(|pid| Init { pid, level: Level::Nothing })
+    attempt(Level::Nothing, main, socket, ids, groups).map(|pid| Init { pid, level: Level::Nothing })
 }
 
 #[expect(unsafe_code, reason = "a clone into namespaces cannot be expressed otherwise")]
@@ -103,13 +105,14 @@ fn attempt(
     main: fn() -> u8,
     socket: BorrowedFd<'_>,
     ids: Option<Ids>,
+    groups: &[PathBuf],
 ) -> Result<i32, InitError> {
     let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(InitError::Clone)?;
     // Read before the clone: inside a new user namespace they are not ours any more until mapped.
     let own = Ids { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
     let mut stack = vec![0_u8; CHILD_STACK_BYTES];
     let child = Box::new(|| {
-        if let Err(error) = prepare(level, socket, ids, own) {
+        if let Err(error) = prepare(level, socket, ids, own, groups) {
             let message = format!("{}\n{}", error.source as i32, error.step);
             // A parent that no longer listens is a parent that is gone.
             let _ = nix::unistd::write(&told, message.as_bytes());
@@ -147,7 +150,16 @@ fn outcome(report: OwnedFd) -> Option<InitError> {
     })
 }
 
-fn prepare(level: Level, socket: BorrowedFd<'_>, ids: Option<Ids>, own: Ids) -> Result<(), PrivilegeError> {
+fn prepare(
+    level: Level,
+    socket: BorrowedFd<'_>,
+    ids: Option<Ids>,
+    own: Ids,
+    groups: &[PathBuf],
+) -> Result<(), PrivilegeError> {
+    for group in groups {
+        enter(group)?;
+    }
     // A session of its own: what is sent to the caller's process group does not reach it.
     nix::unistd::setsid().map_err(PrivilegeError::at("make a session"))?;
     if level == Level::UserNamespace {
@@ -170,6 +182,12 @@ fn prepare(level: Level, socket: BorrowedFd<'_>, ids: Option<Ids>, own: Ids) -> 
     take_streams(socket).map_err(PrivilegeError::at("arrange the standard streams"))
 }
 
+/// Joins a control group; everything that is started from now on is in it too.
+fn enter(group: &Path) -> Result<(), PrivilegeError> {
+    // The number zero stands for whoever writes it, in every namespace.
+    write(group.join("cgroup.procs"), "0", "enter the control group")
+}
+
 /// Asks for SIGKILL when the parent (its thread that made this process) ends. Cleared by a change of user.
 pub fn die_with_parent() -> Result<(), PrivilegeError> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
@@ -184,7 +202,7 @@ fn map_own_user(own: Ids) -> Result<(), PrivilegeError> {
     write("/proc/self/gid_map", &format!("{0} {0} 1", own.gid), "map the group")
 }
 
-fn write(path: &str, text: &str, step: &'static str) -> Result<(), PrivilegeError> {
+fn write(path: impl AsRef<Path>, text: &str, step: &'static str) -> Result<(), PrivilegeError> {
     std::fs::write(path, text)
         .map_err(|e| PrivilegeError { step, source: e.raw_os_error().map_or(Errno::EIO, Errno::from_raw) })
 }

@@ -8,6 +8,7 @@ use nix::unistd::{ForkResult, fork, setsid};
 fn main() {
     let mut silent = false;
     let mut stay = false;
+    let mut eat = None;
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         match flag.as_str() {
@@ -17,6 +18,8 @@ fn main() {
             "--stray" => leave_a_stray(),
             "--say" => eprintln!("{}", args.next().expect("a text")),
             "--flood" => flood(),
+            "--eat-when-told" => eat = args.next(),
+            "--fork-until-refused" => fork_until_refused(&args.next().expect("a path")),
             "--facts" => write_facts(&args.next().expect("a path")),
             "--exit" => std::process::exit(args.next().and_then(|code| code.parse().ok()).expect("a code")),
             other => panic!("unknown flag {other}"),
@@ -30,6 +33,11 @@ fn main() {
         }
         let answer = serde_json::json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
         writeln!(output, "{answer}").expect("stdout is open");
+        if let Some(pipe) = &eat {
+            // Blocks until somebody writes.
+            std::fs::read(pipe).expect("the pipe can be read");
+            eat_everything();
+        }
     }
     if stay {
         wait_for_ever();
@@ -56,6 +64,28 @@ fn leave_a_stray() {
         std::process::exit(0);
     }
     nix::sys::wait::wait().expect("the middle one ends at once");
+}
+
+fn eat_everything() {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(vec![1_u8; 1024 * 1024]);
+    }
+}
+
+/// Children that live as long as this program, and how many there are.
+#[expect(unsafe_code, reason = "fork is unsafe in general")]
+fn fork_until_refused(path: &str) {
+    let mut children = 0;
+    // SAFETY: this program has one thread.
+    while children < 1000 {
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => wait_for_ever(),
+            Ok(ForkResult::Parent { .. }) => children += 1,
+            Err(_) => break,
+        }
+    }
+    std::fs::write(path, children.to_string()).expect("the work folder is open");
 }
 
 fn flood() {

@@ -135,7 +135,7 @@ impl Init {
             environment: start.environment.iter().map(|(k, v)| (k.as_str(), v.expose())).collect(),
             folder: &start.folder,
         };
-        let Limits { open_files, processes, file_size_bytes } = start.limits;
+        let Limits { open_files, processes, file_size_bytes, .. } = start.limits;
         let limits = ServerLimits { open_files, processes, file_size_bytes };
         let here = frame::line(&Notice::Here { server: start.server });
         server::start(&command, streams, limits, self.socket.as_fd(), &here)

@@ -20,6 +20,7 @@ mod life;
 mod logs;
 mod mask;
 mod mcp;
+mod memory_kills;
 mod spawner;
 mod start;
 mod watched;

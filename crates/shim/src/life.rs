@@ -29,6 +29,7 @@ use crate::launcher::Launcher;
 use crate::logs::Logs;
 use crate::mask::Masks;
 use crate::mcp::{Mcp, NotReady};
+use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
 use crate::{control, http};
@@ -82,7 +83,7 @@ impl Life {
         let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks));
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
-        let spawner = Spawner::new(init.socket, ends)?;
+        let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
             Launcher::new(Rc::clone(&spawner), Rc::clone(&logs), &specification, secrets.environment, limits);
         let instance = Instance {

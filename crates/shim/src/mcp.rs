@@ -149,6 +149,20 @@ impl Observer for Notes {
             Note::InputStalled { server } => {
                 (LogLevel::Warn, format!("server {server} does not read its input"))
             }
+            Note::StrayAnswer { server } => (
+                LogLevel::Warn,
+                format!("server {server} answered a call that it was not given or had answered"),
+            ),
+            Note::WrongEra { server } => (
+                LogLevel::Warn,
+                format!("server {server} does not answer initialize like a server with sessions"),
+            ),
+            Note::ReplayIncomplete { server } => {
+                (LogLevel::Warn, format!("a client of server {server} came back too late for some messages"))
+            }
+            Note::SessionRevived { server } => {
+                (LogLevel::Info, format!("a session goes on with the fresh server {server}"))
+            }
             Note::ServerEnded { server, reason, detail } => {
                 (LogLevel::Info, format!("server {server} left: {reason:?}, {detail}"))
             }

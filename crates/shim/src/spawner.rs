@@ -18,12 +18,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
 use crate::init::wire::{Notice, Order, Start, StartFault};
+use crate::memory_kills::MemoryKills;
 use crate::watched::watched;
 
 /// Orders that may wait for init: it obeys each in well under a millisecond.
 const ORDER_QUEUE: usize = 16;
 /// Bytes taken from the socket at once; a notice has a few dozen.
 const READ_BYTES: usize = 4096;
+const KILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
 
 /// How a server process came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +93,16 @@ pub(crate) struct Spawner {
     servers: Rc<RefCell<HashMap<u32, Entry>>>,
     living: watch::Sender<usize>,
     next: Cell<u32>,
+    memory_kills: MemoryKills,
 }
 
 impl Spawner {
     /// Takes over the socket to init. `ended` hears of every server that ends, and of `None` when init is lost.
-    pub(crate) fn new(socket: OwnedFd, ended: mpsc::Sender<Option<Ended>>) -> io::Result<Rc<Self>> {
+    pub(crate) fn new(
+        socket: OwnedFd,
+        ended: mpsc::Sender<Option<Ended>>,
+        memory_kills: MemoryKills,
+    ) -> io::Result<Rc<Self>> {
         use nix::fcntl::{FcntlArg, OFlag, fcntl};
         fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let socket = Rc::new(watched(socket, Interest::READABLE | Interest::WRITABLE)?);
@@ -105,6 +112,7 @@ impl Spawner {
             servers: Rc::default(),
             living: watch::Sender::new(0),
             next: Cell::new(1),
+            memory_kills,
         });
         tokio::task::spawn_local(write_orders(Rc::clone(&socket), queue));
         tokio::task::spawn_local(read_notices(socket, Rc::clone(&spawner), ended));
@@ -190,6 +198,10 @@ impl Spawner {
             }
             Notice::Ended { server, end } => {
                 let entry = servers.remove(&server)?;
+                let end = match end {
+                    ServerEnd::Signal(KILL) if self.memory_kills.is_new() => ServerEnd::OutOfMemory,
+                    end => end,
+                };
                 entry.end.send_replace(Some(End::Seen(end)));
                 self.living.send_modify(|living| *living -= 1);
                 let left = self.living();

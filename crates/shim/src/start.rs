@@ -141,7 +141,7 @@ fn start_init(
         Isolation::Off => Wanted::Nothing,
     };
     let (ours, theirs) = handover::pair()?;
-    let init = namespace::start_init(crate::init::run, theirs.as_fd(), ids, wanted)?;
+    let init = namespace::start_init(crate::init::run, theirs.as_fd(), ids, wanted, &specification.cgroups)?;
     let isolation = match init.level {
         Level::PidNamespace => IsolationLevel::PidNamespace,
         Level::UserNamespace => IsolationLevel::UserNamespace,

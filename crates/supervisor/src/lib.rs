@@ -9,6 +9,7 @@
 //! except while its launch is undecided. Whatever ends a shim, its process is waited for, its tree is looked
 //! for, and exactly one `Exited` is the last event.
 
+mod cgroups;
 mod link;
 mod owner;
 mod process;

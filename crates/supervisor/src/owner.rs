@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+use crate::cgroups::Group;
 use crate::link::Link;
 use crate::process;
 use crate::shim::{LaunchError, ShimEvent};
@@ -30,6 +31,7 @@ const READ_BYTES: usize = 4096;
 pub(crate) struct Owner {
     pub(crate) child: Child,
     pub(crate) folder: PathBuf,
+    pub(crate) group: Option<Group>,
     pub(crate) instance: InstanceId,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) events: mpsc::Sender<ShimEvent>,
@@ -59,6 +61,9 @@ impl Owner {
             finish(link).await;
         }
         let record = self.record(failure.clone()).await;
+        if let Some(group) = self.group.take() {
+            group.remove().await;
+        }
         if let Some(why) = failure.or_else(|| record.failure.clone()) {
             self.decide(Err(LaunchError::Failed(why)));
         }

@@ -19,6 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
+use crate::cgroups::{Cgroups, Group};
 use crate::owner::Owner;
 use crate::shim::{Shim, ShimControl};
 use crate::{link, process};
@@ -49,6 +50,7 @@ pub struct SupervisorConfig {
 pub struct Supervisor {
     pub(crate) config: SupervisorConfig,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cgroups: Cgroups,
     tasks: TaskTracker,
     entropy: Entropy,
 }
@@ -109,7 +111,7 @@ impl Supervisor {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-        Ok(Self { config, clock, tasks, entropy })
+        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy })
     }
 
     /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
@@ -127,13 +129,24 @@ impl Supervisor {
         let folder = self.run_folder(specification.instance);
         specification.run_folder.clone_from(&folder);
         make_folder(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
+        let group = self.group(&specification);
+        specification.cgroups = group.folders().to_vec();
         let started = self.start_in(&folder, &specification, &secrets).await;
         if started.is_err() {
             // What is left of it was never an instance.
             let _ = std::fs::remove_dir_all(&folder);
         }
         let (child, process) = started?;
-        Ok(self.watch(child, process, folder, &specification, secrets.control))
+        Ok(self.watch(child, process, folder, group, &specification, secrets.control))
+    }
+
+    /// The control group of the instance; an instance without one is run nevertheless, and said to be.
+    fn group(&self, specification: &Specification) -> Group {
+        let Specification { installation, instance, limits, .. } = specification;
+        self.cgroups.create(*installation, *instance, limits).unwrap_or_else(|error| {
+            tracing::warn!(instance.id = %instance, %error, "the instance runs without a control group");
+            Group::default()
+        })
     }
 
     async fn start_in(
@@ -180,6 +193,7 @@ impl Supervisor {
         child: Child,
         process: ProcessId,
         folder: PathBuf,
+        group: Group,
         specification: &Specification,
         secret: ControlSecret,
     ) -> Shim {
@@ -200,6 +214,7 @@ impl Supervisor {
         let owner = Owner {
             child,
             folder,
+            group: Some(group),
             instance,
             clock: Arc::clone(&self.clock),
             events,

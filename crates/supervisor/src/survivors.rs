@@ -89,6 +89,7 @@ impl Supervisor {
                 return Err(SurvivorError::StillThere { left });
             }
         }
+        self.cgroups.sweep(installation);
         Ok(found.iter().map(report).collect())
     }
 

@@ -2,34 +2,33 @@
 //!
 //! ```text
 //!  Idle ──► Opening ──► Up ──(it ends)──► Idle
-//!              └──► LegacyOnly      (it did not answer `server/discover`)
+//!              └──► LegacyOnly      (it did not answer `server/discover`, and nobody may translate)
 //! ```
+//! When the server speaks only older revisions, a translator takes the place of the process.
 
-use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
-use tokio::sync::Notify;
-
-use super::Inner;
+use super::attempt::Attempt;
 use super::ready::{Discovery, discover};
+use super::{Bridge, Inner};
 use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 use crate::observer::Note;
 use crate::server::Server;
+use crate::translate::ToLegacy;
 use crate::version;
+
+/// A process may take this many times as long for its first answer as the first one of all took.
+const SLOWER: u32 = 3;
+/// But it is not waited for longer than this.
+const LONGEST: Duration = Duration::from_mins(1);
 
 pub(crate) enum Modern {
     Idle,
-    Opening(Rc<Attempt>),
+    Opening(Rc<Attempt<Result<Rc<Server>, NoModern>>>),
     Up(Rc<Server>),
     LegacyOnly,
-}
-
-/// One opening that all who need it wait for.
-#[derive(Default)]
-pub(crate) struct Attempt {
-    outcome: RefCell<Option<Result<Rc<Server>, NoModern>>>,
-    done: Notify,
 }
 
 /// Why there is no server for modern clients.
@@ -42,8 +41,16 @@ pub(crate) enum NoModern {
 }
 
 impl Inner {
+    /// Whether modern clients have to be sent away.
     pub(crate) fn is_legacy_only(&self) -> bool {
-        self.shared.config.era == Era::Legacy || matches!(&*self.modern.borrow(), Modern::LegacyOnly)
+        !self.shared.config.era_bridge
+            && (self.eras.modern() == Some(false) && !self.eras.is_unproven()
+                || matches!(&*self.modern.borrow(), Modern::LegacyOnly))
+    }
+
+    /// Whether legacy clients have to be sent away.
+    pub(crate) fn is_modern_only(&self) -> bool {
+        !self.shared.config.era_bridge && self.eras.legacy() == Some(false)
     }
 
     pub(crate) fn running_modern_server(&self) -> Option<Rc<Server>> {
@@ -72,16 +79,10 @@ impl Inner {
             _ => None,
         };
         let attempt = running.unwrap_or_else(|| self.begin_attempt());
-        loop {
-            let done = attempt.done.notified();
-            if let Some(outcome) = attempt.outcome.borrow().clone() {
-                return outcome;
-            }
-            done.await;
-        }
+        attempt.wait().await
     }
 
-    fn begin_attempt(self: &Rc<Self>) -> Rc<Attempt> {
+    fn begin_attempt(self: &Rc<Self>) -> Rc<Attempt<Result<Rc<Server>, NoModern>>> {
         let attempt = Rc::new(Attempt::default());
         *self.modern.borrow_mut() = Modern::Opening(Rc::clone(&attempt));
         let (inner, running) = (Rc::clone(self), Rc::clone(&attempt));
@@ -93,36 +94,119 @@ impl Inner {
                 Ok(_) | Err(NoModern::NoServer(_)) => Modern::Idle,
                 Err(NoModern::LegacyOnly) => Modern::LegacyOnly,
             };
-            *running.outcome.borrow_mut() = Some(outcome);
-            running.done.notify_waiters();
+            running.settle(outcome);
         });
         attempt
     }
 
     async fn open_modern(self: &Rc<Self>) -> Result<Rc<Server>, NoModern> {
+        if self.eras.modern() == Some(false) {
+            return self.translated_modern();
+        }
         let opened = self.launcher.open(Purpose::ModernShared).await;
         let pipes = opened.map_err(|failure| NoModern::NoServer(failure.message))?;
         let server = self.take_in(pipes, Purpose::ModernShared);
-        if self.shared.config.era != Era::Auto {
+        if self.eras.modern() == Some(true) && !self.eras.is_unproven() {
             return Ok(server);
         }
-        let modern = match discover(&self.shared, &server, self.shared.config.discover_timeout).await {
-            Discovery::Modern(supported) => {
-                *self.supported.borrow_mut() = supported;
-                true
-            }
-            Discovery::NotModern | Discovery::Silent | Discovery::Ended => false,
-        };
+        let (patience, is_sure) = self.probe_patience();
+        let found = discover(&self.shared, &server, patience).await;
         if self.closed.get() {
             // What it said then means nothing.
             return Err(NoModern::NoServer("the bridge was closed".to_owned()));
         }
-        self.shared.note(Note::EraFound { modern });
-        if modern {
+        if let Discovery::Modern(supported) = found {
+            self.found_modern(supported);
             return Ok(server);
+        }
+        self.eras.learn_modern(false);
+        if is_sure || !matches!(found, Discovery::Silent) {
+            self.tell_era();
         }
         server.end(EndReason::NotModern, "it does not speak the modern revision");
         self.forget(&server);
-        Err(NoModern::LegacyOnly)
+        self.translated_modern()
     }
+
+    /// How long a process may be silent to `server/discover`, and whether silence means anything beyond this bridge: a server
+    /// whose first answer has never been timed may just be slow to start.
+    fn probe_patience(&self) -> (Duration, bool) {
+        let shortest = self.shared.config.discover_timeout;
+        match self.startup.get() {
+            Some(startup) => ((startup * SLOWER).clamp(shortest, LONGEST.max(shortest)), true),
+            None => (shortest, false),
+        }
+    }
+
+    pub(super) fn found_modern(&self, supported: Option<Box<str>>) {
+        self.eras.learn_modern(true);
+        if supported.as_deref().is_some_and(names_legacy) {
+            self.eras.learn_legacy(true);
+        }
+        *self.supported.borrow_mut() = supported;
+        self.tell_era();
+    }
+
+    /// A translator in the place of the shared process.
+    fn translated_modern(self: &Rc<Self>) -> Result<Rc<Server>, NoModern> {
+        if !self.shared.config.era_bridge {
+            return Err(NoModern::LegacyOnly);
+        }
+        Ok(self.take_in(ToLegacy::open(self), Purpose::ModernShared))
+    }
+
+    pub(super) fn tell_era(&self) {
+        if let Some(era) = self.eras.news() {
+            self.shared.note(Note::EraFound { era });
+        }
+    }
+
+    /// A fresh process did not take `initialize` although the server was thought to speak older revisions. When that was only
+    /// remembered, the question is open again and the next modern request asks it.
+    pub(crate) fn doubt_legacy(&self) {
+        if self.eras.forget_unproven()
+            && let Some(translator) = self.running_modern_server()
+        {
+            translator.end(EndReason::NotModern, "the server's era is not what was remembered");
+            self.forget(&translator);
+        }
+    }
+
+    /// After a process has refused `initialize`: whether the server speaks the modern revision alone, so that the session can be
+    /// translated. Asks another process, because this one has met the other era.
+    pub(crate) async fn is_modern_after_all(self: &Rc<Self>) -> bool {
+        self.doubt_legacy();
+        if !self.shared.config.era_bridge || self.eras.legacy() == Some(true) {
+            return false;
+        }
+        if self.modern_server().await.is_err() || self.eras.modern() != Some(true) {
+            return false;
+        }
+        if self.eras.legacy() == Some(true) {
+            // It says that it speaks both, so the refusal was about something else.
+            return false;
+        }
+        self.eras.learn_legacy(false);
+        self.tell_era();
+        true
+    }
+}
+
+impl Bridge {
+    /// What is known of the server's era; `Auto` while it is not known.
+    pub fn era(&self) -> Era {
+        let eras = &self.inner.eras;
+        match (eras.legacy(), eras.modern()) {
+            (Some(true), Some(true)) => Era::Dual,
+            (Some(true), Some(false)) => Era::Legacy,
+            (Some(false), Some(true)) => Era::Modern,
+            _ => Era::Auto,
+        }
+    }
+}
+
+/// Whether a list of versions names one with sessions.
+fn names_legacy(supported: &str) -> bool {
+    let versions: Vec<String> = serde_json::from_str(supported).unwrap_or_default();
+    versions.iter().any(|version| version::is_known_legacy(version))
 }

@@ -5,11 +5,12 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::Bridge;
 use super::modern::Modern;
+use super::{Bridge, Inner};
 use crate::config::Era;
+use crate::launcher::{EndReason, Purpose};
 use crate::message::{Id, ResultHead, compose};
 use crate::server::{Call, CallKind, Server};
 use crate::shared::Shared;
@@ -57,17 +58,48 @@ impl Bridge {
         };
         let server = server.ok_or(ReadyFailure::NothingAdopted)?;
         if inner.shared.config.era != Era::Modern {
-            return ping(&inner.shared, &server, patience).await;
+            let began = Instant::now();
+            let ready = ping(&inner.shared, &server, patience).await;
+            if ready == Ok(Ready::AnsweredPing) {
+                inner.startup.set(Some(began.elapsed()));
+            }
+            return ready;
         }
-        match discover(&inner.shared, &server, patience).await {
+        let may_be_wrong = inner.eras.is_unproven();
+        // Half of the time is for finding out that what was remembered is wrong.
+        let first = if may_be_wrong { patience / 2 } else { patience };
+        match discover(&inner.shared, &server, first).await {
             Discovery::Modern(supported) => {
-                *inner.supported.borrow_mut() = supported;
+                inner.found_modern(supported);
                 Ok(Ready::AnsweredDiscover)
+            }
+            Discovery::NotModern | Discovery::Silent if may_be_wrong => {
+                inner.not_modern_any_more(&server, patience - first).await
             }
             Discovery::NotModern => Err(ReadyFailure::NotModern),
             Discovery::Silent => Err(ReadyFailure::Silent(patience)),
             Discovery::Ended => Err(ReadyFailure::Ended),
         }
+    }
+}
+
+impl Inner {
+    /// The server was remembered as modern and is not: a fresh process is made ready in the other way, because this one has heard
+    /// a modern request.
+    async fn not_modern_any_more(
+        self: &Rc<Self>,
+        server: &Rc<Server>,
+        patience: Duration,
+    ) -> Result<Ready, ReadyFailure> {
+        self.eras.learn_modern(false);
+        self.tell_era();
+        server.end(EndReason::NotModern, "it does not speak the modern revision any more");
+        self.forget(server);
+        let opened = self.launcher.open(Purpose::LegacySession).await;
+        let pipes = opened.map_err(|_| ReadyFailure::Ended)?;
+        let fresh = self.take_in(pipes, Purpose::LegacySession);
+        *self.first.borrow_mut() = Some(Rc::clone(&fresh));
+        ping(&self.shared, &fresh, patience).await
     }
 }
 

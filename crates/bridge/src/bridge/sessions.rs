@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use tokio::sync::Mutex;
+
 use super::Inner;
 use crate::launcher::{EndReason, Purpose};
 use crate::server::Server;
+use crate::translate::ToModern;
 
 /// 6 bits a character: 192 bits in all, far beyond guessing.
 const ID_LENGTH: usize = 32;
@@ -40,12 +43,20 @@ impl Drop for Slot {
 /// A session with an id.
 pub(crate) struct Session {
     server: Rc<Server>,
+    /// Held while its process is being replaced.
+    pub(super) gate: Rc<Mutex<()>>,
+    /// Whether a translator serves it and not a process of its own.
+    is_translated: bool,
     _slot: Slot,
 }
 
 impl Session {
     pub(crate) fn server(&self) -> &Rc<Server> {
         &self.server
+    }
+
+    pub(super) fn replace(&mut self, server: Rc<Server>) {
+        self.server = server;
     }
 }
 
@@ -56,6 +67,13 @@ pub(crate) struct Opened(Option<Session>);
 impl Opened {
     pub(crate) fn server(&self) -> &Rc<Server> {
         self.0.as_ref().expect("only keeping a session takes it").server()
+    }
+}
+
+impl Opened {
+    /// Whether a process of its own serves the session.
+    pub(crate) fn is_native(&self) -> bool {
+        self.0.as_ref().is_some_and(|session| !session.is_translated)
     }
 }
 
@@ -80,34 +98,68 @@ impl Inner {
             self.reclaim()?;
         }
         let slot = Slot::take(&self.taken);
+        if self.eras.legacy() == Some(false) && self.shared.config.era_bridge {
+            return Ok(self.translated(slot));
+        }
+        let (server, slot) = self.process_for(slot).await.map_err(NoRoom::NoServer)?;
+        Ok(Opened(Some(Session { server, gate: Rc::default(), is_translated: false, _slot: slot })))
+    }
+
+    /// A session on the modern process.
+    pub(crate) fn open_translated_session(self: &Rc<Self>) -> Result<Opened, NoRoom> {
+        if self.taken.get() >= self.shared.config.max_sessions {
+            self.reclaim()?;
+        }
+        Ok(self.translated(Slot::take(&self.taken)))
+    }
+
+    fn translated(self: &Rc<Self>, slot: Slot) -> Opened {
+        let server = self.take_in(ToModern::open(self), Purpose::LegacySession);
+        Opened(Some(Session { server, gate: Rc::default(), is_translated: true, _slot: slot }))
+    }
+
+    /// A process that has not been initialized: the one started at launch, or one more.
+    pub(crate) async fn legacy_process(self: &Rc<Self>) -> Result<Rc<Server>, String> {
+        Ok(self.process_for(()).await?.0)
+    }
+
+    /// Such a process, and what has to be held until there is one.
+    async fn process_for<T: 'static>(self: &Rc<Self>, held: T) -> Result<(Rc<Server>, T), String> {
         let first = self.first.borrow_mut().take();
         if let Some(server) = first.filter(|server| server.is_alive()) {
-            return Ok(Opened(Some(Session { server, _slot: slot })));
+            return Ok((server, held));
         }
         let opening = self.launcher.open(Purpose::LegacySession);
         // A task of its own: a launch has to reach its end even when the client leaves in the middle of it.
-        let launch = tokio::task::spawn_local(async move { opening.await.map(|pipes| (pipes, slot)) });
-        let (pipes, slot) = match launch.await {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(failure)) => return Err(NoRoom::NoServer(failure.message)),
-            Err(_) => return Err(NoRoom::NoServer("opening a server process broke off".to_owned())),
-        };
-        let server = self.take_in(pipes, Purpose::LegacySession);
-        Ok(Opened(Some(Session { server, _slot: slot })))
+        let launch = tokio::task::spawn_local(async move { opening.await.map(|pipes| (pipes, held)) });
+        match launch.await {
+            Ok(Ok((pipes, held))) => Ok((self.take_in(pipes, Purpose::LegacySession), held)),
+            Ok(Err(failure)) => Err(failure.message),
+            Err(_) => Err("opening a server process broke off".to_owned()),
+        }
     }
 
     /// Gives the session an id and keeps it.
     pub(crate) fn keep_session(&self, mut opened: Opened) -> Box<str> {
-        let mut bytes = [0_u8; ID_LENGTH];
-        (self.random.borrow_mut())(&mut bytes);
-        let id: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect();
-        let id = Box::<str>::from(id);
+        let id = self.unguessable();
         if let Some(session) = opened.0.take()
             && session.server.is_alive()
         {
+            if !session.is_translated {
+                self.eras.learn_legacy(true);
+                self.tell_era();
+            }
             self.sessions.borrow_mut().insert(id.clone(), session);
         }
         id
+    }
+
+    /// A name that nobody can guess.
+    pub(crate) fn unguessable(&self) -> Box<str> {
+        let mut bytes = [0_u8; ID_LENGTH];
+        (self.random.borrow_mut())(&mut bytes);
+        let id: String = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect();
+        id.into()
     }
 
     /// Ends the session that has been quiet for the longest time, if that is long enough.
@@ -124,6 +176,7 @@ impl Inner {
         let (_, server) = quietest.ok_or(NoRoom::Exhausted)?;
         server.end(EndReason::SessionReclaimed, "it was idle and a new session needed the room");
         self.forget(&server);
+        self.sessions.borrow_mut().retain(|_, session| !Rc::ptr_eq(session.server(), &server));
         Ok(())
     }
 }

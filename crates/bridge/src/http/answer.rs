@@ -8,7 +8,7 @@ use super::Answer;
 use super::body::{BridgeBody, Events};
 use crate::message::compose;
 
-/// After this many seconds a session may have become free.
+/// After this many seconds what was exhausted may have become free.
 const RETRY_SECONDS: &str = "30";
 
 /// A JSON-RPC error; without an id when the request has none we know of.
@@ -20,10 +20,36 @@ pub(crate) fn refuse_with(status: StatusCode, id: &str, code: i64, message: &str
     json(status, compose::error(Some(id), code, message, Some(data)).into())
 }
 
-pub(crate) fn sessions_exhausted(id: &str, max: usize) -> Answer {
+pub(crate) fn refuse_without_id(status: StatusCode, code: i64, message: &str, data: &str) -> Answer {
+    json(status, compose::error(None, code, message, Some(data)).into())
+}
+
+pub(crate) fn sessions_exhausted(id: Option<&str>, max: usize) -> Answer {
     let message = format!("all {max} sessions of this instance are in use; end one, or try again later");
-    let data = r#"{"code":"SESSIONS_EXHAUSTED"}"#;
-    let mut answer = refuse_with(StatusCode::TOO_MANY_REQUESTS, id, compose::REFUSED, &message, data);
+    exhausted(id, &message, "SESSIONS_EXHAUSTED")
+}
+
+pub(crate) fn streams_exhausted(id: Option<&str>, max: usize) -> Answer {
+    let message = format!("all {max} streams of this instance are in use; close one, or try again later");
+    exhausted(id, &message, "STREAMS_EXHAUSTED")
+}
+
+pub(crate) fn listens_exhausted(id: Option<&str>, max: usize) -> Answer {
+    let message =
+        format!("all {max} subscriptions of this instance are in use; close one, or try again later");
+    exhausted(id, &message, "LISTENS_EXHAUSTED")
+}
+
+pub(crate) fn calls_exhausted(id: &str, max: usize) -> Answer {
+    let message = format!("the server has {max} calls at one time; wait for one to be answered");
+    exhausted(Some(id), &message, "CALLS_EXHAUSTED")
+}
+
+/// A limit was reached; `code` names it and stays the same for ever.
+fn exhausted(id: Option<&str>, message: &str, code: &str) -> Answer {
+    let data = format!("{{\"code\":\"{code}\"}}");
+    let error = compose::error(id, compose::REFUSED, message, Some(&data));
+    let mut answer = json(StatusCode::TOO_MANY_REQUESTS, error.into());
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
     answer
 }
@@ -33,6 +59,13 @@ pub(crate) fn method_not_allowed(stateless: bool) -> Answer {
         refuse(StatusCode::METHOD_NOT_ALLOWED, None, compose::REFUSED, "this method is not served here");
     let allowed = if stateless { "POST" } else { "GET, POST, DELETE" };
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// Another method than the one that is served here.
+pub(crate) fn only(method: &'static str) -> Answer {
+    let mut answer = method_not_allowed(true);
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(method));
     answer
 }
 

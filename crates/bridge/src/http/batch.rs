@@ -20,7 +20,7 @@ use crate::stream::{Item, Stream};
 use crate::version;
 
 pub(crate) async fn post(inner: &Rc<Inner>, headers: &HeaderMap, accept: Accept, message: &str) -> Answer {
-    let server = match legacy::session(inner, headers) {
+    let server = match legacy::session(inner, headers).await {
         Ok(server) => server,
         Err(refusal) => return *refusal,
     };
@@ -36,8 +36,11 @@ pub(crate) async fn post(inner: &Rc<Inner>, headers: &HeaderMap, accept: Accept,
         return draining("null");
     }
     let deadline = Instant::now() + inner.shared.config.call_timeout;
+    let Some(place) = inner.shared.streams.take() else {
+        return answer::streams_exhausted(None, inner.shared.config.max_streams);
+    };
     let stream = Stream::of_calls(&inner.shared, requests, accept.events);
-    let exchange = Exchange::of_calls(&inner.shared, &server, Rc::clone(&stream), Some(deadline));
+    let exchange = Exchange::of_calls(&inner.shared, &server, Rc::clone(&stream), Some(deadline), place);
     for (incoming, text) in parts {
         let sent = match incoming {
             Incoming::Request(asking) => {

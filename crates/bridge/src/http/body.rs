@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,11 +12,13 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::exchange::Exchange;
+use crate::history::{EventId, Kept};
 use crate::stream::Item;
 
 /// Up to here messages that are ready together are copied into one frame; larger ones are passed on without copying.
 const COPY_LIMIT: usize = 16 * 1024;
 const BEFORE: &[u8] = b"event: message\ndata: ";
+const ID_ROOM: usize = "id: 18446744073709551615-18446744073709551615\n".len();
 const AFTER: &[u8] = b"\n\n";
 const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
@@ -81,21 +83,44 @@ impl Body for BridgeBody {
     }
 }
 
-/// An event stream: what its exchange brings, and comments when it brings nothing for long. Ids for resuming would be written
-/// where an item becomes an event.
+/// An event stream: what its client missed, what its exchange brings, and comments when it brings nothing for long. An item gets
+/// its id, and is kept for a client that comes back, where it becomes an event.
 pub(crate) struct Events {
     exchange: Exchange,
-    first: Option<Item>,
+    /// Written before anything else.
+    opening: Option<String>,
+    missed: VecDeque<Kept>,
     parts: VecDeque<Bytes>,
     keep_alive: Pin<Box<Sleep>>,
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Events {
-    pub(crate) fn new(exchange: Exchange, first: Option<Item>) -> Self {
+    /// The events of an exchange, the item that was taken out first again at its place.
+    pub(crate) fn new(mut exchange: Exchange, first: Option<Item>) -> Self {
+        if let Some(item) = first {
+            exchange.put_back(item);
+        }
+        let opening = exchange
+            .begin_events()
+            .map(|(id, retry)| format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()));
+        Self::with(exchange, opening, VecDeque::new())
+    }
+
+    /// The events of an exchange after those that its client missed.
+    pub(crate) fn resumed(exchange: Exchange, missed: VecDeque<Kept>) -> Self {
+        Self::with(exchange, None, missed)
+    }
+
+    /// The events of an exchange after a first one of our own.
+    pub(crate) fn opened_with(exchange: Exchange, event: &str, data: &str) -> Self {
+        Self::with(exchange, Some(format!("event: {event}\ndata: {data}\n\n")), VecDeque::new())
+    }
+
+    fn with(exchange: Exchange, opening: Option<String>, missed: VecDeque<Kept>) -> Self {
         let keep_alive = Box::pin(sleep(exchange.keep_alive()));
         let deadline = exchange.deadline().map(|deadline| Box::pin(sleep_until(deadline)));
-        Self { exchange, first, parts: VecDeque::new(), keep_alive, deadline }
+        Self { exchange, opening, missed, parts: VecDeque::new(), keep_alive, deadline }
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -104,13 +129,19 @@ impl Events {
         }
         let mut over = false;
         let mut gathered = BytesMut::new();
+        if let Some(opening) = self.opening.take() {
+            gathered.put_slice(opening.as_bytes());
+        }
         while self.parts.is_empty() && gathered.len() < COPY_LIMIT {
-            match self
-                .first
-                .take()
-                .map_or_else(|| self.exchange.poll_next(cx), |item| Poll::Ready(Some(item)))
-            {
-                Poll::Ready(Some(item)) => self.write(item.line(), &mut gathered),
+            if let Some(kept) = self.missed.pop_front() {
+                self.write(Some(kept.id), &kept.line, &mut gathered);
+                continue;
+            }
+            match self.exchange.poll_next(cx) {
+                Poll::Ready(Some(item)) => {
+                    let id = self.exchange.record(&item);
+                    self.write(id, item.line(), &mut gathered);
+                }
                 Poll::Ready(None) => {
                     over = true;
                     break;
@@ -131,14 +162,18 @@ impl Events {
         self.poll_timers(cx)
     }
 
-    fn write(&mut self, line: &Bytes, gathered: &mut BytesMut) {
+    fn write(&mut self, id: Option<EventId>, line: &Bytes, gathered: &mut BytesMut) {
+        gathered.reserve(BEFORE.len() + ID_ROOM);
+        if let Some(id) = id {
+            write!(gathered, "id: {id}\n").expect("memory takes all that is written");
+        }
+        gathered.put_slice(BEFORE);
         if line.len() <= COPY_LIMIT {
-            gathered.reserve(BEFORE.len() + line.len() + AFTER.len());
-            gathered.put_slice(BEFORE);
+            gathered.reserve(line.len() + AFTER.len());
             gathered.put_slice(line);
             gathered.put_slice(AFTER);
         } else {
-            self.parts.extend([Bytes::from_static(BEFORE), line.clone(), Bytes::from_static(AFTER)]);
+            self.parts.extend([line.clone(), Bytes::from_static(AFTER)]);
         }
     }
 
@@ -146,9 +181,8 @@ impl Events {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
         {
-            self.deadline = None;
-            // The exchange now holds an error for every call, and asks to be polled again.
-            self.exchange.expire();
+            // The exchange now holds an error for every call that has run out of time; others were given more.
+            self.deadline = self.exchange.expire().map(|next| Box::pin(sleep_until(next)));
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

@@ -2,18 +2,15 @@
 
 use std::rc::Rc;
 
-use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use super::accept::Accept;
 use super::answer;
-use super::body::Events;
 use super::exchange::{Exchange, Outcome};
 use super::intake;
 use super::{Answer, SESSION, VERSION, draining, text};
-use crate::bridge::{Inner, NoRoom};
-use crate::config::Era;
+use crate::bridge::{Inner, NoRoom, Opened};
 use crate::launcher::EndReason;
 use crate::message::{Envelope, Id, Kind, compose};
 use crate::server::{Call, CallKind, Refused, Server, Token};
@@ -23,11 +20,12 @@ use crate::version;
 /// A message of a client, with all that routing needs of it.
 pub(crate) enum Incoming {
     Request(Asking),
-    Notification { cancels: Option<Id>, is_cancel: bool },
+    Notification { cancels: Option<Id>, is_cancel: bool, is_initialized: bool },
     Response { id: Id },
 }
 
 /// A request of a client.
+#[derive(Clone)]
 pub(crate) struct Asking {
     pub(crate) id: Id,
     pub(crate) raw: Box<str>,
@@ -52,6 +50,7 @@ impl Incoming {
             Kind::Notification { method } => Self::Notification {
                 cancels: params.and_then(|params| Id::read(params.request_id?)),
                 is_cancel: method == "notifications/cancelled",
+                is_initialized: method == "notifications/initialized",
             },
             Kind::Response { id } => Self::Response { id },
             Kind::Neither => return None,
@@ -91,7 +90,7 @@ pub(crate) async fn post(
         }
         Incoming::Request(asking) => asking,
         Incoming::Notification { .. } | Incoming::Response { .. } => {
-            return match session(inner, headers) {
+            return match session(inner, headers).await {
                 Ok(server) => match pass_on(&server, &incoming, body).await {
                     Ok(()) => answer::empty(StatusCode::ACCEPTED),
                     Err(why) => answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, why),
@@ -103,7 +102,7 @@ pub(crate) async fn post(
     if inner.is_draining() {
         return draining(&asking.raw);
     }
-    match session(inner, headers) {
+    match session(inner, headers).await {
         Ok(server) => call(inner, &server, accept, asking, body).await.0,
         Err(refusal) => *refusal,
     }
@@ -112,13 +111,20 @@ pub(crate) async fn post(
 /// Hands a notification or an answer to the server, unless it is about something the server has done with.
 pub(crate) async fn pass_on(server: &Server, incoming: &Incoming, body: Vec<u8>) -> Result<(), &'static str> {
     let wanted = match incoming {
-        Incoming::Notification { is_cancel: true, cancels } => {
+        Incoming::Notification { is_cancel: true, cancels, .. } => {
             cancels.as_ref().is_some_and(|id| server.cancel(id))
         }
         Incoming::Response { id } => server.take_answer(id),
-        _ => true,
+        Incoming::Notification { .. } | Incoming::Request(_) => true,
     };
-    if wanted { server.send(intake::line(body)).await } else { Ok(()) }
+    if !wanted {
+        return Ok(());
+    }
+    let line = intake::line(body);
+    if matches!(incoming, Incoming::Notification { is_initialized: true, .. }) && server.may_need_hello() {
+        server.remember_initialized(line.clone().into());
+    }
+    server.send(line).await
 }
 
 async fn call(
@@ -128,6 +134,10 @@ async fn call(
     asking: Asking,
     body: Vec<u8>,
 ) -> (Answer, Outcome) {
+    let Some(place) = inner.shared.streams.take() else {
+        let full = answer::streams_exhausted(Some(&asking.raw), inner.shared.config.max_streams);
+        return (full, Outcome::Error);
+    };
     let starts = asking.kind == CallKind::Initialize;
     // Nothing may come before the answer to `initialize`, so its head can wait for it.
     let hold = (!starts).then_some(inner.shared.config.head_hold);
@@ -135,10 +145,15 @@ async fn call(
     let deadline = Instant::now() + inner.shared.config.call_timeout;
     let (id, raw) = (asking.id.clone(), asking.raw.clone());
     if let Err(refused) = asking.register(server, &stream, deadline) {
-        return (refusal(&refused, &raw), Outcome::Error);
+        return (refusal(inner, &refused, &raw), Outcome::Error);
     }
-    let exchange = Exchange::of_calls(&inner.shared, server, stream, Some(deadline));
-    if let Err(why) = server.send(intake::line(body)).await {
+    let exchange = Exchange::of_calls(&inner.shared, server, stream, Some(deadline), place);
+    let exchange = if starts { exchange.for_good() } else { exchange };
+    let line = intake::line(body);
+    if starts && server.may_need_hello() {
+        server.remember_initialize(id.clone(), line.clone().into());
+    }
+    if let Err(why) = server.send(line).await {
         server.unregister(&id);
         let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(&raw), compose::INTERNAL, why);
         return (answer, Outcome::Error);
@@ -146,16 +161,13 @@ async fn call(
     exchange.respond(accept, hold).await
 }
 
-pub(crate) fn refusal(refused: &Refused, raw: &str) -> Answer {
+pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
     match refused {
         Refused::IdInUse => {
             let message = "a request with this id is not answered yet";
             answer::refuse(StatusCode::BAD_REQUEST, Some(raw), compose::INVALID_REQUEST, message)
         }
-        Refused::TooMany => {
-            let message = "too many calls at one time";
-            answer::refuse(StatusCode::TOO_MANY_REQUESTS, Some(raw), compose::REFUSED, message)
-        }
+        Refused::TooMany => answer::calls_exhausted(raw, inner.shared.config.max_calls),
         Refused::Ended => {
             let message = "the server has ended";
             answer::refuse(StatusCode::OK, Some(raw), compose::INTERNAL, message)
@@ -165,27 +177,25 @@ pub(crate) fn refusal(refused: &Refused, raw: &str) -> Answer {
 
 async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
     let raw = asking.raw.clone();
-    if inner.shared.config.era == Era::Modern {
-        let supported = inner.supported_versions();
-        let message = format!("this server does not know initialize; it speaks {supported}");
-        let data = format!("{{\"supported\":{supported}}}");
-        let code = compose::UNSUPPORTED_VERSION;
-        return answer::refuse_with(StatusCode::BAD_REQUEST, &raw, code, &message, &data);
-    }
-    if inner.is_draining() {
-        return draining(&raw);
-    }
-    let opened = match inner.open_session().await {
+    let opened = match open(inner, Some(&asking.raw)).await {
         Ok(opened) => opened,
-        Err(NoRoom::Exhausted) => {
-            return answer::sessions_exhausted(&raw, inner.shared.config.max_sessions);
-        }
-        Err(NoRoom::NoServer(why)) => {
-            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(&raw), compose::INTERNAL, &why);
-        }
+        Err(refusal) => return *refusal,
     };
     let server = Rc::clone(opened.server());
+    let again = (asking.clone(), body.clone());
     let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
+    let mut opened = opened;
+    let mut outcome = outcome;
+    if matches!(outcome, Outcome::Error) && opened.is_native() && inner.is_modern_after_all().await {
+        // The server only speaks the other era: the handshake is repeated with a translator.
+        drop(opened);
+        opened = match inner.open_translated_session() {
+            Ok(opened) => opened,
+            Err(_) => return answer::sessions_exhausted(Some(&raw), inner.shared.config.max_sessions),
+        };
+        let server = Rc::clone(opened.server());
+        (answer, outcome) = call(inner, &server, accept, again.0, again.1).await;
+    }
     if matches!(outcome, Outcome::Result) {
         let id = inner.keep_session(opened);
         let value = HeaderValue::from_str(&id).expect("session ids are visible ASCII");
@@ -194,16 +204,42 @@ async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec
     answer
 }
 
+/// A server process for a new session. `raw` is the id of the request that wants it, if it has one.
+pub(crate) async fn open(inner: &Rc<Inner>, raw: Option<&str>) -> Result<Opened, Box<Answer>> {
+    if inner.is_modern_only() {
+        let supported = inner.supported_versions();
+        let message = format!("this server does not know initialize; it speaks {supported}");
+        let data = format!("{{\"supported\":{supported}}}");
+        let error = compose::error(raw, compose::UNSUPPORTED_VERSION, &message, Some(&data));
+        return Err(answer::json(StatusCode::BAD_REQUEST, error.into()).into());
+    }
+    if inner.is_draining() {
+        return Err(draining(raw.unwrap_or("null")).into());
+    }
+    inner.open_session().await.map_err(|failure| {
+        Box::new(match failure {
+            NoRoom::Exhausted => answer::sessions_exhausted(raw, inner.shared.config.max_sessions),
+            NoRoom::NoServer(why) => {
+                answer::refuse(StatusCode::SERVICE_UNAVAILABLE, raw, compose::INTERNAL, &why)
+            }
+        })
+    })
+}
+
 /// The server process of the session that the request names.
-pub(crate) fn session(inner: &Inner, headers: &HeaderMap) -> Result<Rc<Server>, Box<Answer>> {
+pub(crate) async fn session(inner: &Rc<Inner>, headers: &HeaderMap) -> Result<Rc<Server>, Box<Answer>> {
     let Some(id) = text(headers, SESSION) else {
         let message = "the session id is missing; start with initialize";
         return Err(answer::refuse(StatusCode::BAD_REQUEST, None, compose::REFUSED, message).into());
     };
-    let Some(server) = inner.session(id) else {
-        let message = "there is no such session; start with initialize";
-        return Err(answer::refuse(StatusCode::NOT_FOUND, None, compose::SESSION_NOT_FOUND, message).into());
+    let server = match inner.session_or_revived(id).await {
+        Ok(server) => server.filter(|server| server.channel().is_none()),
+        Err(why) => {
+            let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, &why);
+            return Err(answer.into());
+        }
     };
+    let Some(server) = server else { return Err(no_session().into()) };
     match text(headers, VERSION) {
         Some(version) if !version::is_known_legacy(version) && !server.version_is(version) => {
             let message = "the protocol version is not supported";
@@ -213,24 +249,16 @@ pub(crate) fn session(inner: &Inner, headers: &HeaderMap) -> Result<Rc<Server>, 
     }
 }
 
-pub(crate) fn get(inner: &Rc<Inner>, headers: &HeaderMap) -> Answer {
-    if !Accept::read(headers.get_all(ACCEPT)).events {
-        let message = "the client has to accept text/event-stream";
-        return answer::refuse(StatusCode::NOT_ACCEPTABLE, None, compose::REFUSED, message);
-    }
-    let server = match session(inner, headers) {
-        Ok(server) => server,
-        Err(refusal) => return *refusal,
-    };
-    inner.shared.touch();
-    let stream = Stream::lasting(&inner.shared);
-    server.listen(&stream);
-    let exchange = Exchange::of_listener(&inner.shared, server, stream);
-    answer::events(StatusCode::OK, Events::new(exchange, None))
+pub(crate) fn no_session() -> Answer {
+    let message = "there is no such session; start with initialize";
+    answer::refuse(StatusCode::NOT_FOUND, None, compose::SESSION_NOT_FOUND, message)
 }
 
-pub(crate) fn delete(inner: &Rc<Inner>, headers: &HeaderMap) -> Answer {
-    match session(inner, headers) {
+pub(crate) async fn delete(inner: &Rc<Inner>, headers: &HeaderMap) -> Answer {
+    if text(headers, SESSION).is_some_and(|id| inner.forget_ended_session(id)) {
+        return answer::empty(StatusCode::NO_CONTENT);
+    }
+    match session(inner, headers).await {
         Ok(server) => {
             inner.shared.touch();
             server.end(EndReason::SessionDeleted, "its client ended the session");

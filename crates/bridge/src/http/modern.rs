@@ -78,6 +78,13 @@ async fn call(
             return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
         }
     };
+    let Some(place) = inner.shared.streams.take() else {
+        return answer::streams_exhausted(Some(raw), inner.shared.config.max_streams);
+    };
+    let listen = if lasts { inner.shared.listens.take() } else { None };
+    if lasts && listen.is_none() {
+        return answer::listens_exhausted(Some(raw), inner.shared.config.max_listens);
+    }
     let deadline = (!lasts).then(|| Instant::now() + inner.shared.config.call_timeout);
     let stream = if lasts {
         Stream::lasting(&inner.shared)
@@ -96,9 +103,9 @@ async fn call(
         deadline,
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
-        return refusal(&refused, raw);
+        return refusal(inner, &refused, raw);
     }
-    let exchange = Exchange::of_calls(&inner.shared, &server, stream, deadline);
+    let exchange = Exchange::of_calls(&inner.shared, &server, stream, deadline, place).holding(listen);
     if let Err(why) = send(&server, number, message, raw, token).await {
         server.unregister(&Id::Number(number));
         return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, why);

@@ -2,7 +2,7 @@
 //! is also added while an exchange is dropped, where no task can be started.
 
 use std::cell::RefCell;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -12,10 +12,14 @@ use crate::stream::Stream;
 
 /// One thing to do.
 pub(super) enum Chore {
-    /// Give up the calls of a client that has left.
+    /// Give up the calls of a client that has left, or that has one stream for all.
     Expire(Weak<Stream>),
     /// Refuse a request of the server for which no stream opened.
     Refuse(Id),
+    /// Refuse a request of the server whose stream broke, unless the session has another one.
+    Forsake(Id),
+    /// Forget old events.
+    Sweep,
 }
 
 #[derive(Default)]
@@ -30,9 +34,27 @@ impl Chores {
         self.changed.notify_waiters();
     }
 
+    /// Looks after the calls of this stream from then on. One look at a time is enough: it says itself when the next is due.
+    pub(super) fn expire(&self, at: Instant, stream: &Rc<Stream>) {
+        let stream = Rc::downgrade(stream);
+        let is_it = |(_, chore): &(Instant, Chore)| matches!(chore, Chore::Expire(of) if of.ptr_eq(&stream));
+        if !self.list.borrow().iter().any(is_it) {
+            self.add(at, Chore::Expire(stream));
+        }
+    }
+
+    /// Looks after this request of the server from then on.
+    pub(super) fn forsake(&self, at: Instant, request: Id) {
+        let is_it = |(_, chore): &(Instant, Chore)| matches!(chore, Chore::Forsake(id) if *id == request);
+        if !self.list.borrow().iter().any(is_it) {
+            self.add(at, Chore::Forsake(request));
+        }
+    }
+
     /// This request of the server is settled.
     pub(super) fn settle(&self, request: &Id) {
-        self.list.borrow_mut().retain(|(_, chore)| !matches!(chore, Chore::Refuse(id) if id == request));
+        let is_it = |chore: &Chore| matches!(chore, Chore::Refuse(id) | Chore::Forsake(id) if id == request);
+        self.list.borrow_mut().retain(|(_, chore)| !is_it(chore));
     }
 
     /// All requests of the server have found a stream.

@@ -3,10 +3,11 @@
 //! | message | goes to |
 //! |---|---|
 //! | answer | the stream of its call |
-//! | progress | the call that owns the token |
+//! | progress | the call that owns the token, else as what belongs to a task, else the GET stream |
 //! | what belongs to a task | the call that waits for the task |
 //! | what belongs to a subscription | the stream of that subscription |
-//! | request or log | the oldest call whose client listens, else the GET stream, else it waits |
+//! | request | the oldest call whose client listens, else the GET stream, else it waits |
+//! | log, end of an elicitation | the same, but before the GET stream the oldest call whose client may come back |
 //! | anything else | the GET stream, else it waits |
 
 use std::rc::Rc;
@@ -20,6 +21,7 @@ use super::{Call, CallKind, Server, Token};
 use crate::message::{Edit, Envelope, Id, Kind, Params, ResultHead, compose, splice, string};
 use crate::observer::{EXCERPT, Note};
 use crate::stream::{Item, Stream};
+use crate::version;
 
 impl Server {
     /// Takes one line of the server's output.
@@ -60,12 +62,11 @@ impl Server {
     }
 
     fn answer(&self, line: &Bytes, text: &str, envelope: &Envelope<'_>, id: &Id) {
-        // An answer nobody waits for comes after a cancellation; that is how the protocol is meant to be.
-        let Some(call) = self.table.borrow_mut().remove(id) else { return };
+        let removed = self.table.borrow_mut().remove(id);
+        let Some(call) = removed else { return self.unwanted_answer(id) };
         let code = envelope.error_code();
-        if call.kind == CallKind::Initialize && code.is_none() {
-            let version = envelope.result_head().and_then(|head| string(head.protocol_version));
-            *self.version.borrow_mut() = version.map(Into::into);
+        if call.kind == CallKind::Initialize {
+            self.initialized(envelope, code);
         }
         let line = match envelope.id {
             Some(theirs) if self.is_modern() => {
@@ -75,8 +76,40 @@ impl Server {
             }
             _ => line.clone(),
         };
+        let (line, code) = if call.stream.can_hold(line.len()) {
+            (line, code)
+        } else {
+            // Its client is away; an error it can come back for is worth more than nothing.
+            let message = "the answer was too large to be kept while its client was away";
+            let data = r#"{"code":"ANSWER_NOT_KEPT"}"#;
+            let error = compose::error(Some(&call.raw), compose::INTERNAL, message, Some(data));
+            (error.into(), Some(compose::INTERNAL))
+        };
         if !call.stream.answer(line, code) {
             self.dropped("response");
+        }
+    }
+
+    /// An answer nobody waits for. After a cancellation that is how the protocol is meant to be (2025-11-25, Cancellation).
+    fn unwanted_answer(&self, id: &Id) {
+        if self.table.borrow_mut().was_given_up(id) {
+            self.shared.count(|counters| counters.late_answers += 1);
+        } else {
+            self.shared.note(Note::StrayAnswer { server: self.number });
+        }
+    }
+
+    fn initialized(&self, envelope: &Envelope<'_>, code: Option<i64>) {
+        let version = envelope.result_head().and_then(|head| string(head.protocol_version));
+        let wrong_era = match code {
+            Some(code) => matches!(code, compose::UNSUPPORTED_VERSION | compose::METHOD_NOT_FOUND),
+            None => version.as_deref().is_none_or(version::is_modern),
+        };
+        if wrong_era {
+            self.shared.note(Note::WrongEra { server: self.number });
+        }
+        if code.is_none() {
+            *self.version.borrow_mut() = version.map(Into::into);
         }
     }
 
@@ -98,7 +131,7 @@ impl Server {
                 None,
             ));
         }
-        let target = self.target_of(envelope, true);
+        let target = self.target_of(envelope, Rides::Live);
         if target.is_none() && method == "ping" {
             return self.push(compose::empty_result(raw));
         }
@@ -111,29 +144,45 @@ impl Server {
             return self.modern_notification(text, params, method);
         }
         match method {
-            "notifications/progress" => {
-                let token = params.and_then(|params| Id::read(params.progress_token?));
-                let owner = token.and_then(|token| {
-                    let table = self.table.borrow();
-                    table.by_token(&token).map(|call| Rc::clone(&call.stream))
-                });
-                // The token of a task outlives the call that started it, so progress without a call may still be wanted.
-                let target = owner.or_else(|| self.table.borrow().listener.clone());
-                match target {
-                    Some(stream) => self.offer_or_drop(&stream, line.clone(), method),
-                    None => self.dropped(method),
-                }
-            }
+            "notifications/progress" => self.progress(line, envelope, method),
             "notifications/cancelled" => self.server_cancelled(line, params),
-            "notifications/message" => {
-                let target = self.target_of(envelope, true);
+            "notifications/message" | "notifications/elicitation/complete" => {
+                let target = self.target_of(envelope, Rides::AndWaits);
                 self.deliver(line.clone(), None, target, method);
             }
             _ => {
-                let target = self.target_of(envelope, false);
+                let target = self.target_of(envelope, Rides::Not);
                 self.deliver(line.clone(), None, target, method);
             }
         }
+    }
+
+    /// Progress shows that a call goes on, so it also gives it more time (2025-11-25, Lifecycle: Timeouts).
+    fn progress(&self, line: &Bytes, envelope: &Envelope<'_>, method: &str) {
+        let token = envelope.params.as_ref().and_then(|params| Id::read(params.progress_token?));
+        let owner = {
+            let table = self.table.borrow();
+            let task = || table.waits_for(&task_of(envelope)?).cloned();
+            token.and_then(|token| table.owner_of(&token).cloned()).or_else(task)
+        };
+        let target = match &owner {
+            Some(owner) => {
+                self.extend(owner);
+                self.table.borrow().call(owner).map(|call| Rc::clone(&call.stream))
+            }
+            // The token of a task outlives the call that started it, so progress without a call may still be wanted.
+            None => self.table.borrow().listener.clone(),
+        };
+        match target {
+            Some(stream) => self.offer_or_drop(&stream, line.clone(), method),
+            None => self.dropped(method),
+        }
+    }
+
+    fn extend(&self, call: &Id) {
+        let config = &self.shared.config;
+        let most = config.call_timeout_max.max(config.call_timeout);
+        self.table.borrow_mut().extend(call, config.call_timeout, most);
     }
 
     /// The server takes back its own request: it goes the way the request went.
@@ -149,7 +198,8 @@ impl Server {
             return;
         }
         let listener = || self.table.borrow().listener.clone();
-        if let Some(stream) = Some(stream).filter(|stream| stream.is_live()).or_else(listener) {
+        let reaches = |stream: &Rc<Stream>| stream.is_live() || stream.is_parked();
+        if let Some(stream) = Some(stream).filter(reaches).or_else(listener) {
             self.offer_or_drop(&stream, line.clone(), "notifications/cancelled");
         }
     }
@@ -164,6 +214,9 @@ impl Server {
         let token = params.and_then(|params| params.progress_token);
         match (method, token) {
             ("notifications/progress", Some(token)) => {
+                if let Some(call) = Id::read(token) {
+                    self.extend(&call);
+                }
                 let found = self
                     .with_call(token, |call| match &call.token {
                         Some(Token::Renamed(theirs)) => {
@@ -177,7 +230,8 @@ impl Server {
             ("notifications/cancelled", _) => {
                 // The server gives up a subscription; over HTTP its stream just ends.
                 let Some(id) = params.and_then(|params| Id::read(params.request_id?)) else { return };
-                if let Some(call) = self.table.borrow_mut().remove(&id) {
+                let call = self.table.borrow_mut().remove(&id);
+                if let Some(call) = call {
                     call.stream.close();
                 }
             }
@@ -209,13 +263,16 @@ impl Server {
     }
 
     /// The stream for a message that names no call: the one of its task, that of a call if it may ride on one, the GET stream.
-    fn target_of(&self, envelope: &Envelope<'_>, rides: bool) -> Option<Rc<Stream>> {
+    fn target_of(&self, envelope: &Envelope<'_>, rides: Rides) -> Option<Rc<Stream>> {
         let table = self.table.borrow();
-        let task = envelope.meta().and_then(|meta| Id::read(meta.related_task.as_ref()?.task_id?));
-        task.and_then(|task| table.oldest_live(|call| call.kind == CallKind::TaskResult(task.clone())))
-            .or_else(
-                || if rides { table.oldest_live(|call| call.kind != CallKind::Initialize) } else { None },
-            )
+        let carries = |call: &Call| call.kind != CallKind::Initialize;
+        task_of(envelope)
+            .and_then(|task| table.oldest_live(|call| call.kind == CallKind::TaskResult(task.clone())))
+            .or_else(|| if rides == Rides::Not { None } else { table.oldest_live(carries) })
+            .or_else(|| {
+                let waits = rides == Rides::AndWaits;
+                if waits { table.oldest(|call| call.stream.is_parked() && carries(call)) } else { None }
+            })
             .or_else(|| table.listener.clone().filter(|listener| listener.is_live()))
     }
 
@@ -278,6 +335,27 @@ impl Server {
         line.push('\n');
         self.push(line.into_bytes());
     }
+}
+
+/// Whether a message that names no call may go where a call is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rides {
+    /// Only to the GET stream.
+    Not,
+    /// On a call whose client is there.
+    Live,
+    /// On a call even if its client has to come back for it.
+    AndWaits,
+}
+
+/// The task a message belongs to (2025-11-25, Tasks). A change of its status names it as such.
+fn task_of(envelope: &Envelope<'_>) -> Option<Id> {
+    let related = envelope.meta().and_then(|meta| meta.related_task.as_ref()?.task_id);
+    let status = || match envelope.kind() {
+        Kind::Notification { method: "notifications/tasks/status" } => envelope.params.as_ref()?.task_id,
+        _ => None,
+    };
+    Id::read(related.or_else(status)?)
 }
 
 fn subscription_of<'a>(head: &ResultHead<'a>) -> Option<&'a RawValue> {

@@ -11,7 +11,7 @@ const V: &str = "2025-11-25";
 #[tokio::test(start_paused = true)]
 async fn a_legacy_server_is_asked_once_and_then_refuses_modern_clients_at_once() {
     local(async {
-        let (rig, mut first) = Rig::new(Era::Auto);
+        let (rig, mut first) = Rig::strict(Era::Auto);
         let reply = rig.start(modern("1", "server/discover", None, ""));
         let mut probe = rig.next_peer().await;
         assert_eq!(probe.purpose, Some(Purpose::ModernShared));
@@ -36,7 +36,7 @@ async fn a_legacy_server_is_asked_once_and_then_refuses_modern_clients_at_once()
 #[tokio::test(start_paused = true)]
 async fn a_server_silent_to_discover_counts_as_legacy_after_three_seconds() {
     local(async {
-        let (rig, _first) = Rig::new(Era::Auto);
+        let (rig, _first) = Rig::strict(Era::Auto);
         let before = tokio::time::Instant::now();
         let one = rig.start(modern("1", "tools/list", None, ""));
         let two = rig.start(modern("2", "tools/list", None, ""));
@@ -52,7 +52,7 @@ async fn a_server_silent_to_discover_counts_as_legacy_after_three_seconds() {
 #[tokio::test(start_paused = true)]
 async fn both_eras_are_served_by_processes_of_their_own() {
     local(async {
-        let (rig, mut first) = Rig::new(Era::Auto);
+        let (rig, mut first) = Rig::strict(Era::Auto);
         let session = rig.open_session(&mut first, V).await;
         let reply = rig.start(modern("1", "tools/list", None, ""));
         let mut shared = rig.next_peer().await;
@@ -84,7 +84,7 @@ async fn both_eras_are_served_by_processes_of_their_own() {
 #[tokio::test(start_paused = true)]
 async fn a_known_legacy_server_is_never_probed() {
     local(async {
-        let (rig, _first) = Rig::new(Era::Legacy);
+        let (rig, _first) = Rig::strict(Era::Legacy);
         assert_eq!(rig.send(modern("1", "tools/list", None, "")).await.status(), StatusCode::BAD_REQUEST);
         assert_eq!(rig.launcher.opens.get(), 0);
     })
@@ -94,7 +94,7 @@ async fn a_known_legacy_server_is_never_probed() {
 #[tokio::test(start_paused = true)]
 async fn the_client_that_began_a_probe_may_leave_without_harm() {
     local(async {
-        let (rig, _first) = Rig::new(Era::Auto);
+        let (rig, _first) = Rig::strict(Era::Auto);
         let reply = rig.start(modern("1", "tools/list", None, ""));
         let mut shared = rig.next_peer().await;
         let asked = shared.hears().await;

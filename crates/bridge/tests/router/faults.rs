@@ -3,7 +3,7 @@
 use http::StatusCode;
 use roadstead_bridge::{BridgeConfig, EndReason, Era, Note};
 
-use crate::rig::{Rig, call, initialize, local, plain, settle};
+use crate::rig::{Rig, call, in_session, initialize, local, plain, settle};
 
 const V: &str = "2025-11-25";
 
@@ -50,7 +50,7 @@ async fn calls_in_flight_are_answered_when_the_server_dies() {
             assert_eq!((&error["id"], &error["error"]["code"]), (&id, &serde_json::json!(-32603)));
             assert!(error["error"]["message"].as_str().unwrap().contains("exit code 3"), "{error}");
         }
-        assert_eq!(get.part().await, None);
+        assert_eq!(get.message().await, None);
         assert_eq!(peer.is_ended().await, EndReason::Exited);
         assert_eq!(rig.send(call(&session, "3")).await.status(), StatusCode::NOT_FOUND);
         assert_eq!((rig.bridge.sessions(), rig.bridge.in_flight(), rig.bridge.tracked()), (0, 0, 0));
@@ -96,7 +96,10 @@ async fn a_call_without_an_answer_is_cancelled_when_its_time_is_over() {
         peer.hears().await;
         let mut reply = reply.await.unwrap();
         let text = reply.text().await;
-        assert!(text.ends_with("the server did not answer within 600 s\"}}\n\n"), "{text}");
+        assert!(
+            text.ends_with("did not answer within 600 s\",\"data\":{\"code\":\"CALL_TIMED_OUT\"}}}\n\n"),
+            "{text}"
+        );
         let cancel = peer.hears().await;
         assert_eq!(
             (&cancel["method"], &cancel["params"]["requestId"]),
@@ -143,6 +146,7 @@ async fn a_server_that_reads_nothing_costs_its_callers_an_error_and_us_no_memory
         }
         assert!(refused >= 3, "{refused}");
         assert!(rig.notes.all().contains(&Note::InputStalled { server: 1 }));
+        assert_eq!(rig.bridge.counters().stalled_inputs, refused);
     })
     .await;
 }
@@ -231,6 +235,88 @@ async fn closing_reaches_a_process_that_is_still_being_asked_for_its_era() {
             (Some(EndReason::Closed), Some(EndReason::Closed))
         );
         assert_eq!(reply.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_nothing_and_a_second_answer_are_dropped_and_counted() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        peer.says(r#"{"jsonrpc":"2.0","id":99,"result":{}}"#).await;
+        let reply = rig.start(call(&session, "1"));
+        let heard = peer.hears().await;
+        peer.answers(&heard, "first").await;
+        peer.answers(&heard, "second").await;
+        assert_eq!(reply.await.unwrap().json().await["result"]["name"], "first");
+        settle().await;
+        let counters = rig.bridge.counters();
+        assert_eq!((counters.stray_answers, counters.late_answers, counters.dropped_messages), (2, 0, 0));
+        assert!(rig.notes.all().contains(&Note::StrayAnswer { server: 1 }));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_after_the_cancellation_is_counted_apart() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let reply = rig.start(call(&session, "1"));
+        let heard = peer.hears().await;
+        let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+        rig.send(in_session(&session, cancel)).await;
+        peer.hears().await;
+        peer.answers(&heard, "late").await;
+        peer.answers(&heard, "and again").await;
+        settle().await;
+        assert_eq!(reply.await.unwrap().text().await, "");
+        assert_eq!((rig.bridge.counters().late_answers, rig.bridge.counters().stray_answers), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_floods_costs_a_bounded_amount_and_its_calls_are_still_answered() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let reply = rig.start(call(&session, "1"));
+        let heard = peer.hears().await;
+        for _ in 0..5_000 {
+            peer.says(r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{}}"#).await;
+        }
+        for id in 0..300 {
+            peer.says(format!(r#"{{"jsonrpc":"2.0","id":"r{id}","method":"roots/list"}}"#)).await;
+        }
+        peer.answers(&heard, "still here").await;
+        assert!(reply.await.unwrap().text().await.contains("still here"));
+        let config = BridgeConfig::new(Era::Legacy);
+        assert!(rig.bridge.tracked() <= config.max_queued_messages + config.max_server_requests);
+        assert_eq!(rig.bridge.counters().dropped_messages, 5_000 - config.max_queued_messages as u64);
+        assert!(peer.hears().await["error"]["message"].as_str().unwrap().contains("too many requests"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_initialize_that_is_answered_as_in_the_other_era_is_passed_on_and_noted() {
+    local(async {
+        for answer in [
+            r#""error":{"code":-32022,"message":"?","data":{"supported":["2026-07-28"]}}"#,
+            r#""error":{"code":-32601,"message":"?"}"#,
+            r#""result":{"protocolVersion":"2026-07-28"}"#,
+        ] {
+            let (rig, mut peer) = Rig::new(Era::Legacy);
+            let reply = rig.start(initialize(1));
+            peer.hears().await;
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":1,{answer}}}"#);
+            peer.says(&answer).await;
+            assert_eq!(reply.await.unwrap().text().await, answer);
+            assert_eq!(rig.bridge.counters().wrong_era_answers, 1);
+            assert!(rig.notes.all().contains(&Note::WrongEra { server: 1 }));
+        }
     })
     .await;
 }

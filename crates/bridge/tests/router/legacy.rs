@@ -305,3 +305,41 @@ async fn a_server_is_ready_when_it_answers_a_ping_in_any_way_or_outlives_its_sil
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_initialize_is_never_cancelled_by_its_client() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let cancel = |id: u64| {
+            format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#)
+        };
+        assert_eq!(rig.send(in_session(&session, cancel(1))).await.status(), StatusCode::ACCEPTED);
+        assert_eq!(rig.send(in_session(&session, cancel(5))).await.status(), StatusCode::ACCEPTED);
+        let reply = rig.start(call(&session, "2"));
+        assert_eq!(peer.hears().await["method"], "tools/call", "the first thing the server hears");
+        drop(reply);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_revision_with_sessions_may_be_named_in_the_header_and_no_other() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, "2025-06-18").await;
+        let note = || in_session(&session, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        for version in ["2025-06-18", "2025-11-25", "2024-11-05"] {
+            let named = rig.send(with(note(), &[("mcp-protocol-version", version)])).await;
+            assert_eq!(named.status(), StatusCode::ACCEPTED, "{version}");
+            peer.hears().await;
+        }
+        for version in ["2025-06-19", "latest", ""] {
+            let named = rig.send(with(note(), &[("mcp-protocol-version", version)])).await;
+            assert_eq!(named.status(), StatusCode::BAD_REQUEST, "{version}");
+            let get = with(plain("GET", &session), &[("mcp-protocol-version", version)]);
+            assert_eq!(rig.send(get).await.status(), StatusCode::BAD_REQUEST, "{version}");
+        }
+    })
+    .await;
+}

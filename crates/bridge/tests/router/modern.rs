@@ -115,7 +115,7 @@ async fn error_codes_of_the_server_become_statuses() {
 #[tokio::test(start_paused = true)]
 async fn there_are_no_sessions_and_no_handshake() {
     local(async {
-        let (rig, mut peer) = Rig::new(Era::Modern);
+        let (rig, mut peer) = Rig::strict(Era::Modern);
         for method in ["GET", "DELETE"] {
             let reply = rig.send(plain(method, "any")).await;
             assert_eq!((reply.status(), reply.header("allow").as_deref()), (StatusCode::METHOD_NOT_ALLOWED, Some("POST")));

@@ -170,6 +170,13 @@ impl Rig {
         Self::with(BridgeConfig::new(era), PIPE)
     }
 
+    /// The same without translation between the eras.
+    pub fn strict(era: Era) -> (Self, Peer) {
+        let mut config = BridgeConfig::new(era);
+        config.era_bridge = false;
+        Self::with(config, PIPE)
+    }
+
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
         let mut seed = 0_u8;
@@ -226,11 +233,12 @@ impl Rig {
     }
 }
 
-pub struct Reply(Response<BridgeBody>);
+/// A response, and what was read of its body but not asked for.
+pub struct Reply(Response<BridgeBody>, String);
 
 impl Reply {
     fn of(response: Response<BridgeBody>) -> Self {
-        Self(response)
+        Self(response, String::new())
     }
 
     pub fn status(&self) -> StatusCode {
@@ -248,7 +256,7 @@ impl Reply {
     /// All that is left of the body.
     pub async fn text(&mut self) -> String {
         let body = self.0.body_mut().collect().await.unwrap().to_bytes();
-        String::from_utf8(body.to_vec()).unwrap()
+        std::mem::take(&mut self.1) + std::str::from_utf8(&body).unwrap()
     }
 
     pub async fn json(&mut self) -> Value {
@@ -257,15 +265,37 @@ impl Reply {
 
     /// The next part of an event stream, or nothing at its end.
     pub async fn part(&mut self) -> Option<String> {
+        if !self.1.is_empty() {
+            return Some(std::mem::take(&mut self.1));
+        }
         let frame = self.0.body_mut().frame().await?.unwrap();
         Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
     }
 
+    /// The next event with data, and its id; nothing at the end. Comments and places to start from are passed over.
+    pub async fn identified(&mut self) -> Option<(Option<String>, Value)> {
+        loop {
+            let Some(end) = self.1.find("\n\n") else {
+                let rest = std::mem::take(&mut self.1);
+                self.1 = rest + &self.part().await?;
+                continue;
+            };
+            let event: String = self.1.drain(..end + 2).collect();
+            let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+            let Some(data) = field("data: ").filter(|data| !data.is_empty()) else { continue };
+            assert_eq!(field("event: "), Some("message"), "{event:?}");
+            return Some((field("id: ").map(ToOwned::to_owned), serde_json::from_str(data).unwrap()));
+        }
+    }
+
+    /// The message of the next event, or nothing at the end.
+    pub async fn message(&mut self) -> Option<Value> {
+        Some(self.identified().await?.1)
+    }
+
     /// The message of the next event.
     pub async fn event(&mut self) -> Value {
-        let part = self.part().await.expect("an event");
-        let data = part.strip_prefix("event: message\ndata: ").and_then(|rest| rest.strip_suffix("\n\n"));
-        serde_json::from_str(data.unwrap_or_else(|| panic!("not one event: {part:?}"))).unwrap()
+        self.message().await.expect("an event")
     }
 }
 

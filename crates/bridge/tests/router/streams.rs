@@ -60,6 +60,7 @@ async fn a_slow_call_gets_an_event_stream_and_comments_while_it_waits() {
         let mut reply = reply.await.unwrap();
         assert!(reply.is_events());
         let busy = rig.bridge.last_activity();
+        assert_eq!(reply.part().await.unwrap(), "id: 1-1\nretry: 1000\ndata: \n\n");
         assert_eq!(reply.part().await.unwrap(), ": keep-alive\n\n");
         assert_eq!(reply.part().await.unwrap(), ": keep-alive\n\n");
         assert!(before <= busy && busy == rig.bridge.last_activity(), "comments are no activity");
@@ -173,7 +174,7 @@ async fn a_second_get_replaces_the_first_and_nothing_is_sent_twice() {
         peer.says(CHANGED).await;
         settle().await;
         let mut second = rig.send(plain("GET", &session)).await;
-        assert_eq!(first.part().await, None);
+        assert_eq!(first.message().await, None);
         drop(first);
         assert_eq!(second.event().await["method"], "notifications/tools/list_changed");
         peer.says(CHANGED).await;
@@ -224,6 +225,58 @@ async fn what_waits_for_a_stream_is_limited_and_the_rest_is_counted() {
         }
         settle().await;
         assert_eq!((rig.bridge.tracked(), rig.bridge.counters().dropped_messages), (2, 3));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_elicitation_reaches_a_client_that_only_has_its_call() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let reply = rig.start(call(&session, "1"));
+        let heard = peer.hears().await;
+        let end = r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;
+        peer.says(end).await;
+        let mut reply = reply.await.unwrap();
+        assert_eq!(reply.event().await["params"]["elicitationId"], "e");
+        peer.says(CHANGED).await;
+        let required = r#"{"code":-32042,"message":"m","data":{"elicitations":[{"mode":"url","x":1.0}]}}"#;
+        let id = &heard["id"];
+        peer.says(format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{required}}}"#)).await;
+        let rest = reply.text().await;
+        assert!(rest.contains(required) && !rest.contains("list_changed"), "{rest}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_a_task_goes_to_the_call_that_waits_for_it() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let other = rig.start(call(&session, "1"));
+        peer.hears().await;
+        let body = r#"{"jsonrpc":"2.0","id":2,"method":"tasks/result","params":{"taskId":"t"}}"#;
+        let waiting = rig.start(in_session(&session, body));
+        let heard = peer.hears().await;
+        let meta = r#""_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}"#;
+        peer.says(format!(r#"{{"jsonrpc":"2.0","id":"e","method":"elicitation/create","params":{{{meta}}}}}"#)).await;
+        peer.says(format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"gone","progress":1,{meta}}}}}"#
+        ))
+        .await;
+        peer.says(r#"{"jsonrpc":"2.0","method":"notifications/tasks/status","params":{"taskId":"t","status":"working"}}"#)
+            .await;
+        peer.answers(&heard, "result").await;
+        let mut waiting = waiting.await.unwrap();
+        for method in ["elicitation/create", "notifications/progress", "notifications/tasks/status"] {
+            assert_eq!(waiting.event().await["method"], method);
+        }
+        assert_eq!(waiting.event().await["result"]["name"], "result");
+        assert_eq!(waiting.message().await, None);
+        other.abort();
+        assert_eq!(rig.bridge.counters().dropped_messages, 0);
     })
     .await;
 }

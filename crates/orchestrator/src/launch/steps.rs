@@ -30,6 +30,7 @@ use crate::parts::Inner;
 
 /// Ports that are tried before a launch gives up because others hold them.
 const PORT_ATTEMPTS: usize = 16;
+const BYTES_PER_MEBIBYTE: u64 = 1024 * 1024;
 
 /// Lease and row exist.
 pub(super) struct Reserved {
@@ -184,7 +185,11 @@ impl Reserved {
                 open_files: u64::from(spec.resource_limits.open_files),
                 processes: Some(u64::from(spec.resource_limits.processes)),
                 file_size_bytes: None,
+                memory_bytes: Some(u64::from(spec.resource_limits.memory_mb) * BYTES_PER_MEBIBYTE),
+                cpu_millis: Some(millis_of(spec.resource_limits.cpu)),
             },
+            // The supervisor fills it in.
+            cgroups: Vec::new(),
             allowed_origins: Vec::new(),
         };
         let mut control = [0_u8; 32];
@@ -218,6 +223,16 @@ fn free_port(inner: &Inner) -> Result<PortLease, LaunchError> {
         lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
     }
     Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
+}
+
+/// Thousandths of a processor.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a type's share was checked to be positive and no more than a machine has"
+)]
+fn millis_of(cpu: f64) -> u32 {
+    (cpu * 1000.0).round() as u32
 }
 
 fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {

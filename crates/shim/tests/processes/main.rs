@@ -4,4 +4,5 @@
 mod failure;
 mod kill_matrix;
 mod life;
+mod limits;
 mod support;

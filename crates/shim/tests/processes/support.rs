@@ -88,6 +88,7 @@ impl Place {
             stop_step_ms: 300,
             grace_ms: 300,
             limits: Limits::default(),
+            cgroups: Vec::new(),
             allowed_origins: Vec::new(),
         }
     }

@@ -1,0 +1,145 @@
+//! One control group for each instance, so that its limits hold for all its processes together.
+//!
+//! Version 2 is used where its controllers are ours to hand on, version 1 where only that exists. What cannot be limited is named
+//! once at the start; an instance runs nevertheless.
+//!
+//! ```text
+//! <our own group>/roadstead-<installation>/<instance>      memory, cpu, pids
+//! ```
+
+mod place;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use roadstead_control::Limits;
+use roadstead_model::{InstallationId, InstanceId};
+
+use place::Place;
+
+/// How long the kernel may take to let go of a group whose processes have ended.
+const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
+/// Rest between two attempts.
+const REMOVE_REST: Duration = Duration::from_millis(5);
+
+/// What can be limited for all processes of an instance together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Controller {
+    /// Bytes of memory.
+    Memory,
+    /// Parts of a processor.
+    Cpu,
+    /// Processes and threads.
+    Pids,
+}
+
+impl Controller {
+    pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Cpu, Self::Pids];
+
+    /// The kernel's name of it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+/// Where groups can be made.
+#[derive(Debug, Default)]
+pub(crate) struct Cgroups {
+    places: Vec<Place>,
+}
+
+/// The folders of one instance's group. Empty where none could be made.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    folders: Vec<PathBuf>,
+}
+
+impl Cgroups {
+    /// Looks once what this machine lets us limit.
+    pub(crate) fn find() -> Self {
+        let places = place::find();
+        let found = Self { places };
+        for controller in found.missing() {
+            tracing::warn!(controller = controller.as_str(), "no control group limits this for an instance");
+        }
+        found
+    }
+
+    /// What cannot be limited.
+    pub(crate) fn missing(&self) -> Vec<Controller> {
+        let has = |wanted| self.places.iter().any(|place| place.controllers.contains(&wanted));
+        Controller::ALL.into_iter().filter(|controller| !has(*controller)).collect()
+    }
+
+    /// Makes the group of an instance with its limits in force.
+    pub(crate) fn create(
+        &self,
+        installation: InstallationId,
+        instance: InstanceId,
+        limits: &Limits,
+    ) -> io::Result<Group> {
+        let mut group = Group::default();
+        for place in &self.places {
+            let folder = place.of_installation(installation)?.join(instance.to_string());
+            std::fs::create_dir(&folder)?;
+            group.folders.push(folder.clone());
+            place.limit(&folder, limits)?;
+        }
+        Ok(group)
+    }
+
+    /// Removes the groups that earlier runs of this installation left. The kernel keeps those with processes.
+    pub(crate) fn sweep(&self, installation: InstallationId) {
+        for place in &self.places {
+            let Ok(groups) = std::fs::read_dir(place.installation_folder(installation)) else { continue };
+            for group in groups.flatten().filter(|entry| entry.path().is_dir()) {
+                // In use, or gone by now: neither is for us to mend.
+                let _ = std::fs::remove_dir(group.path());
+            }
+        }
+    }
+}
+
+impl Group {
+    /// What whoever belongs to it has to enter.
+    pub(crate) fn folders(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Removes it, once its processes have ended.
+    pub(crate) async fn remove(mut self) {
+        let until = tokio::time::Instant::now() + REMOVE_PATIENCE;
+        loop {
+            self.folders.retain(|folder| !removed(folder));
+            if self.folders.is_empty() {
+                return;
+            }
+            if tokio::time::Instant::now() >= until {
+                // Dropped below: the next start sweeps.
+                return tracing::warn!(folders = ?self.folders, "a control group could not be removed");
+            }
+            tokio::time::sleep(REMOVE_REST).await;
+        }
+    }
+}
+
+impl Drop for Group {
+    /// A group that was never used.
+    fn drop(&mut self) {
+        for folder in &self.folders {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+fn removed(folder: &Path) -> bool {
+    match std::fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
