@@ -4,8 +4,10 @@ pub mod app;
 pub mod database;
 pub mod poll;
 pub mod subjects;
+pub mod suite;
 
 pub use app::{Answer, App, AppOptions};
 pub use database::TestDatabase;
 pub use poll::wait_for;
 pub use subjects::Subjects;
+pub use suite::Suite;

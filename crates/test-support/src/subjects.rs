@@ -189,7 +189,7 @@ fn install(python: &Python, folder: &Path) {
 
 /// Runs one step of the installation; its failure fails the test with what it said last.
 #[track_caller]
-fn step(command: &mut Command, folder: &Path) {
+pub(crate) fn step(command: &mut Command, folder: &Path) {
     let said = folder.join("install.log");
     let log = fs::File::create(&said).expect("a log file");
     let copy = log.try_clone().expect("a second descriptor");
@@ -259,7 +259,7 @@ fn command(program: &Path) -> Command {
 }
 
 /// A command whose files are open to others, whatever the umask of the one who runs the tests.
-fn command_open(program: &Path) -> Command {
+pub(crate) fn command_open(program: &Path) -> Command {
     let mut shell = command(Path::new("/bin/sh"));
     shell.args(["-c", "umask 022; exec \"$0\" \"$@\""]).arg(program);
     shell

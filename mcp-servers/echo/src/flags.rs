@@ -1,16 +1,32 @@
-//! The command line: nothing for a server that behaves, one flag for each way to misbehave.
+//! The command line: what is served and how, and one flag for each way to misbehave.
 
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-/// An MCP server on stdin and stdout that answers what it is sent.
+use crate::era::Era;
+
+/// An MCP server that answers what it is sent: on stdin and stdout, or over HTTP.
 ///
-/// Without flags it behaves. Every flag is one fault that a host must live with; they may be combined.
+/// It behaves unless it is told not to. Every flag below `--http` is one fault that a host must live with; they may
+/// be combined.
 #[derive(Debug, Parser)]
 #[command(name = "roadstead-echo", version, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "one switch for each fault, freely combined")]
 pub struct Flags {
+    /// Offer what the official conformance suite asks of a server, instead of the tools for trying things out.
+    #[arg(long)]
+    pub conformance: bool,
+
+    /// The protocol eras that are answered: `legacy` is 2025-11-25 and before, `modern` is 2026-07-28.
+    #[arg(long, value_enum, default_value_t = Era::Dual)]
+    pub era: Era,
+
+    /// Serve Streamable HTTP at `/mcp` on this port of the loopback interface; 0 takes a free one. The URL goes to
+    /// stderr.
+    #[arg(long, value_name = "PORT")]
+    pub http: Option<u16>,
+
     /// Read everything and answer nothing.
     #[arg(long)]
     pub never_ready: bool,
@@ -45,12 +61,40 @@ pub struct Flags {
     pub flood_stderr: Option<u32>,
 
     /// Write one message of this many bytes to stdout: valid JSON, if there is room for it.
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", conflicts_with = "http")]
     pub huge_line: Option<u64>,
 
     /// Write a line that is no JSON to stdout at the start and before every message.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "http")]
     pub garbage: bool,
+
+    /// Before every message, answer a request that nobody made.
+    #[arg(long, conflicts_with = "http")]
+    pub answer_unasked: bool,
+
+    /// Give every answer twice.
+    #[arg(long, conflicts_with = "http")]
+    pub answer_twice: bool,
+
+    /// Answer a request also after it was cancelled.
+    #[arg(long, conflicts_with = "http")]
+    pub answer_cancelled: bool,
+
+    /// Give results the shape of the other era: no result type in modern ones, one in legacy ones.
+    #[arg(long, conflicts_with = "http")]
+    pub wrong_era: bool,
+
+    /// Read this many messages, then leave the rest unread, with stdin open.
+    #[arg(long, value_name = "MESSAGES", conflicts_with = "http")]
+    pub stop_reading_after: Option<u64>,
+
+    /// Exit with an error at the first line that is a batch.
+    #[arg(long, conflicts_with = "http")]
+    pub crash_on_batch: bool,
+
+    /// Write this many log notifications a second to stdout; 0 means as many as it takes.
+    #[arg(long, value_name = "MESSAGES", conflicts_with = "http")]
+    pub flood_notifications: Option<u32>,
 
     /// Take this much memory, page by page, and keep it.
     #[arg(long, value_name = "MB")]
@@ -70,9 +114,17 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Whether something must go between the server's own lines on stdout.
+    /// Whether the lines between client and server are meddled with.
     pub fn is_noisy(&self) -> bool {
-        self.garbage || self.huge_line.is_some()
+        self.garbage
+            || self.huge_line.is_some()
+            || self.answer_unasked
+            || self.answer_twice
+            || self.answer_cancelled
+            || self.wrong_era
+            || self.stop_reading_after.is_some()
+            || self.crash_on_batch
+            || self.flood_notifications.is_some()
     }
 }
 

@@ -1,26 +1,34 @@
-//! `roadstead-echo`: an MCP server on stdin and stdout that answers what it is sent, in both protocol eras.
+//! `roadstead-echo`: an MCP server that answers what it is sent, in both protocol eras, on stdin and stdout or over
+//! HTTP.
 //!
 //! It is the smallest server that shows everything a host must carry: tools, structured output, progress,
-//! cancellation, resources and a prompt. Its flags make it misbehave in the ways that real servers do, so that a
-//! host can be tried against them. It knows nothing of the host that runs it.
+//! cancellation, resources and a prompt; or, for the official conformance suite, all that the suite asks for. Its
+//! flags make it misbehave in the ways that real servers do, so that a host can be tried against them. It knows
+//! nothing of the host that runs it.
 
+mod conformance;
+mod era;
 mod flags;
 mod grandchild;
+mod http;
 mod misbehave;
 mod noise;
 mod patient;
 mod server;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use rmcp::ServiceExt;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::io::stdio_pipes;
+use rmcp::{ServerHandler, ServiceExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::conformance::Conformance;
+use crate::era::Era;
 use crate::flags::Flags;
 use crate::patient::Patient;
 use crate::server::Echo;
@@ -83,18 +91,14 @@ async fn elapse(after: Option<Duration>) {
     }
 }
 
-/// Speaks MCP until the client closes our input.
+/// Speaks MCP: until the client closes our input, or over HTTP for ever.
 async fn speak(flags: &Flags) -> anyhow::Result<()> {
-    let (input, output) = stdio_pipes();
-    let spoken = if flags.never_ready {
-        eprintln!("echo: told never to be ready");
-        swallow(input).await
-    } else if flags.is_noisy() {
-        let (ours, servers) = tokio::io::duplex(NOISY_BUFFER_BYTES);
-        let (served, carried) = tokio::join!(serve(input, servers), noise::carry(ours, output, flags));
-        served.and(carried)
+    let era = flags.era;
+    let spoken = if flags.conformance {
+        let shared = Arc::new(conformance::Shared::new()?);
+        offer(flags, move || Conformance::new(era, shared.clone())).await
     } else {
-        serve(input, output).await
+        offer(flags, move || Echo::new(era)).await
     };
     if flags.ignore_sigterm {
         eprintln!("echo: told to ignore the end of input");
@@ -103,20 +107,48 @@ async fn speak(flags: &Flags) -> anyhow::Result<()> {
     spoken
 }
 
+/// Offers what `make` makes, one for each conversation.
+async fn offer<H: ServerHandler>(
+    flags: &Flags,
+    make: impl Fn() -> H + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    if let Some(port) = flags.http {
+        return http::serve(port, flags.era, make).await;
+    }
+    let (input, output) = stdio_pipes();
+    if flags.never_ready {
+        eprintln!("echo: told never to be ready");
+        swallow(input).await
+    } else if flags.is_noisy() {
+        let (to_server, input_of_server) = tokio::io::duplex(NOISY_BUFFER_BYTES);
+        let (output_of_server, from_server) = tokio::io::duplex(NOISY_BUFFER_BYTES);
+        let (cancel, cancelled) = tokio::sync::mpsc::unbounded_channel();
+        let all = tokio::try_join!(
+            noise::hear(input, to_server, flags, cancel),
+            serve(make(), flags.era, input_of_server, output_of_server),
+            noise::carry(from_server, output, flags, cancelled),
+        );
+        all.map(|_| ())
+    } else {
+        serve(make(), flags.era, input, output).await
+    }
+}
+
 async fn swallow(mut input: impl AsyncRead + Unpin) -> anyhow::Result<()> {
     tokio::io::copy(&mut input, &mut tokio::io::sink()).await.context("could not read standard input")?;
     Ok(())
 }
 
-async fn serve<R, W>(input: R, output: W) -> anyhow::Result<()>
+async fn serve<H, R, W>(handler: H, era: Era, input: R, output: W) -> anyhow::Result<()>
 where
+    H: ServerHandler,
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     use rmcp::service::ServerInitializeError;
 
-    let transport = Patient::new(AsyncRwTransport::new(input, output));
-    let service = match Echo::new().serve(transport).await {
+    let transport = Patient::new(AsyncRwTransport::new(input, output), era);
+    let service = match handler.serve(transport).await {
         Ok(service) => service,
         // The client left before it began: nothing went wrong.
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),

@@ -1,5 +1,6 @@
 //! What the server offers: tools, resources and a prompt.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
     ErrorData, Implementation, ListResourceTemplatesResult, ListResourcesResult, PaginatedRequestParams,
-    ProgressNotificationParam, PromptMessage, ReadResourceRequestParams, ReadResourceResponse,
-    ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role, ServerCapabilities, ServerConfig,
+    ProgressNotificationParam, PromptMessage, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
+    ServerCapabilities, ServerConfig,
 };
 use rmcp::schemars::{self, JsonSchema};
 use rmcp::service::RequestContext;
@@ -18,6 +20,8 @@ use rmcp::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, json};
+
+use crate::era::Era;
 
 const README_URI: &str = "echo://readme";
 const TEXT_URI: &str = "echo://text/";
@@ -45,6 +49,7 @@ const HINT_LENGTH: usize = 4;
 /// The server: it keeps no state of its clients, so one serves any number of them.
 #[derive(Debug)]
 pub struct Echo {
+    era: Era,
     tools: ToolRouter<Self>,
     prompts: PromptRouter<Self>,
     greeting: String,
@@ -104,8 +109,9 @@ struct GreetParams {
 #[tool_router]
 impl Echo {
     /// A server with what its environment configures: `ECHO_GREETING`, `ECHO_TOKEN`.
-    pub fn new() -> Self {
+    pub fn new(era: Era) -> Self {
         Self {
+            era,
             tools: Self::tool_router(),
             prompts: Self::prompt_router(),
             greeting: environment("ECHO_GREETING").unwrap_or_else(|| "hello".to_owned()),
@@ -182,6 +188,10 @@ impl ServerHandler for Echo {
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("roadstead-echo", env!("CARGO_PKG_VERSION")))
             .with_instructions("Answers what it is sent; for trying things out.")
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        self.era.versions()
     }
 
     async fn list_resources(

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::{Server, Stray, stat, wait_until};
 
@@ -157,4 +157,81 @@ fn it_spins_and_answers_meanwhile() {
         stat(server.pid()).expect("the server lives")[11].parse::<u64>().expect("ticks") >= 20
     });
     server.answers_ping();
+}
+
+#[test]
+fn it_answers_what_nobody_asked() {
+    let mut server = Server::start(&["--answer-unasked"]);
+    for _ in 0..3 {
+        assert_eq!(server.message()["id"], "nobody asked");
+        server.answers_ping();
+    }
+}
+
+#[test]
+fn it_answers_twice() {
+    let mut server = Server::start(&["--answer-twice"]);
+    server.answers_ping();
+    assert_eq!(server.message()["id"], "ping");
+    server.answers_ping();
+}
+
+#[test]
+fn it_answers_what_was_cancelled() {
+    let mut server = Server::start(&["--answer-cancelled"]);
+    server.initialize();
+    let params = json!({ "name": "sleep", "arguments": { "ms": 3_000_000 } });
+    server.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }));
+    let params = json!({ "requestId": 1 });
+    server.send(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }));
+    assert_eq!(server.message()["id"], 1);
+    server.answers_ping();
+}
+
+#[test]
+fn it_answers_in_the_shape_of_the_wrong_era() {
+    let mut server = Server::start(&["--wrong-era"]);
+    assert_eq!(server.initialize()["result"]["resultType"], "complete");
+    let mut server = Server::start(&["--wrong-era"]);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let listed = server.ask(1, "tools/list", &json!({ "_meta": meta }));
+    assert!(listed["result"]["tools"].is_array() && listed["result"].get("resultType").is_none(), "{listed}");
+}
+
+#[test]
+fn it_reads_no_further() {
+    let mut server = Server::start(&["--stop-reading-after", "1"]);
+    server.answers_ping();
+    assert_eq!(server.error_line().as_deref(), Some("echo: told to read no further"));
+    server.send_line(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    server.close_input();
+    assert!(!server.has_ended(), "it read the end of input");
+}
+
+#[test]
+fn a_batch_crashes_it() {
+    let mut server = Server::start(&["--crash-on-batch"]);
+    server.answers_ping();
+    server.send_line(r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#);
+    assert_eq!(server.end().code(), Some(1));
+    assert_eq!(server.error_line().as_deref(), Some("echo: told to exit at a batch"));
+}
+
+#[test]
+fn it_floods_notifications_and_answers_meanwhile() {
+    for rate in ["0", "5000"] {
+        let mut server = Server::start(&["--flood-notifications", rate]);
+        for number in 1..=2000 {
+            let told = server.message();
+            assert_eq!(
+                (&told["method"], &told["params"]["data"]),
+                (&json!("notifications/message"), &json!(number))
+            );
+        }
+        server.send(&json!({ "jsonrpc": "2.0", "id": "ping", "method": "ping" }));
+        while server.message()["id"] != "ping" {}
+    }
 }
