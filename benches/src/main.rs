@@ -6,6 +6,7 @@ mod figures;
 mod http;
 mod launch;
 mod mcp;
+mod payloads;
 mod pipes;
 mod processes;
 mod service;
@@ -16,6 +17,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 
 use crate::api::{Api, Prepared};
+use crate::calls::Targets;
 use crate::figures::Report;
 use crate::launch::Subject;
 use crate::service::Service;
@@ -69,7 +71,9 @@ enum What {
     Launch,
     /// Tool calls at 1, 16 and 64 in flight.
     Calls,
-    /// Both.
+    /// Megabytes a second, from 1 B to 32 MiB there and back.
+    Payloads,
+    /// All of these.
     All,
 }
 
@@ -148,7 +152,7 @@ async fn measure(
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let subjects = subjects(programs);
-    if args.what != What::Calls {
+    if matches!(args.what, What::Launch | What::All) {
         for subject in &subjects {
             report.launch.push(launch::one_by_one(subject, api.as_deref_mut(), args.launches).await?);
             report.burst.push(launch::burst(subject, api.as_deref_mut(), args.burst).await?);
@@ -161,11 +165,22 @@ async fn measure(
             None => None,
         };
         let target = instance.as_ref().map(|instance| (instance, roadstead));
-        let figures = calls::measure(&programs.stdio, &programs.http, target, args.seconds).await;
+        let figures = async {
+            let mut targets = Targets::begin(&programs.stdio, &programs.http, target).await?;
+            if matches!(args.what, What::Calls | What::All) {
+                report.calls = calls::measure(&mut targets, args.seconds).await?;
+            }
+            if matches!(args.what, What::Payloads | What::All) {
+                let Targets { pipe_server, over_http, .. } = &mut targets;
+                report.payloads = payloads::measure(pipe_server, over_http, args.seconds).await?;
+            }
+            anyhow::Ok(())
+        }
+        .await;
         if let (Some(api), Some(instance)) = (api, &instance) {
             api.delete(instance).await?;
         }
-        report.calls = figures?;
+        figures?;
     }
     Ok(report)
 }

@@ -16,9 +16,11 @@ fn main() -> std::io::Result<()> {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
+        // What was heard before holds no end of a line.
+        let old = heard.len();
         heard.extend_from_slice(&piece[..read]);
         let mut done = 0;
-        for end in memchr::memchr_iter(b'\n', &heard) {
+        for end in memchr::memchr_iter(b'\n', &piece[..read]).map(|end| old + end) {
             let before = said.len();
             roadstead_benches::answer(&heard[done..end], &mut said);
             if said.len() > before {

@@ -6,6 +6,7 @@
 //! parent-death signal → check that the parent still lives.
 
 pub mod handover;
+pub mod memory;
 pub mod namespace;
 pub mod privilege;
 pub mod server;
