@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bridge", &["model"]),
     ("sandbox", &[]),
     ("control", &["model"]),
-    ("shim", &["model", "crypto", "bridge", "sandbox", "control"]),
+    ("shim", &["model", "crypto", "bridge", "upstream", "sandbox", "control"]),
     ("supervisor", &["model", "control"]),
     ("store", &["model"]),
     ("gateway", &["model", "access"]),
