@@ -13,6 +13,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("port-allocator", &["model"]),
     ("catalog", &["model", "sandbox"]),
     ("bridge", &["model"]),
+    ("upstream", &["model", "bridge"]),
+    ("relay", &["bridge", "upstream"]),
     ("sandbox", &[]),
     ("control", &["model"]),
     ("shim", &["model", "crypto", "bridge", "upstream", "sandbox", "control"]),
