@@ -76,7 +76,7 @@ fn reason(answer: &Answer) -> &str {
 }
 
 fn hash_of(value: &str) -> String {
-    Sha256::digest(value).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(value))
 }
 
 async fn end(app: App) {
@@ -129,7 +129,10 @@ async fn a_server_that_speaks_http_serves_sessions_from_one_process_through_gate
         assert_eq!(after["status"], "running", "{after}");
         assert_eq!(after["process_id"], instance["process_id"], "one process for all sessions");
         let logs = app.ask("GET", &format!("/instances/{id}/logs?limit=100"), None).await;
-        assert!(logs.body.to_string().contains("server"), "what it writes on its outputs is its log: {logs:?}");
+        assert!(
+            logs.body.to_string().contains("server"),
+            "what it writes on its outputs is its log: {logs:?}"
+        );
         assert_eq!(app.ask("DELETE", &format!("/instances/{id}"), None).await.status, 204);
         wait_for("the server to be gone", PATIENCE, async || (!is_alive(process(&instance))).then_some(()))
             .await;
@@ -257,7 +260,8 @@ async fn a_remote_server_is_reached_by_its_address_with_the_credential_as_header
         for url in ["access_url", "port_url"] {
             let token = text(&instance, "access_token");
             let session = drive(&subjects, text(&instance, url), token, "legacy", steps.clone()).await;
-            let said = |index: usize| session["answers"][index]["content"][0]["text"].as_str().expect("a text");
+            let said =
+                |index: usize| session["answers"][index]["content"][0]["text"].as_str().expect("a text");
             assert_eq!(said(0), hash_of(&format!("Key {CANARY}")), "{session}");
             assert_eq!(said(1), server.child.id().to_string(), "{session}");
         }
