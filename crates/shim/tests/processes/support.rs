@@ -89,6 +89,8 @@ impl Place {
             grace_ms: 300,
             limits: Limits::default(),
             allowed_origins: Vec::new(),
+            bridge: roadstead_control::BridgeSettings::default(),
+            http: None,
         }
     }
 
@@ -131,6 +133,7 @@ impl Launched {
                         lines.extend(entries.into_iter().map(|entry| entry.message));
                     }
                     ShimEvent::Exited(record) => return record,
+                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
                 }
             }
             panic!("the events ended without an end of the instance");
@@ -156,6 +159,7 @@ pub fn secrets() -> Secrets {
         token_sha256: TokenHash::of(TOKEN.as_bytes()),
         control: ControlSecret::new(roadstead_sandbox::privilege::random_bytes()),
         environment: vec![("GREETING".into(), Secret::new("canary-secret".into()))],
+        headers: Vec::new(),
         masks: vec![Secret::new("canary-secret".into())],
     }
 }
@@ -217,7 +221,7 @@ fn fresh<T>(make: impl Fn(uuid::Uuid) -> T) -> T {
     make(uuid::Uuid::from_bytes(roadstead_sandbox::privilege::random_bytes()))
 }
 
-fn free_address() -> std::net::SocketAddr {
+pub fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
