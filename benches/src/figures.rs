@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+mod peers;
+
+pub use peers::{PeerFigure, relate_peers};
+
 /// What one load found.
 #[derive(Debug, Default)]
 pub struct Load {
@@ -183,6 +187,7 @@ pub struct Report {
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
     pub payloads: Vec<PayloadFigure>,
+    pub peers: Vec<PeerFigure>,
 }
 
 impl Report {
@@ -248,6 +253,7 @@ impl Report {
             );
         }
         self.print_payloads();
+        peers::print(&self.peers);
     }
 
     fn print_payloads(&self) {

@@ -7,6 +7,7 @@ mod http;
 mod launch;
 mod mcp;
 mod payloads;
+mod peers;
 mod pipes;
 mod processes;
 mod service;
@@ -18,7 +19,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::api::{Api, Prepared};
 use crate::calls::Targets;
-use crate::figures::Report;
+use crate::figures::{PeerFigure, Report};
 use crate::launch::Subject;
 use crate::service::Service;
 
@@ -60,6 +61,10 @@ struct Args {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
 
+    /// Where the bridges written by others are installed [default: target/bench-peers]
+    #[arg(long, value_name = "FOLDER")]
+    peers: Option<PathBuf>,
+
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -73,6 +78,8 @@ enum What {
     Calls,
     /// Megabytes a second, from 1 B to 32 MiB there and back.
     Payloads,
+    /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
+    Peers,
     /// All of these.
     All,
 }
@@ -124,7 +131,10 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
     let report = async {
         api.raise_limits(&mut prepared).await?;
         for subject in subjects(&programs) {
-            api.create_type(&subject.type_name, subject.program, &mut prepared).await?;
+            api.create_type(&subject.type_name, subject.program, &[], &mut prepared).await?;
+        }
+        if args.what == What::Peers {
+            api.create_type(&mixed_type(), &programs.stdio, &[peers::OUT_OF_ORDER], &mut prepared).await?;
         }
         measure(args, &programs, Some(&mut api), service.pid()).await
     }
@@ -158,6 +168,10 @@ async fn measure(
             report.burst.push(launch::burst(subject, api.as_deref_mut(), args.burst).await?);
         }
     }
+    if args.what == What::Peers {
+        report.peers = compare(args, programs, api).await?;
+        return Ok(report);
+    }
     if args.what != What::Launch {
         let [subject, _] = &subjects;
         let instance = match api.as_deref_mut() {
@@ -183,4 +197,37 @@ async fn measure(
         figures?;
     }
     Ok(report)
+}
+
+/// The type whose server answers out of order.
+fn mixed_type() -> String {
+    format!("bench-mixed-{}", std::process::id())
+}
+
+async fn compare(
+    args: &Args,
+    programs: &Programs,
+    mut api: Option<&mut Api>,
+) -> anyhow::Result<Vec<PeerFigure>> {
+    let [subject, _] = &subjects(programs);
+    let instances = match api.as_deref_mut() {
+        Some(api) => Some((api.launch(&subject.type_name).await?, api.launch(&mixed_type()).await?)),
+        None => None,
+    };
+    let beside = programs.stdio.ancestors().nth(2).unwrap_or(Path::new("/")).join("bench-peers");
+    let peers = peers::Peers {
+        folder: args.peers.as_deref().unwrap_or(&beside),
+        stdio: &programs.stdio,
+        http: &programs.http,
+        ours: instances.as_ref().map(|(plain, mixed)| (plain, mixed)),
+        seconds: args.seconds,
+    };
+    let figures = peers::measure(&peers).await;
+    if let (Some(api), Some((plain, mixed))) = (api, &instances) {
+        // On a connection of its own: the old one has been idle for long.
+        let mut api = api.again().await?;
+        api.delete(plain).await?;
+        api.delete(mixed).await?;
+    }
+    figures
 }
