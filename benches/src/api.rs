@@ -8,8 +8,12 @@ use serde_json::{Value, json};
 use crate::http::{Connection, Endpoint};
 
 /// Settings that are raised for the time of a run, and to what.
-const RAISED: &[(&str, u64)] =
-    &[("mcp.max_instances_per_user", 1000), ("port.range_end", 3700), ("process.max_cpu_percent", 10_000)];
+const RAISED: &[(&str, u64)] = &[
+    ("mcp.max_instances_per_user", 1000),
+    ("port.range_end", 3700),
+    ("process.max_cpu_percent", 10_000),
+    ("bridge.max_sessions", 64),
+];
 
 /// A launched instance.
 #[derive(Debug)]
@@ -88,14 +92,16 @@ impl Api {
         &mut self,
         name: &str,
         program: &Path,
+        args: &[&str],
         prepared: &mut Prepared,
     ) -> anyhow::Result<()> {
         let body = json!({
             "name": name,
             "display_name": "Benchmark",
             "program": program,
+            "args": args,
             "era": "legacy",
-            "resource_limits": { "memory_mb": 256, "cpu": 4.0, "processes": 16, "open_files": 256 },
+            "resource_limits": { "memory_mb": 256, "cpu": 4.0, "processes": 256, "open_files": 256 },
         });
         let answer = self.ask("POST", "/types", Some(&body), 201).await?;
         prepared.types.push(answer["id"].as_str().context("a type was answered without an id")?.to_owned());

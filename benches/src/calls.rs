@@ -30,47 +30,61 @@ const ROUNDS: u32 = 3;
 const WARM_UP: usize = 50;
 
 /// Something that takes calls over HTTP.
-struct Target {
-    name: &'static str,
-    endpoint: Endpoint,
+pub struct Target {
+    pub name: &'static str,
+    pub endpoint: Endpoint,
     server: i32,
     ours: Ours,
 }
 
 /// A server that speaks HTTP itself; dropping it ends it.
-struct HttpServer(Child);
+pub struct HttpServer(Child);
+
+/// Everything that is measured: the server over its pipes, and what takes calls over HTTP.
+pub struct Targets {
+    pub pipe_server: PipeServer,
+    pub over_http: Vec<Target>,
+    /// Ends when this is dropped.
+    _http_server: HttpServer,
+}
+
+impl Targets {
+    pub async fn begin(
+        stdio: &Path,
+        http: &Path,
+        instance: Option<(&Instance, Option<i32>)>,
+    ) -> anyhow::Result<Self> {
+        let mut pipe_server = PipeServer::spawn(stdio)?;
+        pipe_server.begin().await?;
+        let (http_server, url) = HttpServer::spawn(http)?;
+        let own = Endpoint::parse(&url, None)?;
+        let mut over_http = vec![Target::begin(HTTP, own, http_server.pid(), Ours::default()).await?];
+        if let Some((instance, roadstead)) = instance {
+            let server = instance.process_id.context("the launch names no process")?;
+            let mut ours = Ours::above(server);
+            ours.roadstead = ours.roadstead.or(roadstead);
+            if ours.shim.is_empty() {
+                eprintln!("no shim was found above process {server}: our own processor time will be missing");
+            }
+            // One session for both ways in: it has one server process, the one whose pid we know.
+            let token = Some(instance.access_token.as_str());
+            let port = Endpoint::parse(&instance.port_url, token)?;
+            let port = Target::begin(PORT, port, server, ours.clone()).await?;
+            let gateway = Endpoint::parse(&instance.access_url, token)?;
+            let gateway = Endpoint { headers: port.endpoint.headers.clone(), ..gateway };
+            over_http.push(port);
+            over_http.push(Target { name: GATEWAY, endpoint: gateway, server, ours });
+        }
+        Ok(Self { pipe_server, over_http, _http_server: http_server })
+    }
+}
 
 /// Measures every target at every level.
-pub async fn measure(
-    stdio: &Path,
-    http: &Path,
-    instance: Option<(&Instance, Option<i32>)>,
-    seconds: f64,
-) -> anyhow::Result<Vec<CallFigure>> {
-    let mut pipe_server = PipeServer::spawn(stdio)?;
-    pipe_server.begin().await?;
-    let (http_server, url) = HttpServer::spawn(http)?;
-    let mut targets =
-        vec![Target::begin(HTTP, Endpoint::parse(&url, None)?, http_server.pid(), Ours::default()).await?];
-    if let Some((instance, roadstead)) = instance {
-        let server = instance.process_id.context("the launch names no process")?;
-        let mut ours = Ours::above(server);
-        ours.roadstead = ours.roadstead.or(roadstead);
-        if ours.shim.is_empty() {
-            eprintln!("no shim was found above process {server}: our own processor time will be missing");
-        }
-        // One session for both ways in: it has one server process, the one whose pid we know.
-        let token = Some(instance.access_token.as_str());
-        let port =
-            Target::begin(PORT, Endpoint::parse(&instance.port_url, token)?, server, ours.clone()).await?;
-        let gateway = Endpoint::parse(&instance.access_url, token)?;
-        let gateway = Endpoint { headers: port.endpoint.headers.clone(), ..gateway };
-        targets.push(port);
-        targets.push(Target { name: GATEWAY, endpoint: gateway, server, ours });
-    }
+pub async fn measure(targets: &mut Targets, seconds: f64) -> anyhow::Result<Vec<CallFigure>> {
     let mut figures = Vec::new();
     for (in_flight, one_core) in LEVELS {
-        figures.extend(level(&mut pipe_server, &targets, *in_flight, *one_core, seconds).await?);
+        let Targets { pipe_server, over_http, .. } = targets;
+        figures.extend(level(pipe_server, over_http, *in_flight, *one_core, seconds).await?);
     }
     Ok(figures)
 }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+mod peers;
+
+pub use peers::{PeerFigure, relate_peers};
+
 /// What one load found.
 #[derive(Debug, Default)]
 pub struct Load {
@@ -90,6 +94,42 @@ pub fn relate(figures: &mut [CallFigure], pipes: &str, http: &str) {
     }
 }
 
+/// One line about payloads.
+#[derive(Debug, Serialize)]
+pub struct PayloadFigure {
+    pub target: String,
+    /// Bytes of text, there and back.
+    pub bytes: usize,
+    pub calls: usize,
+    /// Megabytes of text a second, counted once.
+    pub mb_per_second: f64,
+    /// As a share of what pipes carry, and of what the same target carries at 1 MiB.
+    pub to_pipes: f64,
+    pub to_one_mib: f64,
+}
+
+impl PayloadFigure {
+    pub fn new(target: &str, bytes: usize, calls: usize, elapsed: Duration) -> Self {
+        let mb_per_second = count(bytes) * count(calls) / 1e6 / elapsed.as_secs_f64();
+        let target = target.to_owned();
+        Self { target, bytes, calls, mb_per_second, to_pipes: f64::NAN, to_one_mib: f64::NAN }
+    }
+}
+
+/// Sets the figures in relation to those over pipes, and to those of the same target at a size.
+pub fn relate_payloads(figures: &mut [PayloadFigure], pipes: &str, one: usize) {
+    let rates: Vec<(String, usize, f64)> =
+        figures.iter().map(|each| (each.target.clone(), each.bytes, each.mb_per_second)).collect();
+    let of = |target: &str, bytes: usize| {
+        let found = rates.iter().find(|(name, size, _)| name == target && *size == bytes);
+        found.map_or(f64::NAN, |(_, _, rate)| *rate)
+    };
+    for figure in figures {
+        figure.to_pipes = figure.mb_per_second / of(pipes, figure.bytes);
+        figure.to_one_mib = figure.mb_per_second / of(&figure.target, one);
+    }
+}
+
 /// One line about launches.
 #[derive(Debug, Serialize)]
 pub struct LaunchFigure {
@@ -146,6 +186,8 @@ pub struct Report {
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
+    pub payloads: Vec<PayloadFigure>,
+    pub peers: Vec<PeerFigure>,
 }
 
 impl Report {
@@ -208,6 +250,27 @@ impl Report {
                 figure.latency_to_pipes,
                 figure.latency_to_http,
                 figure.throughput_to_http,
+            );
+        }
+        self.print_payloads();
+        peers::print(&self.peers);
+    }
+
+    fn print_payloads(&self) {
+        if !self.payloads.is_empty() {
+            println!("\npayloads there and back");
+            let head = ("target", "bytes", "calls", "MB/s", "to pipes", "to 1 MiB");
+            println!("{:<10}{:>10}{:>8}{:>12}{:>10}{:>10}", head.0, head.1, head.2, head.3, head.4, head.5);
+        }
+        for figure in &self.payloads {
+            println!(
+                "{:<10}{:>10}{:>8}{:>12.4}{:>10.2}{:>10.2}",
+                figure.target,
+                figure.bytes,
+                figure.calls,
+                figure.mb_per_second,
+                figure.to_pipes,
+                figure.to_one_mib,
             );
         }
     }

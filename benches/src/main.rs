@@ -6,6 +6,8 @@ mod figures;
 mod http;
 mod launch;
 mod mcp;
+mod payloads;
+mod peers;
 mod pipes;
 mod processes;
 mod service;
@@ -16,7 +18,8 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 
 use crate::api::{Api, Prepared};
-use crate::figures::Report;
+use crate::calls::Targets;
+use crate::figures::{PeerFigure, Report};
 use crate::launch::Subject;
 use crate::service::Service;
 
@@ -58,6 +61,10 @@ struct Args {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
 
+    /// Where the bridges written by others are installed [default: target/bench-peers]
+    #[arg(long, value_name = "FOLDER")]
+    peers: Option<PathBuf>,
+
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -69,7 +76,11 @@ enum What {
     Launch,
     /// Tool calls at 1, 16 and 64 in flight.
     Calls,
-    /// Both.
+    /// Megabytes a second, from 1 B to 32 MiB there and back.
+    Payloads,
+    /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
+    Peers,
+    /// All of these.
     All,
 }
 
@@ -120,7 +131,10 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
     let report = async {
         api.raise_limits(&mut prepared).await?;
         for subject in subjects(&programs) {
-            api.create_type(&subject.type_name, subject.program, &mut prepared).await?;
+            api.create_type(&subject.type_name, subject.program, &[], &mut prepared).await?;
+        }
+        if args.what == What::Peers {
+            api.create_type(&mixed_type(), &programs.stdio, &[peers::OUT_OF_ORDER], &mut prepared).await?;
         }
         measure(args, &programs, Some(&mut api), service.pid()).await
     }
@@ -148,11 +162,15 @@ async fn measure(
 ) -> anyhow::Result<Report> {
     let mut report = Report::default();
     let subjects = subjects(programs);
-    if args.what != What::Calls {
+    if matches!(args.what, What::Launch | What::All) {
         for subject in &subjects {
             report.launch.push(launch::one_by_one(subject, api.as_deref_mut(), args.launches).await?);
             report.burst.push(launch::burst(subject, api.as_deref_mut(), args.burst).await?);
         }
+    }
+    if args.what == What::Peers {
+        report.peers = compare(args, programs, api).await?;
+        return Ok(report);
     }
     if args.what != What::Launch {
         let [subject, _] = &subjects;
@@ -161,11 +179,55 @@ async fn measure(
             None => None,
         };
         let target = instance.as_ref().map(|instance| (instance, roadstead));
-        let figures = calls::measure(&programs.stdio, &programs.http, target, args.seconds).await;
+        let figures = async {
+            let mut targets = Targets::begin(&programs.stdio, &programs.http, target).await?;
+            if matches!(args.what, What::Calls | What::All) {
+                report.calls = calls::measure(&mut targets, args.seconds).await?;
+            }
+            if matches!(args.what, What::Payloads | What::All) {
+                let Targets { pipe_server, over_http, .. } = &mut targets;
+                report.payloads = payloads::measure(pipe_server, over_http, args.seconds).await?;
+            }
+            anyhow::Ok(())
+        }
+        .await;
         if let (Some(api), Some(instance)) = (api, &instance) {
             api.delete(instance).await?;
         }
-        report.calls = figures?;
+        figures?;
     }
     Ok(report)
+}
+
+/// The type whose server answers out of order.
+fn mixed_type() -> String {
+    format!("bench-mixed-{}", std::process::id())
+}
+
+async fn compare(
+    args: &Args,
+    programs: &Programs,
+    mut api: Option<&mut Api>,
+) -> anyhow::Result<Vec<PeerFigure>> {
+    let [subject, _] = &subjects(programs);
+    let instances = match api.as_deref_mut() {
+        Some(api) => Some((api.launch(&subject.type_name).await?, api.launch(&mixed_type()).await?)),
+        None => None,
+    };
+    let beside = programs.stdio.ancestors().nth(2).unwrap_or(Path::new("/")).join("bench-peers");
+    let peers = peers::Peers {
+        folder: args.peers.as_deref().unwrap_or(&beside),
+        stdio: &programs.stdio,
+        http: &programs.http,
+        ours: instances.as_ref().map(|(plain, mixed)| (plain, mixed)),
+        seconds: args.seconds,
+    };
+    let figures = peers::measure(&peers).await;
+    if let (Some(api), Some((plain, mixed))) = (api, &instances) {
+        // On a connection of its own: the old one has been idle for long.
+        let mut api = api.again().await?;
+        api.delete(plain).await?;
+        api.delete(mixed).await?;
+    }
+    figures
 }

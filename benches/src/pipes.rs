@@ -103,6 +103,23 @@ impl PipeServer {
         Ok(Load::new(latencies, began.elapsed()))
     }
 
+    /// Says one message and hears its answer, however long both are.
+    pub async fn once(&mut self, message: &[u8]) -> anyhow::Result<Vec<u8>> {
+        self.input.write_all(message).await?;
+        self.input.write_all(b"\n").await.context("the server does not read")?;
+        let mut looked = 0;
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.heard[looked..]) {
+                let rest = self.heard.split_off(looked + end + 1);
+                let mut line = std::mem::replace(&mut self.heard, rest);
+                line.pop();
+                return Ok(line);
+            }
+            looked = self.heard.len();
+            self.hear().await?;
+        }
+    }
+
     fn take_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id - 1

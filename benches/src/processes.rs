@@ -42,6 +42,25 @@ impl Ours {
     }
 }
 
+/// A process and everything below it, but for those of a name: the servers that it has started.
+pub fn below(pid: i32, but: &str) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let all: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let is_below = |start: i32| {
+        let mut each = start;
+        loop {
+            if each == pid {
+                return true;
+            }
+            match parent_of(each) {
+                Some(parent) if parent > 1 => each = parent,
+                _ => return false,
+            }
+        }
+    };
+    all.into_iter().filter(|each| is_below(*each) && name_of(*each).as_deref() != Some(but)).collect()
+}
+
 /// The processor time that processes have taken so far, all their threads together.
 pub fn cpu_of(pids: &[i32]) -> Duration {
     pids.iter().map(|pid| cpu(*pid)).sum()

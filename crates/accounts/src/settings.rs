@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roadstead_access::AdminPermit;
-use roadstead_model::{PortRange, limits};
+use roadstead_model::{BridgeLimits, PortRange, limits};
 use roadstead_store::StoreError;
 use serde_json::Value;
 
@@ -25,9 +25,11 @@ pub struct Settings {
     pub max_memory_mb: u32,
     /// Processor of one instance, in hundredths of one (`process.max_cpu_percent`).
     pub max_cpu_percent: u32,
+    /// Limits of the bridge of each instance that is launched from now on (`bridge.…`).
+    pub bridge: BridgeLimits,
 }
 
-/// The bounds of each setting that is a number; the names are the rows' keys.
+/// The bounds of each setting but the bridge's, which are in `BridgeLimits::ALL`; the names are the rows' keys.
 const BOUNDS: &[(&str, u64, u64)] = &[
     ("mcp.default_duration_minutes", 1, 43_200),
     ("mcp.max_instances_per_user", 0, 100_000),
@@ -61,8 +63,32 @@ impl Settings {
             retention_days: small("cleanup.retention_days", 30),
             max_memory_mb: small("process.max_memory_mb", 512),
             max_cpu_percent: small("process.max_cpu_percent", 50),
+            bridge: bridge(rows)?,
         })
     }
+}
+
+fn bridge(rows: &BTreeMap<String, Value>) -> Result<BridgeLimits, AccountsError> {
+    let mut limits = BridgeLimits::default();
+    for limit in BridgeLimits::ALL {
+        // What is out of bounds was never set through us: the default holds.
+        let given = rows.get(limit.key).and_then(Value::as_u64);
+        if let Some(value) = given.filter(|value| (limit.least..=limit.most).contains(value)) {
+            *(limit.place)(&mut limits) = value;
+        }
+    }
+    if limits.call_timeout_s > limits.call_timeout_max_s {
+        let message = "must not be longer than bridge.call_timeout_max_s, up to which progress extends it";
+        return Err(AccountsError::Invalid(vec![("bridge.call_timeout_s".to_owned(), message.to_owned())]));
+    }
+    Ok(limits)
+}
+
+/// Least and most of a setting; nothing when it is none that may be changed.
+fn bounds(key: &str) -> Option<(u64, u64)> {
+    let own = BOUNDS.iter().map(|(name, least, most)| (*name, *least, *most));
+    let bridge = BridgeLimits::ALL.iter().map(|limit| (limit.key, limit.least, limit.most));
+    own.chain(bridge).find(|(name, ..)| *name == key).map(|(_, least, most)| (least, most))
 }
 
 impl Accounts {
@@ -83,10 +109,10 @@ impl Accounts {
         key: &str,
         value: Value,
     ) -> Result<(), AccountsError> {
-        let Some((_, least, most)) = BOUNDS.iter().find(|(name, ..)| *name == key) else {
+        let Some((least, most)) = bounds(key) else {
             return Err(AccountsError::NotFound { what: "setting that can be changed" });
         };
-        if !value.as_u64().is_some_and(|number| (*least..=*most).contains(&number)) {
+        if !value.as_u64().is_some_and(|number| (least..=most).contains(&number)) {
             let message = format!("must be a whole number from {least} to {most}");
             return Err(AccountsError::Invalid(vec![("value".to_owned(), message)]));
         }
@@ -119,5 +145,27 @@ mod tests {
     fn a_range_that_ends_before_it_starts_is_refused() {
         let rows = BTreeMap::from([("port.range_start".to_owned(), Value::from(4000))]);
         assert!(matches!(Settings::read(&rows), Err(AccountsError::Invalid(_))));
+    }
+
+    #[test]
+    fn limits_of_the_bridge_are_read_and_must_fit_each_other() {
+        let rows = |pairs: &[(&str, u64)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
+        };
+        let read =
+            Settings::read(&rows(&[("bridge.keep_alive_ms", 200), ("bridge.max_sessions", 200)])).unwrap();
+        assert_eq!((read.bridge.keep_alive_ms, read.bridge.max_sessions), (200, 200));
+        assert_eq!(read.bridge.max_message_bytes, 64 << 20);
+        let short = Settings::read(&rows(&[("bridge.call_timeout_max_s", 10)]));
+        assert!(matches!(short, Err(AccountsError::Invalid(_))));
+        let silly = Settings::read(&rows(&[("bridge.keep_alive_ms", 0)])).unwrap();
+        assert_eq!(silly.bridge.keep_alive_ms, 15_000);
+    }
+
+    #[test]
+    fn every_setting_has_bounds_and_an_unknown_one_has_none() {
+        assert_eq!(bounds("port.range_end"), Some((1024, 65_535)));
+        assert_eq!(bounds("bridge.max_sessions"), Some((1, 10_000)));
+        assert_eq!(bounds("bridge.colour"), None);
     }
 }

@@ -43,6 +43,8 @@ codes! {
     KeyNotActive = "API_KEY_NOT_ACTIVE", UNAUTHORIZED;
     /// Known, and refused.
     Forbidden = "FORBIDDEN", FORBIDDEN;
+    /// The owner was deactivated or deleted while they asked.
+    OwnerNotActive = "OWNER_NOT_ACTIVE", FORBIDDEN;
     /// Missing, or not the caller's.
     NotFound = "NOT_FOUND", NOT_FOUND;
     /// No such server type, or a disabled one.
@@ -237,6 +239,7 @@ impl From<LaunchError> for ApiError {
         match &error {
             LaunchError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
             LaunchError::CredentialNotFound => Self::new(Code::CredentialNotFound, error.to_string()),
+            LaunchError::OwnerNotActive => Self::new(Code::OwnerNotActive, error.to_string()),
             LaunchError::CredentialMissing(problems) => {
                 let mut this = Self::new(Code::CredentialMissing, error.to_string());
                 this.details = problems.iter().map(|(field, message)| detail(field, message)).collect();

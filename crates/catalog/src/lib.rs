@@ -5,11 +5,11 @@
 //!                                 │
 //! given config ─── merge_config ──┤
 //! given secrets ─ check_credentials
-//!                                 └─ render ─► Rendered: program, arguments, environment
+//!                                 └─ render ─► Rendered: program, arguments, environment, address, headers
 //! ```
 //!
 //! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
-//! - A credential reaches the environment only, never an argument.
+//! - A credential reaches the environment and the headers of requests only, never an argument or an address.
 //! - No message repeats a credential's value.
 //! - Everything that is wrong is reported at once.
 
@@ -21,6 +21,7 @@ pub mod problem;
 pub mod render;
 pub mod spec;
 
+mod address;
 mod template;
 mod validate;
 
@@ -30,4 +31,4 @@ pub use manifest::{ManifestError, parse_manifest};
 pub use names::{is_code_name, is_reserved_name};
 pub use problem::Problem;
 pub use render::{Facts, Rendered, render};
-pub use spec::{Author, ResourceLimits, Slot, TypeSpec};
+pub use spec::{Author, Kind, ResourceLimits, Slot, TypeSpec};

@@ -124,8 +124,8 @@ pages = { type = "array", items = { type = "integer" } }
 
     #[test]
     fn a_missing_field_is_named() {
-        let error = parse_manifest("name = \"a\"\ndisplay_name = \"A\"").unwrap_err();
-        assert!(error.to_string().contains("program"), "{error}");
+        let error = parse_manifest("name = \"a\"\nprogram = \"/a\"").unwrap_err();
+        assert!(error.to_string().contains("display_name"), "{error}");
     }
 
     #[test]

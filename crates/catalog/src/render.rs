@@ -7,6 +7,7 @@ use roadstead_model::{InstanceId, Port};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
+use crate::address;
 use crate::names::is_one_line;
 use crate::problem::Problem;
 use crate::spec::TypeSpec;
@@ -25,7 +26,7 @@ const DEFAULT_LANG: &str = "C.UTF-8";
 pub struct Facts<'a> {
     /// Which instance.
     pub instance_id: InstanceId,
-    /// The port a server that speaks HTTP itself is to listen on.
+    /// The port that a server which speaks HTTP itself is to listen on; of any other, the instance's own.
     pub port: Port,
     /// The instance's own folder, absolute.
     pub dir: &'a str,
@@ -34,14 +35,18 @@ pub struct Facts<'a> {
 /// A command line, ready to be run as it is.
 #[derive(Debug, Clone)]
 pub struct Rendered {
-    /// The absolute path of the program.
-    pub program: String,
+    /// The absolute path of the program; a remote server has none.
+    pub program: Option<String>,
     /// Its arguments; none holds a secret.
     pub args: Vec<String>,
     /// Its whole environment; nothing is inherited.
     pub env: BTreeMap<String, SecretString>,
     /// Where it starts.
     pub working_dir: String,
+    /// Where it answers, if it speaks HTTP; holds no secret.
+    pub url: Option<String>,
+    /// What every request to it carries then.
+    pub headers: BTreeMap<String, SecretString>,
 }
 
 /// Fills in the templates of a sound type. Reports everything that is wrong, and no secret.
@@ -55,10 +60,12 @@ pub fn render(
     let mut problems = Vec::new();
     let args = filler.args(&mut problems);
     let env = filler.env(&mut problems);
+    let url = keep(filler.url(), &mut problems).flatten();
+    let headers = filler.headers(&mut problems);
     let folder = spec.working_dir.as_deref().unwrap_or("${dir}");
     let working_dir = keep(filler.text("working_dir", folder), &mut problems).flatten().unwrap_or_default();
     if problems.is_empty() {
-        Ok(Rendered { program: spec.program.clone(), args, env, working_dir })
+        Ok(Rendered { program: spec.program.clone(), args, env, working_dir, url, headers })
     } else {
         Err(problems)
     }
@@ -108,16 +115,40 @@ impl<'a> Filler<'a> {
         let every = [("PATH", DEFAULT_PATH), ("HOME", dir), ("TMPDIR", dir), ("LANG", DEFAULT_LANG)];
         let mut env: BTreeMap<String, SecretString> = every.map(own).into();
         for (name, text) in &self.spec.env {
-            let field = format!("env.{name}");
-            let filled = parsed(&field, text).and_then(|template| self.parts(&field, template));
-            let Some(Some(value)) = keep(filled, problems) else { continue };
-            if value.iter().all(|part| is_one_line(part)) {
-                env.insert(name.clone(), joined(&value));
-            } else {
-                problems.push(Problem::new(field, "must be one line without control characters"));
+            if let Some(value) = self.line(format!("env.{name}"), text, problems) {
+                env.insert(name.clone(), value);
             }
         }
         env
+    }
+
+    fn headers(&self, problems: &mut Vec<Problem>) -> BTreeMap<String, SecretString> {
+        let given = self.spec.headers.iter();
+        given
+            .filter_map(|(name, text)| {
+                Some((name.clone(), self.line(format!("headers.{name}"), text, problems)?))
+            })
+            .collect()
+    }
+
+    /// One line that may hold a secret; nothing if a part of it is absent.
+    fn line(&self, field: String, text: &str, problems: &mut Vec<Problem>) -> Option<SecretString> {
+        let filled = parsed(&field, text).and_then(|template| self.parts(&field, template));
+        let value = keep(filled, problems).flatten()?;
+        if value.iter().all(|part| is_one_line(part)) {
+            return Some(joined(&value));
+        }
+        problems.push(Problem::new(field, "must be one line without control characters"));
+        None
+    }
+
+    fn url(&self) -> Result<Option<String>, Problem> {
+        let Some(text) = &self.spec.url else { return Ok(None) };
+        let Some(filled) = self.text("url", text)? else {
+            return Err(Problem::new("url", "needs a config value that is not set"));
+        };
+        address::check(&filled).map_err(|message| Problem::new("url", message))?;
+        Ok(Some(filled))
     }
 
     /// A text that holds no secret; nothing if a part of it is absent.

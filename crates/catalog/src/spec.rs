@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use roadstead_model::Era;
-use serde::{Deserialize, Serialize};
+use roadstead_model::{Era, SessionMode, Transport};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
@@ -11,6 +11,7 @@ use crate::problem::Problem;
 /// A kind of MCP server that may be launched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a document, each with a name of its own")]
 pub struct TypeSpec {
     /// Unique; small letters, digits and hyphens.
     pub name: String,
@@ -25,8 +26,9 @@ pub struct TypeSpec {
     /// Which release of the server this runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The absolute path of what is run.
-    pub program: String,
+    /// The absolute path of what is run; a remote server has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// Its arguments; each is a template and becomes exactly one argument.
     #[serde(default)]
     pub args: Vec<String>,
@@ -63,6 +65,49 @@ pub struct TypeSpec {
     /// After how long without a call an instance ends; never, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_timeout_s: Option<u32>,
+    /// How the bridge speaks to it.
+    #[serde(default)]
+    pub transport: Transport,
+    /// Where it answers, if it speaks HTTP itself: a template over `${port}` for a server that `program` starts,
+    /// a whole address for a remote one. Never holds a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What every request to such a server carries: name to template.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What a legacy session has to itself.
+    #[serde(default)]
+    pub session_mode: SessionMode,
+    /// Seconds after which a call without an answer is given up; the setting's, if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_timeout_s: Option<u32>,
+    /// Seconds up to which progress extends that; the setting's, if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_timeout_max_s: Option<u32>,
+    /// Whether clients of the era that the server does not speak are translated for. `"on"` and `"off"` are
+    /// read as well.
+    #[serde(default = "yes", deserialize_with = "on_or_off")]
+    pub era_bridge: bool,
+    /// Whether a session outlives its server: the handshake is repeated with the next one.
+    #[serde(default)]
+    pub replay_initialize: bool,
+    /// Whether a remote server may be on a loopback, link-local or private address, and be spoken to without TLS.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// Whether a server that speaks HTTP may listen on more than the loopback address.
+    #[serde(default)]
+    pub allow_any_interface: bool,
+}
+
+/// Where a type's server is, and how it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A program on its standard streams.
+    Stdio,
+    /// A program that speaks HTTP on a port of this machine.
+    LocalHttp,
+    /// Somebody else's server, by its address.
+    Remote,
 }
 
 /// One secret value that a type needs of each user.
@@ -131,10 +176,44 @@ impl TypeSpec {
     /// Names the program by its absolute path, if it is a bare name: a bundled server's manifest cannot know
     /// where it will be installed.
     pub fn place_program_in(&mut self, folder: &str) {
-        if !self.program.contains('/') {
-            self.program = format!("{}/{}", folder.trim_end_matches('/'), self.program);
+        if let Some(program) = self.program.as_mut().filter(|program| !program.contains('/')) {
+            *program = format!("{}/{program}", folder.trim_end_matches('/'));
         }
     }
+
+    /// Where its server is, and how it is reached.
+    pub const fn kind(&self) -> Kind {
+        match (self.transport, &self.program) {
+            (Transport::Stdio, _) => Kind::Stdio,
+            (_, Some(_)) => Kind::LocalHttp,
+            (_, None) => Kind::Remote,
+        }
+    }
+}
+
+/// A yes or no, also in the words in which people switch things.
+fn on_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Switch;
+    impl serde::de::Visitor<'_> for Switch {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("true, false, \"on\" or \"off\"")
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<bool, E> {
+            Ok(value)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<bool, E> {
+            match word {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+            }
+        }
+    }
+    deserializer.deserialize_any(Switch)
 }
 
 const fn yes() -> bool {

@@ -1,5 +1,7 @@
 //! Whether a type is sound: every rule, every problem at once.
 
+mod reach;
+
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -30,6 +32,9 @@ const MAX_PATTERN: usize = 500;
 /// Longest lifetime or idle time: thirty days.
 const MAX_MINUTES: u32 = 30 * 24 * 60;
 
+/// Longest time of a call without progress: a day.
+const MAX_CALL_S: u32 = 24 * 60 * 60;
+
 struct Check<'a> {
     spec: &'a TypeSpec,
     author: Author,
@@ -47,6 +52,7 @@ pub(crate) fn validate(spec: &TypeSpec, author: Author) -> Result<(), Vec<Proble
     let mut check = Check { spec, author, problems: Vec::new() };
     check.words();
     check.program();
+    check.reach();
     check.templates();
     check.slots();
     check.config();
@@ -105,7 +111,7 @@ impl Check<'_> {
     }
 
     fn program(&mut self) {
-        if let Err(message) = absolute_path(&self.spec.program) {
+        if let Some(Err(message)) = self.spec.program.as_deref().map(absolute_path) {
             self.report("program", message);
         }
         if let Some(folder) = &self.spec.working_dir {
@@ -168,7 +174,8 @@ impl Check<'_> {
         match placeholder {
             Placeholder::Credential(_) if credentials == Credentials::Refused => self.report(
                 field,
-                "must hold no credential: every user of the machine can read arguments; pass it in `env`",
+                "must hold no credential: every user of the machine can read arguments, and addresses get into \
+                 logs; pass it in `env` or `headers`",
             ),
             Placeholder::Credential(slot) if self.spec.slot(slot).is_none() => {
                 self.report(field, format!("names the slot {slot:?}, which is not in credential_slots"));
@@ -244,6 +251,16 @@ impl Check<'_> {
         self.within("ready_timeout_s", self.spec.ready_timeout_s, 1..=600);
         if let Some(idle) = self.spec.idle_timeout_s {
             self.within("idle_timeout_s", idle, 10..=MAX_MINUTES * 60);
+        }
+        if let Some(timeout) = self.spec.call_timeout_s {
+            self.within("call_timeout_s", timeout, 1..=MAX_CALL_S);
+        }
+        if let Some(longest) = self.spec.call_timeout_max_s {
+            self.within(
+                "call_timeout_max_s",
+                longest,
+                self.spec.call_timeout_s.unwrap_or(1)..=7 * MAX_CALL_S,
+            );
         }
     }
 

@@ -6,7 +6,7 @@
 //!   ◄───────────(lines on its stdout)── Hello, Bound, Ready | Failed
 //!   handshake ◄──(socket `c` in its run folder)──► handshake
 //!   Request{id, command} ──────────────────────────────────────►
-//!   ◄────────────────────────── Answer{id, …}, Logs, Exited
+//!   ◄────────────────── Answer{id, …}, Logs, EraFound, ServerChanged, Exited
 //! ```
 //! `state.json` and `exit.json` in the run folder are the same words at rest: what a shim is, and how it ended.
 
@@ -21,7 +21,10 @@ pub use frame::{Decoder, FrameError};
 pub use message::{Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason};
 pub use record::{ExitRecord, Failure, LaunchNote, Outcome, ProcessId, ServerEnd, ShimState};
 pub use secret::{ControlSecret, Secret, TokenHash};
-pub use specification::{Isolation, IsolationLevel, Limits, Secrets, Specification, UserIds};
+pub use specification::{
+    BridgeSettings, HttpServer, HttpTransport, Isolation, IsolationLevel, Limits, Secrets, Specification,
+    UserIds,
+};
 
 /// The version of these messages. A shim answers with its own in `Hello`.
 pub const PROTOCOL_VERSION: u32 = 1;

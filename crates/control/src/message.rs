@@ -31,6 +31,16 @@ pub enum Report {
         /// How many lines a limit has dropped so far.
         dropped: u64,
     },
+    /// The era that the server was found to speak; said again on each new connection.
+    EraFound {
+        /// Never `Auto`.
+        era: Era,
+    },
+    /// The oldest of the servers that live is another one now; said again on each new connection.
+    ServerChanged {
+        /// Its process.
+        server: ProcessId,
+    },
     /// A request's answer.
     Answer {
         /// The request's number.
@@ -144,7 +154,7 @@ pub struct Status {
     pub generation: u64,
     /// Time to live.
     pub remaining_ms: u64,
-    /// The first server's process, once there is one.
+    /// The oldest server's process, once there is one.
     pub server: Option<ProcessId>,
     /// Server processes.
     pub servers: usize,
@@ -190,6 +200,8 @@ pub enum FailureCode {
     WorkingFolderUnusable,
     /// Something else holds the port.
     PortTaken,
+    /// The server listens on more than the loopback address, where no token is asked for.
+    ListensPublicly,
     /// The specification cannot be carried out.
     InvalidSpecification,
     /// The kernel refused a part of the confinement that is never left out.
@@ -209,6 +221,7 @@ impl FailureCode {
             Self::ProgramNotExecutable => "PROGRAM_NOT_EXECUTABLE",
             Self::WorkingFolderUnusable => "WORKING_FOLDER_UNUSABLE",
             Self::PortTaken => "PORT_TAKEN",
+            Self::ListensPublicly => "LISTENS_PUBLICLY",
             Self::InvalidSpecification => "INVALID_SPECIFICATION",
             Self::ConfinementFailed => "CONFINEMENT_FAILED",
             Self::Internal => "INTERNAL",

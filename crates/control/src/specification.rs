@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use roadstead_model::{BootId, Era, InstallationId, InstanceId, NodeId};
+use roadstead_model::{BootId, BridgeLimits, Era, InstallationId, InstanceId, NodeId, SessionMode};
 use serde::{Deserialize, Serialize};
 
 use crate::{ControlSecret, Secret, TokenHash};
@@ -55,6 +55,62 @@ pub struct Specification {
     pub cgroups: Vec<PathBuf>,
     /// Origins of web pages that may call.
     pub allowed_origins: Vec<String>,
+    /// How the bridge behaves.
+    #[serde(default)]
+    pub bridge: BridgeSettings,
+    /// Where the program answers, if it speaks HTTP itself; else it does on its standard streams.
+    #[serde(default)]
+    pub http: Option<HttpServer>,
+}
+
+/// How the bridge of an instance behaves: the operator's limits, and what the type says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BridgeSettings {
+    /// What an operator has set; the times of calls as the type changes them.
+    pub limits: BridgeLimits,
+    /// The era was found out by an earlier instance, not given by the type: should it prove wrong, it is found
+    /// out again.
+    pub era_is_remembered: bool,
+    /// What a legacy session has to itself.
+    pub session_mode: SessionMode,
+    /// Whether clients of the other era are translated for.
+    pub era_bridge: bool,
+    /// Whether a session outlives its server.
+    pub replay_initialize: bool,
+}
+
+impl Default for BridgeSettings {
+    fn default() -> Self {
+        Self {
+            limits: BridgeLimits::default(),
+            era_is_remembered: false,
+            session_mode: SessionMode::default(),
+            era_bridge: true,
+            replay_initialize: false,
+        }
+    }
+}
+
+/// A server that the program starts and that speaks HTTP on the loopback address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpServer {
+    /// Which HTTP transport.
+    pub transport: HttpTransport,
+    /// Where it answers; its host is a loopback one, its port was free when it was chosen.
+    pub url: String,
+    /// Whether it may listen on more than the loopback address.
+    pub allow_any_interface: bool,
+}
+
+/// An HTTP transport of MCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HttpTransport {
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP+SSE of the revision 2024-11-05.
+    Sse,
 }
 
 /// Everything about an instance that must not be seen.
@@ -66,6 +122,9 @@ pub struct Secrets {
     pub control: ControlSecret,
     /// The server's whole environment; the shim adds its mark and nothing else.
     pub environment: Vec<(String, Secret)>,
+    /// What every request to a server that speaks HTTP carries.
+    #[serde(default)]
+    pub headers: Vec<(String, Secret)>,
     /// Values that may appear in no log line.
     pub masks: Vec<Secret>,
 }

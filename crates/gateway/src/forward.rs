@@ -1,9 +1,13 @@
-//! Forwarding: the request goes to the shim as it comes, the answer comes back as it goes. No body is held.
+//! Forwarding: the request goes to the shim as it comes, the answer comes back as it goes. No body is held: a reader that
+//! is slow slows its writer, and an end on one side is an end on the other.
+
+mod connect;
+mod expect;
+mod headers;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,31 +15,21 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use roadstead_model::{InstanceId, InstanceStatus};
-use tokio::net::UnixStream;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use roadstead_model::{Clock, InstanceId, InstanceStatus, Randomness};
 
-use crate::answer;
+use crate::answer::{self, Fault};
 use crate::routes::Routes;
+use connect::ShimConnector;
 
 /// Idle connections kept to each shim: as many as one busy client needs, few enough to forget.
 const IDLE_CONNECTIONS_PER_INSTANCE: usize = 64;
 /// How long an idle connection to a shim is kept.
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(30);
-
-/// Headers that belong to one hop and must not be passed on (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 7] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::UPGRADE,
-];
+/// What exists below an access URL: the endpoint, the two of the HTTP+SSE transport of 2024-11-05, and the status.
+const PARTS: [&str; 4] = ["mcp", "sse", "messages", "status"];
 
 /// What is true of an instance to which there is no route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +61,8 @@ pub struct Gateway {
     routes: Routes,
     client: Client<ShimConnector, Body>,
     doorkeeper: Arc<dyn Doorkeeper>,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<Randomness>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -76,28 +72,67 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// A gateway over `routes`; `doorkeeper` answers where there is none.
-    pub fn new(routes: Routes, doorkeeper: Arc<dyn Doorkeeper>) -> Self {
+    /// A gateway over `routes`; `doorkeeper` answers where there is none, and its answers carry the time of `clock` and
+    /// request ids from `randomness`.
+    pub fn new(
+        routes: Routes,
+        doorkeeper: Arc<dyn Doorkeeper>,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<Randomness>,
+    ) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_INSTANCE)
             .pool_idle_timeout(IDLE_CONNECTION_LIFE)
             .pool_timer(TokioTimer::new())
             .build(ShimConnector { routes: routes.clone() });
-        Self { routes, client, doorkeeper }
+        Self { routes, client, doorkeeper, clock, randomness }
     }
 
-    /// The access URLs: `/i/{instance}/mcp` and `/i/{instance}/status`.
+    /// The access URLs: `/i/{instance}/mcp`, `/sse`, `/messages` and `/status`.
     pub fn router(self) -> axum::Router {
         axum::Router::new().route("/i/{instance}/{part}", any(forward)).with_state(self)
     }
 
-    async fn absent(&self, instance: InstanceId, headers: &HeaderMap) -> Response {
-        match self.doorkeeper.judge(instance, presented_token(headers)).await {
-            Absence::Refused => answer::refused(),
-            Absence::Starting => answer::starting(),
-            Absence::Ending => answer::ending(),
+    async fn absent(&self, instance: InstanceId, headers: &HeaderMap) -> Fault {
+        match self.doorkeeper.judge(instance, headers::presented_token(headers)).await {
+            Absence::Refused => answer::REFUSED,
+            Absence::Starting => answer::STARTING,
+            Absence::Ending => answer::ENDING,
             Absence::Ended(status) => answer::gone(status),
-            Absence::Unknown => answer::unknown(),
+            Absence::Unknown => answer::UNKNOWN,
+        }
+    }
+
+    async fn forward(&self, instance: &str, part: &str, mut request: Request) -> Result<Response, Fault> {
+        // What cannot be read is no instance: the same answer as for one that does not exist.
+        let instance = instance.parse::<InstanceId>().map_err(|_| answer::REFUSED)?;
+        if !PARTS.contains(&part) {
+            return Err(answer::NOT_FOUND);
+        }
+        match self.routes.find(instance) {
+            Some(route) => route.note_use(),
+            None => return Err(self.absent(instance, request.headers()).await),
+        }
+        *request.uri_mut() = target(instance, part, request.uri().query()).ok_or(answer::REFUSED)?;
+        *request.version_mut() = http::Version::HTTP_11;
+        headers::for_the_shim(request.headers_mut());
+        let token_headers = headers::token_headers(request.headers());
+        match self.client.request(expect::hold(request)).await {
+            // In our words, so that a wrong token cannot be told from an unknown instance.
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => Err(answer::REFUSED),
+            Ok(response) => {
+                let mut response = response.map(Body::new);
+                headers::strip_hop_by_hop(response.headers_mut());
+                Ok(response)
+            }
+            Err(error) => {
+                tracing::info!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                    "a shim did not answer");
+                let fault = self.absent(instance, &token_headers).await;
+                // Anything else: the row still says running, because its driver has not noticed yet.
+                let known = [StatusCode::GONE, StatusCode::UNAUTHORIZED].contains(&fault.status);
+                Err(if known { fault } else { answer::STARTING })
+            }
         }
     }
 }
@@ -105,151 +140,24 @@ impl Gateway {
 async fn forward(
     State(gateway): State<Gateway>,
     path: Result<Path<(String, String)>, PathRejection>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
-    // What cannot be read is no instance: the same answer as for one that does not exist.
-    let Ok(Path((instance, part))) = path else { return answer::refused() };
-    let Ok(instance) = instance.parse::<InstanceId>() else { return answer::refused() };
-    if part != "mcp" && part != "status" {
-        return answer::not_found();
-    }
-    match gateway.routes.find(instance) {
-        Some(route) => route.note_use(),
-        None => return gateway.absent(instance, request.headers()).await,
-    }
-    let target = format!("http://{}/{part}", instance.uuid().simple());
-    let Ok(target) = target.parse::<Uri>() else { return answer::refused() };
-    *request.uri_mut() = target;
-    *request.version_mut() = http::Version::HTTP_11;
-    strip_hop_by_hop(request.headers_mut());
-    request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
-    let token_headers = token_headers(request.headers());
-    match gateway.client.request(request).await {
-        // In our words, so that a wrong token cannot be told from an unknown instance.
-        Ok(response) if response.status() == http::StatusCode::UNAUTHORIZED => answer::refused(),
-        Ok(response) => {
-            let mut response = response.map(Body::new);
-            strip_hop_by_hop(response.headers_mut());
-            response
-        }
-        Err(error) => {
-            tracing::info!(instance.id = %instance, error = &error as &dyn std::error::Error,
-                "a shim did not answer");
-            match gateway.absent(instance, &token_headers).await {
-                // The row still says running: its driver has not noticed yet.
-                response if response.status() == http::StatusCode::GONE => response,
-                response if response.status() == http::StatusCode::UNAUTHORIZED => response,
-                _ => answer::starting(),
-            }
-        }
-    }
+    let id = answer::chosen_id(request.headers());
+    let outcome = match &path {
+        Ok(Path((instance, part))) => gateway.forward(instance, part, request).await,
+        Err(_) => Err(answer::REFUSED),
+    };
+    outcome.unwrap_or_else(|fault| fault.answer(id, &*gateway.clock, &gateway.randomness))
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-/// The two headers in which a token may come, kept for the case that the shim does not answer.
-fn token_headers(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(2);
-    for name in [header::AUTHORIZATION, HeaderName::from_static("x-mcp-access-token")] {
-        if let Some(value) = headers.get(&name) {
-            kept.insert(name, value.clone());
-        }
-    }
-    kept
-}
-
-fn presented_token(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    bearer.or_else(|| headers.get("x-mcp-access-token").and_then(|value| value.to_str().ok()))
-}
-
-// === impl ShimConnector ===
-
-/// Dials the unix socket of the instance that a URI's host names.
-#[derive(Clone)]
-struct ShimConnector {
-    routes: Routes,
-}
-
-/// A connection to a shim, as the client's pool wants it.
-struct ShimStream(TokioIo<UnixStream>);
-
-impl tower::Service<Uri> for ShimConnector {
-    type Response = ShimStream;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<ShimStream, std::io::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let instance = uri.host().and_then(|host| host.parse::<InstanceId>().ok());
-        let route = instance.and_then(|instance| self.routes.find(instance));
-        Box::pin(async move {
-            let route = route.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;
-            UnixStream::connect(&route.socket).await.map(|stream| ShimStream(TokioIo::new(stream)))
-        })
-    }
-}
-
-impl Connection for ShimStream {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl hyper::rt::Read for ShimStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_read(cx, buffer)
-    }
-}
-
-impl hyper::rt::Write for ShimStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().0).poll_write_vectored(cx, slices)
-    }
+/// Where the shim serves this part: its host names the instance, for the connector.
+fn target(instance: InstanceId, part: &str, query: Option<&str>) -> Option<Uri> {
+    let instance = instance.uuid().simple();
+    let target = match query {
+        Some(query) => format!("http://{instance}/{part}?{query}"),
+        None => format!("http://{instance}/{part}"),
+    };
+    target.parse().ok()
 }
 
 #[cfg(test)]

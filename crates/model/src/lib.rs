@@ -1,5 +1,6 @@
 //! The nouns and their pure rules: ids, ports, statuses, transitions, expiry, clock. Knows no I/O.
 
+pub mod bridge;
 pub mod clock;
 pub mod duration;
 pub mod era;
@@ -11,7 +12,9 @@ pub mod log;
 pub mod port;
 pub mod randomness;
 pub mod scope;
+pub mod transport;
 
+pub use bridge::{BridgeLimit, BridgeLimits};
 pub use clock::{Clock, MockClock, SystemClock};
 pub use duration::{DurationError, Lifetime};
 pub use era::Era;
@@ -25,3 +28,4 @@ pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
 pub use randomness::Randomness;
 pub use scope::{Scope, Scopes};
+pub use transport::{SessionMode, Transport};

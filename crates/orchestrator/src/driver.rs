@@ -9,10 +9,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_control::{ExitRecord, StopReason, TokenHash};
+use roadstead_control::{ExitRecord, ProcessId, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, InstanceId, LogLevel};
+use roadstead_model::{Actor, Era, InstanceId, LogLevel, TypeId};
 use roadstead_port_allocator::PortLease;
+use roadstead_store::Probed;
 use roadstead_supervisor::{ShimControl, ShimEvent};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,6 +36,10 @@ pub(crate) struct Driver {
     pub(crate) deadline: OffsetDateTime,
     /// Who asked for the end, once somebody has.
     pub(crate) actor: Actor,
+    /// The type, as it was at the launch.
+    pub(crate) type_version: (TypeId, i32),
+    /// The server process that the row names.
+    pub(crate) server: ProcessId,
 }
 
 /// What happens next to an instance.
@@ -66,6 +71,8 @@ impl Driver {
                 Event::Shim(Some(ShimEvent::Logs { entries, .. })) => {
                     self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
                 }
+                Event::Shim(Some(ShimEvent::EraFound(era))) => self.remember(era).await,
+                Event::Shim(Some(ShimEvent::ServerChanged(server))) => self.name(server).await,
                 Event::Shim(Some(ShimEvent::Exited(record))) => break Some(record),
                 Event::Shim(None) => break None,
                 Event::Stored(seq) => self.control.logs_received(seq).await,
@@ -137,6 +144,28 @@ impl Driver {
             if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
         if self.control.stop(reason, grace).await.is_err() {
             self.control.kill();
+        }
+    }
+
+    /// The next launch of this version of the type need not find the era out again.
+    async fn remember(&self, era: Era) {
+        let (id, version) = self.type_version;
+        let found = Probed { era, at: self.inner.now() };
+        if let Err(error) = self.inner.store().types().remember_era(id, version, found).await {
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "the era of a type that was found out could not be kept; the next launch finds it out again");
+        }
+    }
+
+    async fn name(&mut self, server: ProcessId) {
+        if server == self.server {
+            return;
+        }
+        self.server = server;
+        let process = crate::launch::mark(server);
+        if let Err(error) = self.inner.store().instances().change_process(self.instance, process).await {
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "which process an instance has now could not be written");
         }
     }
 

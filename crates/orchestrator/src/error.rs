@@ -49,6 +49,9 @@ pub enum LaunchError {
     /// No such credential of the owner for this type.
     #[error("there is no such credential of yours for this server type")]
     CredentialNotFound,
+    /// The owner was deactivated or deleted while they asked.
+    #[error("the user who would own the instance is not active any more")]
+    OwnerNotActive,
     /// The type needs slots that were not given.
     #[error(
         "this server type needs credentials; store one with POST /api/v1/credentials and name its id, or give values"

@@ -2,6 +2,7 @@
 //! the step is dropped; the row is ended with the cause.
 
 mod plan;
+mod specification;
 mod steps;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
 use plan::Plan;
 use steps::Reserved;
+pub(crate) use steps::mark;
 
 /// How often a launch that lost its port to another program begins again with the next.
 const PORT_RACES: usize = 5;

@@ -7,6 +7,7 @@ pub mod database;
 pub mod down;
 pub mod key_file;
 pub mod lifecycle;
+pub mod listen;
 pub mod postgres;
 pub mod profile;
 pub mod service;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
@@ -22,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderLock};
 use crate::database::{Database, private_cluster};
+use crate::listen::listen;
 use crate::postgres::{Postgres, Step, StopMode};
 
 /// Connections of the service to its database: more than two processors can use at once, few enough for any server.
@@ -68,7 +68,7 @@ pub struct Service {
     tasks: TaskTracker,
     drivers: TaskTracker,
     background: TaskTracker,
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
     database: Option<JoinHandle<Postgres>>,
     /// Folders for sockets: when everything has ended, they are empty and go.
     sockets: [PathBuf; 2],
@@ -158,7 +158,7 @@ impl Service {
             ))
         });
         let app = app(&ground, &accounts, &orchestrator, &url, tasks);
-        let server = background.spawn(listen(listener, app, soft.clone()));
+        let server = background.spawn(listen(listener, app, soft.clone(), DRAIN_PATIENCE));
         stage(Stage::Listening(address));
         let sockets = [
             run_root(config, ground.installation),
@@ -184,8 +184,7 @@ impl Service {
     /// Resolves when the service can go on no longer by itself.
     pub async fn failed(&mut self) -> anyhow::Error {
         match (&mut self.server).await {
-            Ok(Ok(())) => anyhow::anyhow!("the listener has ended"),
-            Ok(Err(error)) => anyhow::Error::new(error).context("the listener has failed"),
+            Ok(()) => anyhow::anyhow!("the listener has ended"),
             Err(error) => anyhow::Error::new(error).context("the listener has panicked"),
         }
     }
@@ -397,25 +396,11 @@ fn app(
         public_base: url.to_owned(),
         tasks: tasks.clone(),
     });
-    let gateway = Gateway::new(orchestrator.routes(), Arc::new(orchestrator.clone()));
+    let gateway = Gateway::new(
+        orchestrator.routes(),
+        Arc::new(orchestrator.clone()),
+        ground.clock.clone(),
+        Arc::clone(&ground.randomness),
+    );
     gateway.router().merge(roadstead_api::router(state))
-}
-
-async fn listen(
-    listener: tokio::net::TcpListener,
-    app: axum::Router,
-    soft: CancellationToken,
-) -> std::io::Result<()> {
-    // Answers are small and waited for: none may linger for company.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let deadline = soft.clone();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(soft.cancelled_owned());
-    tokio::select! {
-        served = serving.into_future() => served,
-        // Streams that never end by themselves are cut when their time is over.
-        () = async { deadline.cancelled().await; tokio::time::sleep(DRAIN_PATIENCE).await } => Ok(()),
-    }
 }

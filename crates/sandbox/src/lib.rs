@@ -6,11 +6,14 @@
 //! parent-death signal → check that the parent still lives.
 
 pub mod handover;
+pub mod listeners;
+pub mod memory;
 pub mod namespace;
 pub mod privilege;
 pub mod server;
 pub mod tree;
 
+pub use listeners::Listeners;
 pub use namespace::{Init, InitError, Level, Wanted};
 pub use privilege::{Ids, PrivilegeError};
 pub use server::{ServerCommand, ServerLimits, StartError};

@@ -1,6 +1,7 @@
 //! A server for the tests: answers `ping`, and misbehaves as its arguments say.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::net::TcpListener;
 
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::{ForkResult, fork, setsid};
@@ -9,6 +10,7 @@ fn main() {
     let mut silent = false;
     let mut stay = false;
     let mut eat = None;
+    let mut sockets = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
         match flag.as_str() {
@@ -21,9 +23,16 @@ fn main() {
             "--eat-when-told" => eat = args.next(),
             "--fork-until-refused" => fork_until_refused(&args.next().expect("a path")),
             "--facts" => write_facts(&args.next().expect("a path")),
+            "--listen" => {
+                sockets.push(TcpListener::bind(args.next().expect("an address")).expect("it is free"));
+            }
             "--exit" => std::process::exit(args.next().and_then(|code| code.parse().ok()).expect("a code")),
             other => panic!("unknown flag {other}"),
         }
+    }
+    // Not before, because other flags fork.
+    for socket in sockets {
+        std::thread::spawn(move || refuse_all(&socket));
     }
     let mut output = std::io::stdout();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -41,6 +50,16 @@ fn main() {
     }
     if stay {
         wait_for_ever();
+    }
+}
+
+/// Speaks HTTP, but says no to everything.
+fn refuse_all(socket: &TcpListener) {
+    for mut connection in socket.incoming().flatten() {
+        // A look without a request ends at once; a request fits one read.
+        if connection.read(&mut [0; 16 * 1024]).is_ok_and(|read| read > 0) {
+            let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        }
     }
 }
 

@@ -80,6 +80,10 @@ async fn admit(mut stream: UnixStream, secret: &ControlSecret) -> io::Result<Uni
 
 async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()> {
     let mut exit = instance.exit.subscribe();
+    let (mut era, mut oldest) = (instance.era.subscribe(), instance.spawner.oldest());
+    // Said again on each connection: on the one before it may have been lost.
+    era.mark_changed();
+    oldest.mark_changed();
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut sent = 0;
@@ -100,6 +104,18 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                     }
                 }
                 unstored.retain(|last| *last > instance.logs.stored_up_to());
+            }
+            Ok(()) = era.changed() => {
+                let found = *era.borrow_and_update();
+                if let Some(era) = found {
+                    send(&mut stream, &Report::EraFound { era }).await?;
+                }
+            }
+            Ok(()) = oldest.changed() => {
+                let oldest = *oldest.borrow_and_update();
+                if let Some(server) = oldest {
+                    send(&mut stream, &Report::ServerChanged { server }).await?;
+                }
             }
             () = instance.logs.more_after(sent), if unstored.len() < MAX_UNSTORED_BATCHES => {
                 sent = send_logs(&mut stream, instance, sent).await?;

@@ -27,13 +27,19 @@ use tokio::sync::{Semaphore, watch};
 use crate::control::ACCEPT_REST;
 use crate::instance::{Instance, Phase};
 
-/// Connections at one time on the port, and as many on the gateway's socket: eight sessions with some streams
-/// each, and room for clients that open one connection a call.
-const MAX_CONNECTIONS: usize = 256;
-/// A client that has not sent the head of a request by then is cut off; so is an idle one.
+/// Connections at one time on the port, and as many on the gateway's socket: some hundred sessions with some streams each,
+/// and room for clients that open one connection a call. Who comes beyond that waits until one is free.
+const MAX_CONNECTIONS: usize = 1024;
+/// A client that has not sent the head of a request by then is cut off; so is an idle one. It does not count while an answer
+/// is under way, however long that stays silent.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// Headers of one request, in number; more than any client sends.
 const MAX_HEADERS: usize = 64;
+
+/// The paths of the bridge: the endpoint of all revisions since 2025-03-26, and the two of the HTTP+SSE transport before.
+const MCP_PATHS: [&str; 3] = ["/mcp", "/sse", "/messages"];
+/// What a 401 asks for (RFC 6750, section 3). No authorization server is named, because there is none.
+const CHALLENGE: &str = r#"Bearer realm="roadstead", error="invalid_token""#;
 
 type Body = Either<BridgeBody, Full<Bytes>>;
 
@@ -50,8 +56,7 @@ pub(crate) async fn serve_port(
             tokio::time::sleep(ACCEPT_REST).await;
             continue;
         };
-        // Small messages both ways: waiting to fill a segment would only delay them.
-        let _ = stream.set_nodelay(true);
+        roadstead_listener::watch(&stream);
         let connection = converse(stream, Rc::clone(&instance), Via::Port, closing.clone());
         tokio::task::spawn_local(async move {
             connection.await;
@@ -82,6 +87,15 @@ pub(crate) async fn serve_gateway(
 }
 
 async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    instance: Rc<Instance>,
+    via: Via,
+    closing: watch::Receiver<bool>,
+) {
+    roadstead_listener::serve(stream, |stream| exchange(stream, instance, via, closing)).await;
+}
+
+async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     instance: Rc<Instance>,
     via: Via,
@@ -118,7 +132,7 @@ async fn answer(instance: &Instance, request: Request<Incoming>, via: Via) -> Re
         );
     }
     let path = request.uri().path();
-    if path != "/mcp" && path != "/status" {
+    if !MCP_PATHS.contains(&path) && path != "/status" {
         // Clients look for authorization servers at well-known paths, without a token: there is none.
         return refuse(instance, StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this path");
     }
@@ -129,7 +143,7 @@ async fn answer(instance: &Instance, request: Request<Incoming>, via: Via) -> Re
             "UNAUTHORIZED",
             "a valid access token of this instance is needed: Authorization: Bearer <token>",
         );
-        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         return response;
     }
     if path == "/status" {

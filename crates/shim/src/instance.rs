@@ -9,7 +9,7 @@ use roadstead_control::{
     Answer, Command, ExitRecord, IsolationLevel, PROTOCOL_VERSION, ProcessId, ShimState, Specification,
     Status, StopReason, TokenHash,
 };
-use roadstead_model::Clock;
+use roadstead_model::{Clock, Era};
 use tokio::sync::watch;
 
 use crate::deadline::Deadline;
@@ -54,7 +54,8 @@ pub(crate) struct Instance {
     pub(crate) spawner: Rc<Spawner>,
     pub(crate) bridge: OnceCell<Mcp>,
     pub(crate) phase: Cell<Phase>,
-    pub(crate) server: Cell<Option<ProcessId>>,
+    /// The era that the server was found to speak.
+    pub(crate) era: watch::Sender<Option<Era>>,
     pub(crate) shim: ProcessId,
     pub(crate) init: ProcessId,
     pub(crate) isolation: IsolationLevel,
@@ -114,7 +115,7 @@ impl Instance {
             status: self.phase.get().as_str().to_owned(),
             generation: self.generation.get(),
             remaining_ms: u64::try_from(self.deadline.remaining().as_millis()).unwrap_or(u64::MAX),
-            server: self.server.get(),
+            server: *self.spawner.oldest().borrow(),
             servers: self.spawner.living(),
             in_flight: self.in_flight(),
             isolation: self.isolation,

@@ -21,7 +21,7 @@ pub(crate) struct Launcher {
     logs: Rc<Logs>,
     plan: Plan,
     stop_step: Duration,
-    /// Standard errors that are still read.
+    /// Outputs that are still read for the log.
     readers: watch::Sender<usize>,
 }
 
@@ -77,13 +77,18 @@ impl Launcher {
             limits: self.plan.limits,
         };
         let server = self.spawner.start(start, [its_input, its_output, its_errors]).await?;
+        self.log(stderr);
+        Ok(Opened { server, stdin, stdout })
+    }
+
+    /// Takes what a server writes for lines of its log.
+    pub(crate) fn log(self: &Rc<Self>, output: pipe::Receiver) {
         self.readers.send_modify(|readers| *readers += 1);
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            this.logs.read(stderr).await;
+            this.logs.read(output).await;
             this.readers.send_modify(|readers| *readers -= 1);
         });
-        Ok(Opened { server, stdin, stdout })
     }
 
     /// The stop ladder of one server whose input has been closed: wait, SIGTERM to its group, wait, SIGKILL.
@@ -98,12 +103,22 @@ impl Launcher {
         }
     }
 
+    /// The stop ladder of a server for which the end of its input means nothing: SIGTERM at once.
+    pub(crate) async fn terminate(self: Rc<Self>, server: Server) {
+        self.spawner.signal(server.number, Signal::SIGTERM).await;
+        if tokio::time::timeout(self.stop_step, server.clone().ended()).await.is_err() {
+            let what = format!("server {} does not end: sending SIGKILL", server.process.pid);
+            self.logs.say(LogLevel::Warn, what);
+            self.spawner.signal(server.number, Signal::SIGKILL).await;
+        }
+    }
+
     /// From now on the end of this server is what somebody wanted.
     pub(crate) fn expect_end(&self, server: &Server) {
         self.spawner.expect_end(server.number);
     }
 
-    /// Resolves when every standard error has been read to its end.
+    /// Resolves when every output that is read for the log has been read to its end.
     pub(crate) async fn all_read(&self) {
         // The sender is our own: it cannot be gone.
         let _ = self.readers.subscribe().wait_for(|readers| *readers == 0).await;

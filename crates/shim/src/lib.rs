@@ -13,6 +13,7 @@ mod control;
 mod deadline;
 mod folder;
 mod http;
+mod http_server;
 mod init;
 mod instance;
 mod launcher;

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, ServerEnd, StopReason};
+use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason};
 use roadstead_model::LogLevel;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,13 +24,14 @@ use tokio::task::JoinHandle;
 
 use crate::deadline::Deadline;
 use crate::folder::Folder;
+use crate::http_server::{HttpServer, Unusable};
 use crate::instance::{Instance, Phase};
 use crate::launcher::Launcher;
 use crate::logs::Logs;
 use crate::mask::Masks;
-use crate::mcp::{Mcp, NotReady};
+use crate::mcp::{Heard, Mcp, NotReady};
 use crate::memory_kills::MemoryKills;
-use crate::spawner::{End, Ended, Spawner, StartFailure};
+use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
 use crate::{control, http};
 
@@ -50,6 +51,8 @@ pub(crate) enum Cause {
 pub(crate) struct Life {
     instance: Rc<Instance>,
     launcher: Rc<Launcher>,
+    /// What every request to a server that speaks HTTP carries; taken when it is started.
+    headers: Vec<(String, Secret)>,
     channel: Option<LaunchChannel>,
     init: OwnedFd,
     ended: mpsc::Receiver<Option<Ended>>,
@@ -96,7 +99,7 @@ impl Life {
             spawner,
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
-            server: Cell::new(None),
+            era: watch::Sender::new(None),
             shim,
             init: init.process,
             isolation: init.isolation,
@@ -107,6 +110,7 @@ impl Life {
         Ok(Self {
             instance: Rc::new(instance),
             launcher,
+            headers: secrets.headers,
             channel: Some(channel),
             init: init.pidfd,
             ended,
@@ -123,9 +127,10 @@ impl Life {
         self.say(&Report::Bound { shim: self.instance.shim });
         let instance = Rc::clone(&self.instance);
         let launcher = Rc::clone(&self.launcher);
+        let headers = std::mem::take(&mut self.headers);
         let ready = tokio::select! {
             biased;
-            ready = start_server(&instance, launcher) => ready.map_err(Cause::Failed),
+            ready = start_server(&instance, launcher, headers) => ready.map_err(Cause::Failed),
             cause = self.interrupted() => Err(cause),
         };
         let ready = match ready {
@@ -212,30 +217,55 @@ impl Life {
 }
 
 /// Starts the first server and waits until it answers, as long as it may take.
-async fn start_server(instance: &Instance, launcher: Rc<Launcher>) -> Result<Ready, Failure> {
-    let opened = launcher.open().await.map_err(|failure| not_started(instance, &failure))?;
-    let server = opened.server.clone();
-    instance.server.set(Some(server.process));
-    let bridge = instance
-        .bridge
-        .get_or_init(|| Mcp::new(launcher, opened, &instance.specification, Rc::clone(&instance.logs)));
+async fn start_server(
+    instance: &Instance,
+    launcher: Rc<Launcher>,
+    headers: Vec<(String, Secret)>,
+) -> Result<Ready, Failure> {
     let budget = Duration::from_millis(instance.specification.ready_timeout_ms);
-    let silence = || {
-        let waited = instance.specification.ready_timeout_ms;
-        failure(FailureCode::ReadyTimeout, format!("the server did not answer within {waited} ms"))
+    let waited = budget.as_millis();
+    let silence =
+        || failure(FailureCode::ReadyTimeout, format!("the server did not answer within {waited} ms"));
+    let ready = async {
+        let (mcp, server) = first_server(instance, launcher, headers).await?;
+        let bridge = instance.bridge.get_or_init(|| mcp);
+        match bridge.ready(budget).await {
+            Ok(ready) => Ok(Ready {
+                server: server.process,
+                era: ready.era,
+                isolation: instance.isolation,
+                silent: ready.silent,
+            }),
+            // Its end is told apart from its silence by init, which is about to say it.
+            Err(NotReady::Ended) => Err(exited(server.ended().await)),
+            Err(NotReady::Misbehaved(message)) => Err(failure(FailureCode::ServerMisbehaved, message)),
+            Err(NotReady::Silent) => Err(silence()),
+        }
     };
-    match tokio::time::timeout(budget, bridge.ready(budget)).await {
-        Ok(Ok(ready)) => Ok(Ready {
-            server: server.process,
-            era: ready.era,
-            isolation: instance.isolation,
-            silent: ready.silent,
-        }),
-        // Its end is told apart from its silence by init, which is about to say it.
-        Ok(Err(NotReady::Ended)) => Err(exited(server.ended().await)),
-        Ok(Err(NotReady::Misbehaved(message))) => Err(failure(FailureCode::ServerMisbehaved, message)),
-        Ok(Err(NotReady::Silent)) | Err(_) => Err(silence()),
-    }
+    tokio::time::timeout(budget, ready).await.unwrap_or_else(|_| Err(silence()))
+}
+
+/// The first server's process, and the router over it.
+async fn first_server(
+    instance: &Instance,
+    launcher: Rc<Launcher>,
+    headers: Vec<(String, Secret)>,
+) -> Result<(Mcp, Server), Failure> {
+    let plan = &instance.specification;
+    let heard = Heard { logs: Rc::clone(&instance.logs), era: instance.era.clone() };
+    let Some(http) = &plan.http else {
+        let opened = launcher.open().await.map_err(|fault| not_started(instance, &fault))?;
+        let server = opened.server.clone();
+        return Ok((Mcp::over_pipes(launcher, opened, plan, heard), server));
+    };
+    let started = HttpServer::start(instance, launcher, http, headers).await;
+    let http = started.map_err(|unusable| match unusable {
+        Unusable::NotStarted(fault) => not_started(instance, &fault),
+        Unusable::Ended(end) => exited(end),
+        Unusable::Refused(code, message) => failure(code, message),
+    })?;
+    let server = http.server().clone();
+    Ok((Mcp::over_http(http, plan, heard), server))
 }
 
 fn not_started(instance: &Instance, fault: &StartFailure) -> Failure {

@@ -1,17 +1,21 @@
 //! The bridge, with servers of ours behind it.
 
+mod config;
+
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
 use roadstead_bridge::{
-    Bridge, BridgeBody, BridgeConfig, EndReason, Ender, LaunchFailure, Note, Observer, Opening, Purpose,
-    ReadyFailure, ServerLauncher, ServerPipes, Via,
+    Bridge, BridgeBody, EndReason, Ender, LaunchFailure, Note, Observer, Opening, Purpose, ReadyFailure,
+    ServerLauncher, ServerPipes, Via,
 };
 use roadstead_control::Specification;
 use roadstead_model::{Era, LogLevel};
+use tokio::sync::watch;
 
+use crate::http_server::HttpServer;
 use crate::launcher::{Launcher, Opened};
 use crate::logs::Logs;
 
@@ -19,6 +23,15 @@ use crate::logs::Logs;
 pub(crate) struct Mcp {
     bridge: Bridge,
     era: Era,
+    /// The one process of a server that speaks HTTP, which outlives each conversation with it.
+    http: Option<Rc<HttpServer>>,
+}
+
+/// What the bridge has to say, and to whom.
+pub(crate) struct Heard {
+    pub(crate) logs: Rc<Logs>,
+    /// Told the era, once it was found out.
+    pub(crate) era: watch::Sender<Option<Era>>,
 }
 
 /// The first server answers, or lives.
@@ -38,24 +51,38 @@ pub(crate) enum NotReady {
 }
 
 impl Mcp {
-    /// A router that has the first server already.
-    pub(crate) fn new(launcher: Rc<Launcher>, opened: Opened, plan: &Specification, logs: Rc<Logs>) -> Self {
-        let mut config = BridgeConfig::new(match plan.era {
-            Era::Auto => roadstead_bridge::Era::Auto,
-            Era::Legacy => roadstead_bridge::Era::Legacy,
-            Era::Modern => roadstead_bridge::Era::Modern,
-            Era::Dual => roadstead_bridge::Era::Dual,
-        });
-        config.allowed_origins.clone_from(&plan.allowed_origins);
+    /// A router over servers on their standard streams, which has the first one already.
+    pub(crate) fn over_pipes(
+        launcher: Rc<Launcher>,
+        opened: Opened,
+        plan: &Specification,
+        heard: Heard,
+    ) -> Self {
+        let pipes = launcher.pipes(opened);
+        Self::new(Rc::new(Servers(launcher)), pipes, None, plan, heard)
+    }
+
+    /// A router over a server that speaks HTTP.
+    pub(crate) fn over_http(server: Rc<HttpServer>, plan: &Specification, heard: Heard) -> Self {
+        let pipes = server.first(plan.era);
+        Self::new(Rc::clone(&server) as Rc<dyn ServerLauncher>, pipes, Some(server), plan, heard)
+    }
+
+    fn new(
+        servers: Rc<dyn ServerLauncher>,
+        first: ServerPipes,
+        http: Option<Rc<HttpServer>>,
+        plan: &Specification,
+        heard: Heard,
+    ) -> Self {
         let random = Box::new(|bytes: &mut [u8]| {
             for part in bytes.chunks_mut(32) {
                 part.copy_from_slice(&roadstead_sandbox::privilege::random_bytes::<32>()[..part.len()]);
             }
         });
-        let pipes = launcher.pipes(opened);
-        let bridge = Bridge::new(config, Rc::new(Servers(launcher)), random, Box::new(Notes(logs)));
-        bridge.adopt(pipes);
-        Self { bridge, era: plan.era }
+        let bridge = Bridge::new(config::config(plan), servers, random, Box::new(heard));
+        bridge.adopt(first);
+        Self { bridge, era: plan.era, http }
     }
 
     /// Waits until the first server answers, or is known to live without a word.
@@ -90,6 +117,9 @@ impl Mcp {
     /// Closes every server's input and starts its ladder.
     pub(crate) fn close(&self) {
         self.bridge.close();
+        if let Some(server) = &self.http {
+            server.stop();
+        }
     }
 }
 
@@ -129,9 +159,7 @@ impl Launcher {
 }
 
 /// What the bridge notices becomes a log line where somebody should know.
-struct Notes(Rc<Logs>);
-
-impl Observer for Notes {
+impl Observer for Heard {
     fn note(&self, note: Note) {
         let (level, message) = match note {
             Note::NotAMessage { server, excerpt } => {
@@ -166,8 +194,20 @@ impl Observer for Notes {
             Note::ServerEnded { server, reason, detail } => {
                 (LogLevel::Info, format!("server {server} left: {reason:?}, {detail}"))
             }
-            Note::ServerOpened { .. } | Note::EraFound { .. } => return,
+            Note::EraFound { era } => return self.found(era),
+            Note::ServerOpened { .. } => return,
         };
-        self.0.say(level, message);
+        self.logs.say(level, message);
+    }
+}
+
+impl Heard {
+    fn found(&self, era: roadstead_bridge::Era) {
+        self.era.send_replace(Some(match era {
+            roadstead_bridge::Era::Auto => Era::Auto,
+            roadstead_bridge::Era::Legacy => Era::Legacy,
+            roadstead_bridge::Era::Modern => Era::Modern,
+            roadstead_bridge::Era::Dual => Era::Dual,
+        }));
     }
 }

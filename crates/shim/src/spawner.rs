@@ -82,6 +82,7 @@ type Started = oneshot::Sender<Result<(ProcessId, watch::Receiver<Option<End>>),
 
 struct Entry {
     pid: Option<i32>,
+    process: Option<ProcessId>,
     started: Option<Started>,
     asked: bool,
     end: watch::Sender<Option<End>>,
@@ -92,6 +93,7 @@ pub(crate) struct Spawner {
     orders: RefCell<Option<mpsc::Sender<Outgoing>>>,
     servers: Rc<RefCell<HashMap<u32, Entry>>>,
     living: watch::Sender<usize>,
+    oldest: watch::Sender<Option<ProcessId>>,
     next: Cell<u32>,
     memory_kills: MemoryKills,
 }
@@ -111,6 +113,7 @@ impl Spawner {
             orders: RefCell::new(Some(orders)),
             servers: Rc::default(),
             living: watch::Sender::new(0),
+            oldest: watch::Sender::new(None),
             next: Cell::new(1),
             memory_kills,
         });
@@ -128,7 +131,13 @@ impl Spawner {
         let number = self.next.replace(self.next.get() + 1);
         start.server = number;
         let (told, answer) = oneshot::channel();
-        let entry = Entry { pid: None, started: Some(told), asked: false, end: watch::Sender::new(None) };
+        let entry = Entry {
+            pid: None,
+            process: None,
+            started: Some(told),
+            asked: false,
+            end: watch::Sender::new(None),
+        };
         self.servers.borrow_mut().insert(number, entry);
         let result = match self.order(&Order::Start(start), streams.into()).await {
             Ok(()) => answer.await.unwrap_or_else(|_| Err(lost())),
@@ -159,6 +168,11 @@ impl Spawner {
         *self.living.borrow()
     }
 
+    /// The oldest server that lives, or the last one that did.
+    pub(crate) fn oldest(&self) -> watch::Receiver<Option<ProcessId>> {
+        self.oldest.subscribe()
+    }
+
     /// Resolves when no server lives.
     pub(crate) async fn all_ended(&self) {
         // The sender is our own: it cannot be gone.
@@ -186,10 +200,12 @@ impl Spawner {
             Notice::Started { server, started } => {
                 let entry = servers.get_mut(&server)?;
                 let pid = entry.pid.unwrap_or_default();
-                let told = (ProcessId { pid, started }, entry.end.subscribe());
+                let process = ProcessId { pid, started };
+                entry.process = Some(process);
                 if let Some(waiting) = entry.started.take() {
-                    let _ = waiting.send(Ok(told));
+                    let _ = waiting.send(Ok((process, entry.end.subscribe())));
                 }
+                self.name_oldest(&servers);
                 self.living.send_modify(|living| *living += 1);
             }
             Notice::NotStarted { server, fault, message } => {
@@ -204,11 +220,22 @@ impl Spawner {
                 };
                 entry.end.send_replace(Some(End::Seen(end)));
                 self.living.send_modify(|living| *living -= 1);
+                self.name_oldest(&servers);
                 let left = self.living();
                 return Some(Ended { end: End::Seen(end), unasked: !entry.asked, left });
             }
         }
         None
+    }
+
+    fn name_oldest(&self, servers: &HashMap<u32, Entry>) {
+        let living = servers.iter().filter_map(|(number, entry)| Some((number, entry.process?)));
+        let oldest = living.min_by_key(|(number, _)| **number).map(|(_, process)| process);
+        self.oldest.send_if_modified(|known| {
+            let changed = oldest.is_some() && oldest != *known;
+            *known = oldest.or(*known);
+            changed
+        });
     }
 
     fn lose_all(&self) {

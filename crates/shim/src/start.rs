@@ -50,6 +50,7 @@ pub(crate) struct InitProcess {
 
 /// The whole life of a shim.
 pub(crate) fn run() -> ExitCode {
+    roadstead_sandbox::memory::give_back_promptly();
     match prepare() {
         Ok(prepared) => {
             let runtime = tokio::runtime::Builder::new_current_thread()

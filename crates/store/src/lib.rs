@@ -42,7 +42,7 @@ pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
-pub use types::{NewType, TypeChange, TypeRow, TypeUpdate, Types};
+pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use user::{NewUser, UserRow, Users};
 
 /// The name of the role that the application connects as: it reads and writes rows and makes no tables.

@@ -35,8 +35,8 @@ pub struct TypeChange {
     pub description: String,
     /// A picture of it.
     pub icon_url: Option<String>,
-    /// The program that is run.
-    pub program: String,
+    /// The program that is run; a remote server has none.
+    pub program: Option<String>,
     /// The whole definition, a JSON object.
     pub spec: Value,
     /// What a launch's configuration is merged over, a JSON object.
@@ -62,6 +62,8 @@ pub struct TypeRow {
     pub definition: TypeChange,
     /// Counts the changes, from 1.
     pub version: i32,
+    /// The era that an instance of this version was found to speak, where the type itself names none.
+    pub probed: Option<Probed>,
     /// Whether it may be launched.
     pub is_active: bool,
     /// Who registered it.
@@ -70,6 +72,15 @@ pub struct TypeRow {
     pub created_at: OffsetDateTime,
     /// When it was changed last.
     pub updated_at: OffsetDateTime,
+}
+
+/// An era that was found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// Never `Auto`.
+    pub era: Era,
+    /// When.
+    pub at: OffsetDateTime,
 }
 
 /// What became of a change.
@@ -95,13 +106,15 @@ struct Record {
     display_name: String,
     description: String,
     icon_url: Option<String>,
-    program: String,
+    program: Option<String>,
     spec: Value,
     config_template: Value,
     required_scopes: Value,
     resource_limits: Value,
     max_duration_minutes: i32,
     era: String,
+    probed_era: Option<String>,
+    probed_at: Option<OffsetDateTime>,
     version: i32,
     is_active: bool,
     registered_by: Option<Uuid>,
@@ -115,6 +128,13 @@ impl TryFrom<Record> for TypeRow {
     fn try_from(record: Record) -> Result<Self, StoreError> {
         let id = record.id;
         let wrong = |why: String| StoreError::inconsistent(TABLE, id, why);
+        let word = |era: &str| {
+            era.parse::<Era>().map_err(|error: roadstead_model::era::UnknownWord| wrong(error.to_string()))
+        };
+        let probed = match (&record.probed_era, record.probed_at) {
+            (Some(era), Some(at)) => Some(Probed { era: word(era)?, at }),
+            _ => None,
+        };
         Ok(Self {
             id: TypeId::from_uuid(id),
             name: record.name,
@@ -129,12 +149,10 @@ impl TryFrom<Record> for TypeRow {
                     .map_err(|_| wrong("required_scopes is no list of words".to_owned()))?,
                 resource_limits: record.resource_limits,
                 max_duration_minutes: record.max_duration_minutes,
-                era: record
-                    .era
-                    .parse()
-                    .map_err(|error: roadstead_model::era::UnknownWord| wrong(error.to_string()))?,
+                era: word(&record.era)?,
             },
             version: record.version,
+            probed,
             is_active: record.is_active,
             registered_by: record.registered_by.map(UserId::from_uuid),
             created_at: record.created_at,
@@ -186,8 +204,8 @@ impl Types<'_> {
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
-                    created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
              from mcp_types where id = $1",
             id.uuid(),
         )
@@ -203,8 +221,8 @@ impl Types<'_> {
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
-                    created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
              from mcp_types where name = $1",
             name,
         )
@@ -220,8 +238,8 @@ impl Types<'_> {
         let records = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, version, is_active, registered_by,
-                    created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
              from mcp_types where is_active or not $1 order by name",
             only_active,
         )
@@ -243,7 +261,7 @@ impl Types<'_> {
             "update mcp_types
              set display_name = $3, description = $4, icon_url = $5, program = $6, spec = $7, config_template = $8,
                  required_scopes = $9, resource_limits = $10, max_duration_minutes = $11, era = $12,
-                 version = version + 1
+                 version = version + 1, probed_era = null, probed_at = null
              where id = $1 and ($2::integer is null or version = $2)
              returning version",
             id.uuid(),
@@ -272,11 +290,30 @@ impl Types<'_> {
         Ok(current.map_or(TypeUpdate::Missing, |version| TypeUpdate::Stale { version }))
     }
 
+    /// Keeps the era that an instance of this version was found to speak. False when the type has changed since, or
+    /// names its era itself.
+    #[tracing::instrument(name = "db.type.remember_era", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn remember_era(&self, id: TypeId, version: i32, found: Probed) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update mcp_types set probed_era = $3, probed_at = $4 where id = $1 and version = $2 and era = 'auto'",
+            id.uuid(),
+            version,
+            found.era.as_str(),
+            found.at,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.type.remember_era")?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Allows or forbids launches of a type; what runs goes on. False when there is no such type.
     #[tracing::instrument(name = "db.type.set_active", skip_all, fields(type.id = %id), err(level = "debug"))]
     pub async fn set_active(&self, id: TypeId, is_active: bool) -> Result<bool, StoreError> {
         let done = sqlx::query!(
-            "update mcp_types set is_active = $2, version = version + 1 where id = $1",
+            "update mcp_types
+             set is_active = $2, version = version + 1, probed_era = null, probed_at = null
+             where id = $1",
             id.uuid(),
             is_active
         )

@@ -133,6 +133,14 @@ impl Link {
                 }
                 None
             }
+            Report::EraFound { era } => {
+                let _ = self.events.send(ShimEvent::EraFound(era)).await;
+                None
+            }
+            Report::ServerChanged { server } => {
+                let _ = self.events.send(ShimEvent::ServerChanged(server)).await;
+                None
+            }
             Report::Exited(_) => Some(Conversation::Over),
             _ => None,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use roadstead_control::{
     Answer, Command, ExitRecord, Failure, LogEntry, ProcessId, Ready, Status, StopReason, TokenHash,
 };
-use roadstead_model::InstanceId;
+use roadstead_model::{Era, InstanceId};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long a shim may take to answer a command.
@@ -21,6 +21,10 @@ pub enum ShimEvent {
         /// How many lines the shim has had to drop so far.
         dropped: u64,
     },
+    /// The era that the server was found to speak. May be said again.
+    EraFound(Era),
+    /// The oldest of the servers that live is another one now. May be said again.
+    ServerChanged(ProcessId),
     /// The instance has ended and its tree is gone. Always the last event.
     Exited(ExitRecord),
 }

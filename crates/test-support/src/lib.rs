@@ -3,6 +3,8 @@
 pub mod app;
 pub mod database;
 pub mod poll;
+pub mod process;
+pub mod raw;
 pub mod subjects;
 pub mod suite;
 

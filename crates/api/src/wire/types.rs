@@ -19,9 +19,9 @@ pub struct TypeBody {
     pub description: Option<String>,
     /// A picture.
     pub icon_url: Option<String>,
-    /// The program, absolute: it is executed directly, never through a shell.
+    /// The program, absolute: it is executed directly, never through a shell. A remote server has none.
     #[schema(example = "/opt/servers/mcp-server-time")]
-    pub program: String,
+    pub program: Option<String>,
     /// Its arguments, which may hold `${config.KEY}`, `${port}`, `${instance.id}` and `${dir}`.
     pub args: Option<Vec<String>>,
     /// Its environment, which may also hold `${credential.SLOT}`.
@@ -42,6 +42,29 @@ pub struct TypeBody {
     pub era: Option<String>,
     /// How long it may take to become ready, in seconds.
     pub ready_timeout_s: Option<u32>,
+    /// `stdio`, `streamable_http` or `sse`.
+    #[schema(example = "streamable_http")]
+    pub transport: Option<String>,
+    /// Where it answers if it speaks HTTP: `http://localhost:${port}/…` when `program` starts it, else a whole https
+    /// address. Holds no secret.
+    #[schema(example = "https://mcp.example.com/mcp")]
+    pub url: Option<String>,
+    /// What every request to such a server carries; values may hold `${credential.SLOT}` and `${config.KEY}`.
+    pub headers: Option<std::collections::BTreeMap<String, String>>,
+    /// `per_session` or `shared`.
+    pub session_mode: Option<String>,
+    /// Seconds after which a call without an answer or progress is given up.
+    pub call_timeout_s: Option<u32>,
+    /// Seconds up to which progress extends that.
+    pub call_timeout_max_s: Option<u32>,
+    /// Whether clients of the era that it does not speak are translated for.
+    pub era_bridge: Option<bool>,
+    /// Whether a session outlives its server.
+    pub replay_initialize: Option<bool>,
+    /// Whether a remote server may be on a loopback, link-local or private address, and without TLS.
+    pub allow_private: Option<bool>,
+    /// Whether a server that speaks HTTP may listen on more than the loopback address.
+    pub allow_any_interface: Option<bool>,
 }
 
 /// One secret that a type wants.
@@ -70,6 +93,12 @@ pub struct ServerType {
     pub version: i32,
     /// Whether it may be launched.
     pub is_active: bool,
+    /// The era that an instance was found to speak, where the definition leaves it open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed_era: Option<&'static str>,
+    /// When that was, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<String>,
     /// RFC 3339.
     pub created_at: String,
     /// RFC 3339.
@@ -86,6 +115,8 @@ impl ServerType {
             id: row.id.to_string(),
             version: row.version,
             is_active: row.is_active,
+            probed_era: row.probed.map(|found| found.era.as_str()),
+            probed_at: row.probed.map(|found| rfc3339(found.at)),
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
             definition: row.definition.spec,

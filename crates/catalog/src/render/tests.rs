@@ -64,7 +64,7 @@ fn refused_in(over: Value, given: &[(&str, &str)]) -> Vec<String> {
 #[test]
 fn every_placeholder_is_filled_in() {
     let rendered = rendered(json!({"limit": 5}));
-    assert_eq!(rendered.program, "/opt/files/run");
+    assert_eq!(rendered.program.as_deref(), Some("/opt/files/run"));
     assert_eq!(rendered.args, ["serve", "--port=3001", "--root", "/srv", "--", "x"]);
     assert_eq!(value(&rendered, "TOKEN"), Some("Bearer s3cret"));
     assert_eq!(value(&rendered, "LIMIT"), Some("5"));
@@ -204,4 +204,39 @@ proptest! {
             Err(_) => prop_assert!(text.chars().any(char::is_control)),
         }
     }
+}
+
+#[test]
+fn a_server_of_this_machine_gets_its_port_in_arguments_and_address_and_its_headers_filled_in() {
+    let mut spec = spec();
+    spec.transport = roadstead_model::Transport::StreamableHttp;
+    spec.url = Some("http://localhost:${port}/mcp/${config.root}".to_owned());
+    spec.headers = BTreeMap::from([
+        ("Authorization".to_owned(), "Bearer ${credential.token}".to_owned()),
+        ("X-Proxy".to_owned(), "${credential.proxy}".to_owned()),
+    ]);
+    let config = config(json!({"root": "main"}));
+    let given = secrets(&[("token", "s3cret")]);
+    let rendered = render(&spec, &config, &given, facts()).unwrap();
+    assert_eq!(rendered.url.as_deref(), Some("http://localhost:3001/mcp/main"));
+    assert!(rendered.args.contains(&"--port=3001".to_owned()));
+    let headers: Vec<_> =
+        rendered.headers.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(headers, [("Authorization", "Bearer s3cret")], "an optional one is left out");
+}
+
+#[test]
+fn a_config_value_cannot_break_out_of_an_address_or_a_header() {
+    let mut spec = spec();
+    spec.url = Some("https://example.com/${config.root}".to_owned());
+    for root in ["a b", "a#b", "a\nb", "\u{e9}"] {
+        let config = config(json!({ "root": root }));
+        let problems = render(&spec, &config, &secrets(&[("token", "x")]), facts()).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.field == "url"), "{root:?}: {problems:?}");
+    }
+    spec.url = None;
+    spec.headers = BTreeMap::from([("X-Root".to_owned(), "${config.root}".to_owned())]);
+    let config = config(json!({"root": "a\r\nX-Admin: 1"}));
+    let problems = render(&spec, &config, &secrets(&[("token", "x")]), facts()).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.field == "headers.X-Root"), "{problems:?}");
 }

@@ -73,7 +73,7 @@ fn programs_are_absolute_files_without_detours() {
     for program in
         ["", "node", "./node", "/opt/../bin/sh", "/bin/", "/bin/sh\0", "/bin/\nsh", "/${config.root}"]
     {
-        breaks("program", |spec| spec.program = program.to_owned());
+        breaks("program", |spec| spec.program = Some(program.to_owned()));
     }
 }
 
@@ -199,7 +199,7 @@ fn everything_wrong_is_reported_at_once() {
     let found = problems(|spec| {
         spec.name = "Bad Name".to_owned();
         spec.display_name = String::new();
-        spec.program = "sh".to_owned();
+        spec.program = Some("sh".to_owned());
         spec.args = vec!["${credential.token}".to_owned(), "${nope}".to_owned()];
         spec.env.insert("LD_PRELOAD".to_owned(), "x".to_owned());
         spec.resource_limits.memory_mb = 1;
@@ -219,8 +219,8 @@ fn a_type_of_enormous_lists_is_refused() {
 fn a_bare_program_is_placed_and_a_path_is_left_alone() {
     let mut spec = sound();
     spec.place_program_in("/opt/roadstead/");
-    assert_eq!(spec.program, "/usr/bin/node");
-    spec.program = "mcp-echo".to_owned();
+    assert_eq!(spec.program.as_deref(), Some("/usr/bin/node"));
+    spec.program = Some("mcp-echo".to_owned());
     spec.place_program_in("/opt/roadstead/");
-    assert_eq!(spec.program, "/opt/roadstead/mcp-echo");
+    assert_eq!(spec.program.as_deref(), Some("/opt/roadstead/mcp-echo"));
 }

@@ -83,7 +83,18 @@ fn hints(credential: &Value) -> String {
     let slots = credential.get("slots").and_then(Value::as_array);
     let shown = |slot: &Value| match text(slot, "hint") {
         "" => text(slot, "name").to_owned(),
-        hint => format!("{}=…{hint}", text(slot, "name")),
+        hint => format!("{}={hint}", text(slot, "name")),
     };
     slots.map(|slots| slots.iter().map(shown).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_value_is_shown_as_the_service_writes_it() {
+        let credential = json!({"slots": [{"name": "token", "hint": "…cdef"}, {"name": "pin", "hint": "…"}]});
+        assert_eq!(hints(&credential), "token=…cdef, pin=…");
+    }
 }

@@ -65,6 +65,9 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         ("program", "program"),
         ("arguments", "args"),
         ("environment", "env"),
+        ("transport", "transport"),
+        ("address", "url"),
+        ("headers", "headers"),
     ] {
         table.detail(name, shown(server_type.get(field)));
     }
@@ -76,7 +79,15 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         ("limits", "resource_limits"),
         ("longest life, minutes", "max_duration_minutes"),
         ("protocol era", "era"),
+        ("era found out", "probed_era"),
+        ("era bridge", "era_bridge"),
+        ("sessions", "session_mode"),
+        ("handshake repeated", "replay_initialize"),
         ("ready within, seconds", "ready_timeout_s"),
+        ("call timeout, seconds", "call_timeout_s"),
+        ("with progress, seconds", "call_timeout_max_s"),
+        ("private addresses", "allow_private"),
+        ("any interface", "allow_any_interface"),
         ("launchable", "is_active"),
         ("version", "version"),
     ] {

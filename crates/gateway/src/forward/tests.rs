@@ -1,7 +1,14 @@
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+use http::HeaderValue;
+
 use super::*;
+
+fn gateway(routes: Routes, absence: Absence) -> Gateway {
+    let clock = Arc::new(roadstead_model::SystemClock::new());
+    Gateway::new(routes, Arc::new(Fixed(absence)), clock, Arc::new(Randomness::from_seed([7; 32])))
+}
 
 struct Fixed(Absence);
 
@@ -40,7 +47,7 @@ async fn a_request_reaches_the_shim_without_hop_by_hop_headers() {
     let folder = tempfile::tempdir().unwrap();
     let routes = Routes::default();
     let _lease = routes.open(INSTANCE.parse().unwrap(), shim(folder.path()));
-    let gateway = Gateway::new(routes, Arc::new(Fixed(Absence::Refused)));
+    let gateway = self::gateway(routes, Absence::Refused);
     let mut request = request(&format!("/i/{INSTANCE}/mcp"), "right");
     for (name, value) in
         [("connection", "x-private, close"), ("x-private", "1"), ("te", "trailers"), ("x-kept", "1")]
@@ -53,18 +60,62 @@ async fn a_request_reaches_the_shim_without_hop_by_hop_headers() {
     let seen = String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
     assert!(seen.starts_with("POST /mcp\n"), "{seen}");
     assert!(seen.contains("authorization: bearer right") && seen.contains("x-kept: 1"), "{seen}");
-    assert!(!seen.contains("x-private") && !seen.contains("te: "), "{seen}");
+    // That the client takes trailers is passed on; that the connection shall close is not.
+    assert!(seen.contains("te: trailers") && seen.contains("host: localhost"), "{seen}");
+    assert!(!seen.contains("x-private") && !seen.contains("connection: "), "{seen}");
+}
+
+#[tokio::test]
+async fn all_parts_are_forwarded_with_their_query_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = Routes::default();
+    let _lease = routes.open(INSTANCE.parse().unwrap(), shim(folder.path()));
+    let gateway = self::gateway(routes, Absence::Refused);
+    for (part, seen) in [
+        ("mcp", "POST /mcp\n"),
+        ("sse", "POST /sse\n"),
+        ("messages?session_id=a%20b&x=1", "POST /messages?session_id=a%20b&x=1\n"),
+        ("status?", "POST /status?\n"),
+    ] {
+        let request = request(&format!("/i/{INSTANCE}/{part}"), "right");
+        let response = gateway.clone().router().oneshot(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.starts_with(seen.as_bytes()), "{part}: {body:?}");
+    }
+    let request = request(&format!("/i/{INSTANCE}/other"), "right");
+    let response = gateway.router().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_id_that_a_caller_chose_is_in_our_answer() {
+    let gateway = self::gateway(Routes::default(), Absence::Refused);
+    let mut request = request(&format!("/i/{INSTANCE}/mcp"), "right");
+    request.headers_mut().insert("x-request-id", HeaderValue::from_static("mine-1"));
+    let response = gateway.router().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-request-id"], "mine-1");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["request_id"], "mine-1");
 }
 
 #[tokio::test]
 async fn an_unknown_id_a_wrong_token_and_nonsense_are_the_same_401() {
-    let gateway = Gateway::new(Routes::default(), Arc::new(Fixed(Absence::Starting)));
+    let gateway = self::gateway(Routes::default(), Absence::Starting);
     let mut bodies = Vec::new();
     for path in [format!("/i/{INSTANCE}/mcp"), "/i/nonsense/mcp".to_owned()] {
         let response = gateway.clone().router().oneshot(request(&path, "wrong")).await.unwrap();
         assert_eq!(response.status(), http::StatusCode::UNAUTHORIZED);
-        assert_eq!(response.headers()["www-authenticate"], "Bearer");
-        bodies.push(response.into_body().collect().await.unwrap().to_bytes());
+        assert_eq!(
+            response.headers()["www-authenticate"],
+            "Bearer realm=\"roadstead\", error=\"invalid_token\""
+        );
+        let id = response.headers()["x-request-id"].clone();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let mut body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["request_id"].take(), id.to_str().unwrap());
+        assert!(body["error"]["timestamp"].take().is_string());
+        bodies.push(body);
     }
     assert_eq!(bodies[0], bodies[1]);
 }
@@ -76,7 +127,7 @@ async fn the_right_token_is_told_what_became_of_the_instance() {
         (Absence::Ended(InstanceStatus::Expired), http::StatusCode::GONE),
         (Absence::Unknown, http::StatusCode::SERVICE_UNAVAILABLE),
     ] {
-        let gateway = Gateway::new(Routes::default(), Arc::new(Fixed(absence)));
+        let gateway = self::gateway(Routes::default(), absence);
         let response =
             gateway.router().oneshot(request(&format!("/i/{INSTANCE}/mcp"), "right")).await.unwrap();
         assert_eq!(response.status(), status);
@@ -87,7 +138,7 @@ async fn the_right_token_is_told_what_became_of_the_instance() {
 async fn a_shim_that_is_gone_is_answered_by_its_row() {
     let routes = Routes::default();
     let _lease = routes.open(INSTANCE.parse().unwrap(), "/nonexistent/h".into());
-    let gateway = Gateway::new(routes, Arc::new(Fixed(Absence::Ended(InstanceStatus::Disconnected))));
+    let gateway = self::gateway(routes, Absence::Ended(InstanceStatus::Disconnected));
     let response = gateway.router().oneshot(request(&format!("/i/{INSTANCE}/mcp"), "right")).await.unwrap();
     assert_eq!(response.status(), http::StatusCode::GONE);
 }

@@ -7,6 +7,7 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_model::{CredentialId, Lifetime, TypeId};
+use roadstead_store::Probed;
 use serde_json::{Map, Value};
 
 use crate::error::{LaunchError, Problem};
@@ -19,6 +20,8 @@ pub(super) struct Plan {
     pub(super) type_id: TypeId,
     pub(super) type_version: i32,
     pub(super) spec: TypeSpec,
+    /// The era that an earlier instance of this version was found to speak.
+    pub(super) probed: Option<Probed>,
     pub(super) name: Option<String>,
     pub(super) credential: Option<CredentialId>,
     /// Whether the values came with the launch and are kept with the instance.
@@ -79,6 +82,7 @@ impl Plan {
             type_id: found.id,
             type_version: found.version,
             spec,
+            probed: found.probed,
             name: request.name,
             credential: request.credential,
             inline,

@@ -1,18 +1,12 @@
 //! The steps of a launch that hold something.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
-use roadstead_catalog::{Facts, Rendered};
-use roadstead_control::{
-    ControlSecret, HTTP_SOCKET, Isolation, Limits, PROTOCOL_VERSION, Ready as ShimReady, Secret, Secrets,
-    Specification, StopReason, TokenHash,
-};
+use roadstead_control::{HTTP_SOCKET, ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
 use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
 use roadstead_port_allocator::PortLease;
@@ -29,17 +23,16 @@ use crate::live::{Ownership, Request};
 use crate::parts::Inner;
 
 /// Ports that are tried before a launch gives up because others hold them.
-const PORT_ATTEMPTS: usize = 16;
-const BYTES_PER_MEBIBYTE: u64 = 1024 * 1024;
+pub(super) const PORT_ATTEMPTS: usize = 16;
 
 /// Lease and row exist.
 pub(super) struct Reserved {
-    lease: PortLease,
+    pub(super) lease: PortLease,
     ownership: Ownership,
-    instance: InstanceId,
-    token: PlainToken,
-    plan: Plan,
-    expires_at: OffsetDateTime,
+    pub(super) instance: InstanceId,
+    pub(super) token: PlainToken,
+    pub(super) plan: Plan,
+    pub(super) expires_at: OffsetDateTime,
     actor: Actor,
 }
 
@@ -86,7 +79,7 @@ impl Reserved {
                 Err(ReserveError::PortHeld(_)) => {
                     return Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine });
                 }
-                Err(ReserveError::NoOwner) => return Err(LaunchError::CredentialNotFound),
+                Err(ReserveError::NoOwner) => return Err(LaunchError::OwnerNotActive),
                 Err(ReserveError::Store(error)) => return Err(LaunchError::Store(error)),
             }
         }
@@ -126,7 +119,7 @@ impl Reserved {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::Shim { instance: self.instance, source };
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
-        let rendered = self.render(&folder)?;
+        let rendered = self.render(inner, &folder)?;
         let (specification, secrets) = self.specification(inner, rendered, user);
         inner
             .parts
@@ -134,74 +127,6 @@ impl Reserved {
             .start(specification, secrets)
             .await
             .map_err(|error| wrong(ShimError::Start(error)))
-    }
-
-    fn render(&self, folder: &std::path::Path) -> Result<Rendered, LaunchError> {
-        let facts =
-            Facts { instance_id: self.instance, port: self.lease.port(), dir: &folder.to_string_lossy() };
-        let plan = &self.plan;
-        roadstead_catalog::render(&plan.spec, &plan.config, &plan.values, facts).map_err(|problems| {
-            let message =
-                problems.iter().map(|each| format!("{} {}", each.field, each.message)).collect::<Vec<_>>();
-            let failure = Failure {
-                code: "INVALID_TEMPLATE".to_owned(),
-                message: message.join("; "),
-                stderr_tail: Vec::new(),
-                timed_out: false,
-            };
-            LaunchError::ServerFailed { instance: self.instance, failure }
-        })
-    }
-
-    fn specification(
-        &self,
-        inner: &Inner,
-        rendered: Rendered,
-        user: Option<roadstead_control::UserIds>,
-    ) -> (Specification, Secrets) {
-        let spec = &self.plan.spec;
-        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let remaining = Duration::try_from(self.expires_at - inner.now()).unwrap_or_default();
-        let specification = Specification {
-            version: PROTOCOL_VERSION,
-            installation: inner.parts.node.installation,
-            instance: self.instance,
-            node: inner.parts.node.node,
-            boot: inner.parts.node.boot,
-            generation: 1,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.lease.port().get())),
-            remaining_ms: millis(remaining),
-            run_folder: PathBuf::new(),
-            program: PathBuf::from(rendered.program),
-            args: rendered.args,
-            working_folder: PathBuf::from(rendered.working_dir),
-            user,
-            isolation: Isolation::Auto,
-            era: spec.era,
-            ready_timeout_ms: 1000 * u64::from(spec.ready_timeout_s),
-            stop_step_ms: millis(inner.parts.limits.stop_step),
-            grace_ms: millis(inner.parts.limits.grace),
-            limits: Limits {
-                open_files: u64::from(spec.resource_limits.open_files),
-                processes: Some(u64::from(spec.resource_limits.processes)),
-                file_size_bytes: None,
-                memory_bytes: Some(u64::from(spec.resource_limits.memory_mb) * BYTES_PER_MEBIBYTE),
-                cpu_millis: Some(millis_of(spec.resource_limits.cpu)),
-            },
-            // The supervisor fills it in.
-            cgroups: Vec::new(),
-            allowed_origins: Vec::new(),
-        };
-        let mut control = [0_u8; 32];
-        inner.parts.randomness.lock().fill_bytes(&mut control);
-        let secret = |value: &roadstead_accounts::SecretString| Secret::new(value.expose_secret().to_owned());
-        let secrets = Secrets {
-            token_sha256: TokenHash::new(*self.token.hash().as_bytes()),
-            control: ControlSecret::new(control),
-            environment: rendered.env.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
-            masks: self.plan.values.values().map(secret).collect(),
-        };
-        (specification, secrets)
     }
 
     /// Ends the row with the cause and gives everything back.
@@ -223,16 +148,6 @@ fn free_port(inner: &Inner) -> Result<PortLease, LaunchError> {
         lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
     }
     Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
-}
-
-/// Thousandths of a processor.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a type's share was checked to be positive and no more than a machine has"
-)]
-fn millis_of(cpu: f64) -> u32 {
-    (cpu * 1000.0).round() as u32
 }
 
 fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {
@@ -284,6 +199,7 @@ fn new_row(
         event_data: json!({
             "program": plan.spec.program,
             "args": plan.spec.args,
+            "url": plan.spec.url,
             "type_version": plan.type_version,
         }),
     }
@@ -331,6 +247,9 @@ impl Spawned {
                     inner.parts.log_writer.hand_in(instance, entries, unheard).await;
                 }
                 roadstead_supervisor::ShimEvent::Exited(exited) => record = Some(exited),
+                // It never served anybody: what it spoke, and in which process, is of no use.
+                roadstead_supervisor::ShimEvent::EraFound(_)
+                | roadstead_supervisor::ShimEvent::ServerChanged(_) => {}
             }
         }
         let (mut end, failure) = match error {
@@ -367,10 +286,6 @@ impl Ready {
     pub(super) async fn publish(mut self, inner: &Arc<Inner>) -> Result<(), LaunchError> {
         let instance = self.reserved.instance;
         let control = self.shim.control();
-        let mark = |process: roadstead_control::ProcessId| ProcessMark {
-            pid: u32::try_from(process.pid).unwrap_or_default(),
-            started: process.started,
-        };
         let started = Started {
             at: inner.now(),
             process: mark(self.server.server),
@@ -411,6 +326,8 @@ impl Ready {
             route,
             deadline: self.reserved.expires_at,
             actor: Actor::SYSTEM,
+            type_version: (self.reserved.plan.type_id, self.reserved.plan.type_version),
+            server: self.server.server,
         };
         inner.parts.drivers.spawn(driver.run());
         match published {
@@ -427,4 +344,9 @@ impl Ready {
             Err(error) => Err(LaunchError::Store(error)),
         }
     }
+}
+
+/// A process as rows name it.
+pub(crate) fn mark(process: ProcessId) -> ProcessMark {
+    ProcessMark { pid: u32::try_from(process.pid).unwrap_or_default(), started: process.started }
 }

@@ -9,7 +9,7 @@ use roadstead_supervisor::{LaunchError, ShimEvent, StartError, Supervisor, Super
 use crate::support::{PATIENCE, Place, eventually, is_root, marked, secrets};
 
 /// Launches, expects a typed failure, and that nothing is left.
-async fn fails(place: &Place, specification: Specification) -> Failure {
+pub async fn fails(place: &Place, specification: Specification) -> Failure {
     let supervisor = place.supervisor();
     let (instance, address) = (specification.instance, specification.listen);
     let mut shim = supervisor.start(specification, secrets()).await.unwrap();
@@ -19,7 +19,7 @@ async fn fails(place: &Place, specification: Specification) -> Failure {
     let record = loop {
         match events.recv().await.unwrap() {
             ShimEvent::Exited(record) => break record,
-            ShimEvent::Logs { .. } => {}
+            ShimEvent::Logs { .. } | ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
         }
     };
     assert_eq!(record.outcome, Outcome::Failed);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod failure;
+mod http;
 mod kill_matrix;
 mod life;
 mod limits;

@@ -90,6 +90,8 @@ impl Place {
             limits: Limits::default(),
             cgroups: Vec::new(),
             allowed_origins: Vec::new(),
+            bridge: roadstead_control::BridgeSettings::default(),
+            http: None,
         }
     }
 
@@ -132,6 +134,7 @@ impl Launched {
                         lines.extend(entries.into_iter().map(|entry| entry.message));
                     }
                     ShimEvent::Exited(record) => return record,
+                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
                 }
             }
             panic!("the events ended without an end of the instance");
@@ -157,6 +160,7 @@ pub fn secrets() -> Secrets {
         token_sha256: TokenHash::of(TOKEN.as_bytes()),
         control: ControlSecret::new(roadstead_sandbox::privilege::random_bytes()),
         environment: vec![("GREETING".into(), Secret::new("canary-secret".into()))],
+        headers: Vec::new(),
         masks: vec![Secret::new("canary-secret".into())],
     }
 }
@@ -218,7 +222,7 @@ fn fresh<T>(make: impl Fn(uuid::Uuid) -> T) -> T {
     make(uuid::Uuid::from_bytes(roadstead_sandbox::privilege::random_bytes()))
 }
 
-fn free_address() -> std::net::SocketAddr {
+pub fn free_address() -> std::net::SocketAddr {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 

@@ -83,6 +83,22 @@ impl Instances<'_> {
         .during("db.instance.mark_running")
     }
 
+    /// The oldest of a running instance's server processes is another one now. False when it does not run any more.
+    #[tracing::instrument(name = "db.instance.change_process", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn change_process(&self, id: InstanceId, process: ProcessMark) -> Result<bool, StoreError> {
+        let (pid, started) = columns(id, process)?;
+        let done = sqlx::query!(
+            "update mcp_instances set process_id = $2, process_started = $3 where id = $1 and status = 'running'",
+            id.uuid(),
+            pid,
+            started,
+        )
+        .execute(self.pool)
+        .await
+        .during("db.instance.change_process")?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// A live instance is over: its port is free again and rests. False when it was over before: nothing is changed
     /// and no event is written twice.
     #[tracing::instrument(

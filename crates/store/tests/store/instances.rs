@@ -1,7 +1,7 @@
 //! One instance through its life.
 
 use roadstead_model::{Actor, EventType, InstanceStatus};
-use roadstead_store::{Ending, InstanceFilter, InstanceState, NewInstance, Order, SealedSlot};
+use roadstead_store::{Ending, InstanceFilter, InstanceState, NewInstance, Order, ProcessMark, SealedSlot};
 use serde_json::json;
 
 use crate::world::{World, port};
@@ -28,6 +28,18 @@ async fn a_row_goes_from_pending_through_running_to_its_end() {
     assert_eq!((status, stop_reason.as_deref()), (InstanceStatus::Stopped, Some("asked")));
     assert_eq!(exit, Some(json!({"code": 0})));
     assert_eq!(world.events(id).await, [EventType::Created, EventType::Started, EventType::Stopped]);
+}
+
+#[tokio::test]
+async fn a_running_instance_names_the_process_that_took_over() {
+    let mut world = World::new().await;
+    let id = world.running(3_001).await;
+    let next = ProcessMark { pid: 5_151, started: 120 };
+    assert!(world.store().instances().change_process(id, next).await.unwrap());
+    let row = world.store().instances().get(id, None).await.unwrap().unwrap();
+    assert_eq!(row.process(), Some(next));
+    assert!(world.store().instances().finish(id, &world.stopped()).await.unwrap());
+    assert!(!world.store().instances().change_process(id, next).await.unwrap(), "it has ended");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Users, keys, types and settings.
 
-use roadstead_model::{ApiKeyId, OrganizationId, ProjectId, Scope, Scopes, UserId};
-use roadstead_store::{KeyUse, NewApiKey, NewUser, PageRequest, StoreError, TypeChange, TypeUpdate};
+use roadstead_model::{ApiKeyId, Era, OrganizationId, ProjectId, Scope, Scopes, UserId};
+use roadstead_store::{KeyUse, NewApiKey, NewUser, PageRequest, Probed, StoreError, TypeChange, TypeUpdate};
 use serde_json::json;
 use time::Duration;
 
@@ -144,4 +144,41 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     assert!(!settings.set("mcp.max_instance_per_user", &json!(3)).await.unwrap());
     assert_eq!(settings.get("mcp.max_instances_per_user").await.unwrap(), Some(json!(3)));
     assert_eq!(settings.list().await.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_none() {
+    let world = World::new().await;
+    let types = world.store().types();
+    let id = world.type_id;
+    let automatic = TypeChange { era: Era::Auto, ..definition() };
+    assert_eq!(types.update(id, None, &automatic).await.unwrap(), TypeUpdate::Updated { version: 2 });
+    let before = types.get(id).await.unwrap().unwrap();
+    assert_eq!(before.probed, None);
+
+    let found = Probed { era: Era::Legacy, at: world.now() };
+    assert!(!types.remember_era(id, 1, found).await.unwrap(), "of a version that is no more");
+    assert!(types.remember_era(id, 2, found).await.unwrap());
+    let again = Probed { era: Era::Dual, ..found };
+    assert!(types.remember_era(id, 2, again).await.unwrap(), "it proved wrong");
+    let after = types.get(id).await.unwrap().unwrap();
+    assert_eq!(after.probed, Some(again));
+    assert_eq!((after.version, after.updated_at), (2, before.updated_at), "being found out is no change");
+
+    types.update(id, None, &automatic).await.unwrap();
+    assert_eq!(types.get(id).await.unwrap().unwrap().probed, None, "a new version may be another server");
+
+    let pinned = TypeChange { era: Era::Modern, ..definition() };
+    types.update(id, None, &pinned).await.unwrap();
+    assert!(!types.remember_era(id, 4, found).await.unwrap(), "the author's own word stands");
+    assert_eq!(types.get(id).await.unwrap().unwrap().probed, None);
+}
+
+#[tokio::test]
+async fn a_type_without_a_program_is_kept() {
+    let world = World::new().await;
+    let types = world.store().types();
+    let remote = TypeChange { program: None, ..definition() };
+    types.update(world.type_id, None, &remote).await.unwrap();
+    assert_eq!(types.get(world.type_id).await.unwrap().unwrap().definition, remote);
 }

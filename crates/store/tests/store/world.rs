@@ -168,7 +168,7 @@ pub fn definition() -> TypeChange {
         display_name: "Echo".to_owned(),
         description: "Says it again.".to_owned(),
         icon_url: None,
-        program: "/usr/bin/echo-server".to_owned(),
+        program: Some("/usr/bin/echo-server".to_owned()),
         spec: json!({"program": "/usr/bin/echo-server"}),
         config_template: json!({"loud": false}),
         required_scopes: vec!["read".to_owned()],

@@ -6,7 +6,7 @@ use serde_json::json;
 #[test]
 fn the_manifest_is_sound_and_fits_the_program() {
     let mut spec = parse_manifest(include_str!("../../manifest.toml")).expect("a manifest");
-    assert_eq!((spec.name.as_str(), spec.program.as_str()), ("echo", "roadstead-echo"));
+    assert_eq!((spec.name.as_str(), spec.program.as_deref()), ("echo", Some("roadstead-echo")));
     assert_eq!(spec.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(spec.env["ECHO_TOKEN"], "${credential.token}");
     assert_eq!(spec.env["ECHO_GREETING"], "${config.greeting}");

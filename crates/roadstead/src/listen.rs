@@ -1,0 +1,102 @@
+//! The service's listener: HTTP/1.1 and, for clients that know beforehand, HTTP/2 without TLS.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use roadstead_listener::{CLIENT_SILENCE, Lingering};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// A caller that has not sent the head of a request by then is cut off; so is an idle HTTP/1.1 connection. It does not count
+/// while an answer is under way, however long that stays silent.
+const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long to wait when no connection can be taken, for want of descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
+const MAX_EXCHANGES: u32 = 1024;
+/// Bytes of a request's body that may be under way on an HTTP/2 connection, for one exchange and for all.
+const EXCHANGE_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * EXCHANGE_WINDOW;
+
+/// Serves callers until `soft` is cancelled; then lets them finish for `drain`, and cuts what is left.
+pub async fn listen(listener: TcpListener, app: axum::Router, soft: CancellationToken, drain: Duration) {
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = soft.cancelled() => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(ACCEPT_REST).await;
+            continue;
+        };
+        roadstead_listener::watch(&stream);
+        let conversation = converse(stream, peer, app.clone(), soft.clone());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            tokio::select! {
+                () = conversation => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if timeout(drain, connections.wait()).await.is_err() {
+        // Streams that never end by themselves.
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn converse(stream: TcpStream, peer: SocketAddr, app: axum::Router, soft: CancellationToken) {
+    // Which protocol it is shows in the first bytes.
+    if !matches!(timeout(HEAD_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
+    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft)).await;
+}
+
+async fn exchange(
+    stream: Lingering<TcpStream>,
+    peer: SocketAddr,
+    app: axum::Router,
+    soft: CancellationToken,
+) {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.clone().oneshot(request)
+    });
+    let builder = builder();
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // What breaks a connection is the caller's affair: there is nobody else to tell.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = soft.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(CLIENT_SILENCE / 2)
+        .keep_alive_timeout(CLIENT_SILENCE / 2)
+        .max_concurrent_streams(MAX_EXCHANGES)
+        .initial_stream_window_size(EXCHANGE_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    builder
+}
