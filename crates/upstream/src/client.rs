@@ -60,14 +60,16 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
     /// Another path than the endpoint's.
     pub(crate) path: Option<PathAndQuery>,
-    /// Opens when the request has left.
+    /// Told how far the request has come.
     pub(crate) gate: Rc<Gate>,
+    /// Whether it must have a new connection: a server reads an old one before those it has yet to accept.
+    pub(crate) alone: bool,
 }
 
 impl Outgoing {
     pub(crate) fn new(method: Method) -> Self {
         let gate = Rc::default();
-        Self { method, headers: HeaderMap::new(), body: Bytes::new(), path: None, gate }
+        Self { method, headers: HeaderMap::new(), body: Bytes::new(), path: None, gate, alone: false }
     }
 }
 
@@ -180,7 +182,8 @@ impl Client {
 
     async fn send_to(self: &Rc<Self>, outgoing: &Outgoing, path: &PathAndQuery) -> Result<Answer, Trouble> {
         loop {
-            let (mut connection, fresh) = match self.idle_connection().await {
+            let idle = if outgoing.alone { None } else { self.idle_connection().await };
+            let (mut connection, fresh) = match idle {
                 Some(connection) => (connection, false),
                 None => (self.connect().await?, true),
             };
@@ -192,7 +195,7 @@ impl Client {
             request.headers_mut().extend(outgoing.headers.clone());
             match connection.send(request).await {
                 Ok(response) => {
-                    outgoing.gate.open();
+                    outgoing.gate.settle();
                     let (head, body) = response.into_parts();
                     let client = Rc::clone(self);
                     return Ok(Answer {

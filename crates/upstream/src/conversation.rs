@@ -109,7 +109,7 @@ pub(crate) struct Conversation {
     cause: RefCell<Option<String>>,
     /// Messages that were longer than the limit or unreadable, and are lost.
     skipped: Cell<u64>,
-    /// The gates of requests that may not have left yet.
+    /// The gates of requests that the server may not have read yet.
     leaving: RefCell<Vec<Rc<Gate>>>,
     tools: RefCell<Tools>,
 }
@@ -222,15 +222,15 @@ impl Conversation {
         {
             line = message::splice(text, theirs.get(), wire.as_json());
         }
-        self.leaving.borrow_mut().retain(|gate| !gate.is_open());
-        self.leaving.borrow_mut().push(Rc::clone(&request.left));
+        self.leaving.borrow_mut().retain(|gate| !gate.is_settled());
+        self.leaving.borrow_mut().push(Rc::clone(&request.gate));
         let starts = method == "initialize" && !modern;
         let headers = if modern { self.modern_headers(method, &params) } else { self.legacy_headers(starts) };
         let (this, running) = (Rc::clone(self), request.clone());
         let task = tokio::task::spawn_local(async move {
             let work = this.carry_out(&running, headers, line);
             running.cancel.run_until_cancelled(work).await;
-            running.left.open();
+            running.gate.settle();
         });
         if starts {
             // Nothing can be sent before the session has a name. It cannot panic, and if it did, nothing is lost here.

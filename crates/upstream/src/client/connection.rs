@@ -143,7 +143,7 @@ impl AsyncWrite for Watched {
         if matches!(flushed, Poll::Ready(Ok(())))
             && let Some(gate) = self.leaving.borrow_mut().take()
         {
-            gate.open();
+            gate.leave();
         }
         flushed
     }

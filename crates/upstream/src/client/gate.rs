@@ -1,29 +1,38 @@
-//! Something that happens once and may be waited for.
+//! How far a request has come, for those that must not overtake it.
 
 use std::cell::Cell;
 
 use tokio::sync::Notify;
 
-/// Closed at first.
+/// Not sent yet, at first.
 #[derive(Default)]
 pub(crate) struct Gate {
-    open: Cell<bool>,
-    opened: Notify,
+    left: Cell<bool>,
+    settled: Cell<bool>,
+    changed: Notify,
 }
 
 impl Gate {
-    pub(crate) fn open(&self) {
-        self.open.set(true);
-        self.opened.notify_waiters();
+    /// All of it was given to the system.
+    pub(crate) fn leave(&self) {
+        self.left.set(true);
+        self.changed.notify_waiters();
     }
 
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.get()
+    /// The server has read it, or never will.
+    pub(crate) fn settle(&self) {
+        self.settled.set(true);
+        self.leave();
     }
 
-    pub(crate) async fn passed(&self) {
-        while !self.open.get() {
-            self.opened.notified().await;
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.get()
+    }
+
+    /// Waits until it has left.
+    pub(crate) async fn left(&self) {
+        while !self.left.get() {
+            self.changed.notified().await;
         }
     }
 }

@@ -69,7 +69,7 @@ impl Conversation {
         line: Bytes,
     ) -> Result<(), Failure> {
         let mut outgoing = self.outgoing(headers, line);
-        outgoing.gate = Rc::clone(&request.left);
+        outgoing.gate = Rc::clone(&request.gate);
         let answer = self.post(&outgoing).await?;
         if !answer.status.is_success() {
             return Err(self.refusal(request, answer).await);

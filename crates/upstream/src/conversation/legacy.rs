@@ -53,7 +53,7 @@ impl Conversation {
     ) -> Result<(), Failure> {
         let in_session = headers.contains_key(SESSION);
         let mut outgoing = self.outgoing(headers, line);
-        outgoing.gate = Rc::clone(&request.left);
+        outgoing.gate = Rc::clone(&request.gate);
         let answer = self.post(&outgoing).await?;
         if in_session && answer.status == StatusCode::NOT_FOUND {
             self.end(SESSION_GONE);

@@ -82,12 +82,14 @@ impl Conversation {
             self.skip();
             return false;
         }
-        let before: Vec<_> = self.leaving.take();
-        let outgoing = self.outgoing(headers.unwrap_or_else(|| self.legacy_headers(false)), line);
+        let mut before = self.leaving.take();
+        before.retain(|gate| !gate.is_settled());
+        let mut outgoing = self.outgoing(headers.unwrap_or_else(|| self.legacy_headers(false)), line);
         let in_order = async {
-            for gate in before {
-                gate.passed().await;
+            for gate in &before {
+                gate.left().await;
             }
+            outgoing.alone = before.iter().any(|gate| !gate.is_settled());
             let answer = self.post(&outgoing).await?;
             let status = answer.status;
             // The connection is only used again when nothing is left on it. An event stream may stay open: let it go.

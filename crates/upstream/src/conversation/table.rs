@@ -24,8 +24,8 @@ pub(super) struct Request {
     pub(super) lasts: bool,
     /// Stops the exchange; the connection is closed then.
     pub(super) cancel: CancellationToken,
-    /// Opens when the request has left.
-    pub(super) left: Rc<Gate>,
+    /// Told how far it has come.
+    pub(super) gate: Rc<Gate>,
 }
 
 impl Request {
@@ -70,7 +70,7 @@ impl Table {
             modern,
             lasts: modern && method == "subscriptions/listen",
             cancel: closing.child_token(),
-            left: Rc::default(),
+            gate: Rc::default(),
         };
         self.open.insert(id, request.clone());
         Ok(request)
