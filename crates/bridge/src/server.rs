@@ -224,7 +224,7 @@ impl Server {
                 }
             }
             Chore::Refuse(id) => {
-                if self.table.borrow_mut().withdraw(&id) {
+                if self.table.borrow_mut().withdraw_everywhere(&id) {
                     self.refuse(&id, "no client came for this request");
                 }
             }
@@ -379,7 +379,6 @@ impl Server {
             let mut table = self.table.borrow_mut();
             (table.listener.replace(Rc::clone(stream)), table.take_waiting())
         };
-        self.chores.settle_all();
         let mut items = VecDeque::new();
         if let Some(old) = old {
             old.close();

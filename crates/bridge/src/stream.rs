@@ -217,9 +217,12 @@ impl Stream {
     /// Takes back an undelivered request of the server.
     pub(crate) fn withdraw(&self, request: &Id) -> bool {
         let mut state = self.state.borrow_mut();
-        let before = state.queue.len();
-        state.queue.retain(|item| !matches!(item, Item::Message { asks: Some(id), .. } if id == request));
-        state.queue.len() < before
+        let is_it = |item: &Item| matches!(item, Item::Message { asks: Some(id), .. } if id == request);
+        let Some(at) = state.queue.iter().position(is_it) else { return false };
+        if let Some(item) = state.queue.remove(at) {
+            state.bytes = state.bytes.saturating_sub(item.line().len());
+        }
+        true
     }
 
     /// The next item for this connection, or nothing when the stream is over or somebody else's.

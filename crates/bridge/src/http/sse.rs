@@ -142,6 +142,6 @@ fn session_id(head: &Parts) -> Option<&str> {
 /// The server process and the stream of a session that came this way.
 fn find(inner: &Inner, id: &str) -> Option<(Rc<Server>, Rc<Stream>)> {
     let server = inner.session(id)?;
-    let stream = server.channel()??;
+    let stream = server.channel()?;
     Some((server, stream))
 }
