@@ -115,6 +115,13 @@ impl Stream {
         self.state.borrow().open
     }
 
+    /// Whether as much waits in it as may.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.state.borrow();
+        let config = &self.shared.config;
+        state.queue.len() >= config.max_queued_messages || state.bytes >= config.max_queued_bytes
+    }
+
     /// Whether nothing waits in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.state.borrow().queue.is_empty()

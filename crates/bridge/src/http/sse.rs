@@ -113,6 +113,10 @@ async fn take(
                 let code = compose::INVALID_REQUEST;
                 return answer::refuse(StatusCode::BAD_REQUEST, Some(&asking.raw), code, message);
             }
+            if stream.is_full() {
+                // Answers always pass, so a client that does not read them may not ask for more.
+                return answer::stream_stalled(&asking.raw);
+            }
             let deadline = Instant::now() + inner.shared.config.call_timeout;
             let (id, raw) = (asking.id.clone(), asking.raw.clone());
             if let Err(refused) = asking.register(server, stream, deadline) {

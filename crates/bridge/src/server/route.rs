@@ -79,6 +79,7 @@ impl Server {
             (line, code)
         } else {
             // Its client is away; an error it can come back for is worth more than nothing.
+            self.dropped("response");
             let message = "the answer was too large to be kept while its client was away";
             let data = r#"{"code":"ANSWER_NOT_KEPT"}"#;
             let error = compose::error(Some(&call.raw), compose::INTERNAL, message, Some(data));

@@ -339,6 +339,7 @@ async fn an_answer_too_large_to_be_kept_becomes_an_error_that_says_so() {
         let error = again.event().await;
         assert_eq!((&error["id"], &error["error"]["data"]["code"]), (&json!(1), &json!("ANSWER_NOT_KEPT")));
         assert!(rig.bridge.stored_bytes() <= 4096);
+        assert_eq!(rig.bridge.counters().dropped_messages, 1);
     })
     .await;
 }
