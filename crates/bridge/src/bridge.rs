@@ -24,8 +24,8 @@ use crate::writer::Writer;
 use modern::Modern;
 pub(crate) use modern::NoModern;
 pub use ready::{Ready, ReadyFailure};
+pub(crate) use sessions::NoRoom;
 use sessions::Session;
-pub(crate) use sessions::{NoRoom, Opened};
 
 /// The MCP router of one instance. Clones are the same bridge.
 #[derive(Clone)]

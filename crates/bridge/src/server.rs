@@ -18,6 +18,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::history::History;
@@ -55,6 +56,8 @@ pub(crate) struct Server {
     /// The one stream of a session that came as HTTP with SSE (2024-11-05).
     channel: RefCell<Option<Weak<Stream>>>,
     ended_as: Cell<Option<EndReason>>,
+    /// Held while another process takes its place.
+    successor: Rc<Mutex<()>>,
     last_used: Cell<Instant>,
     next_id: Cell<i64>,
 }
@@ -108,6 +111,7 @@ impl Server {
             hello: RefCell::default(),
             channel: RefCell::default(),
             ended_as: Cell::new(None),
+            successor: Rc::default(),
             last_used: Cell::new(Instant::now()),
             next_id: Cell::new(0),
         })

@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tokio::sync::Mutex;
-
 use super::Inner;
 use crate::launcher::{EndReason, Purpose};
 use crate::server::Server;
@@ -42,8 +40,6 @@ impl Drop for Slot {
 /// A session with an id.
 pub(crate) struct Session {
     server: Rc<Server>,
-    /// Held while its process is being replaced.
-    pub(super) gate: Rc<Mutex<()>>,
     _slot: Slot,
 }
 
@@ -90,7 +86,7 @@ impl Inner {
         let slot = Slot::take(&self.taken);
         let first = self.first.borrow_mut().take();
         if let Some(server) = first.filter(|server| server.is_alive()) {
-            return Ok(Opened(Some(Session { server, gate: Rc::default(), _slot: slot })));
+            return Ok(Opened(Some(Session { server, _slot: slot })));
         }
         let opening = self.launcher.open(Purpose::LegacySession);
         // A task of its own: a launch has to reach its end even when the client leaves in the middle of it.
@@ -101,7 +97,7 @@ impl Inner {
             Err(_) => return Err(NoRoom::NoServer("opening a server process broke off".to_owned())),
         };
         let server = self.take_in(pipes, Purpose::LegacySession);
-        Ok(Opened(Some(Session { server, gate: Rc::default(), _slot: slot })))
+        Ok(Opened(Some(Session { server, _slot: slot })))
     }
 
     /// Gives the session an id and keeps it.

@@ -24,7 +24,11 @@ pub(crate) fn refuse_without_id(status: StatusCode, code: i64, message: &str, da
     json(status, compose::error(None, code, message, Some(data)).into())
 }
 
-pub(crate) fn sessions_exhausted(id: Option<&str>, max: usize) -> Answer {
+pub(crate) fn sessions_exhausted(id: &str, max: usize) -> Answer {
+    sessions_taken(Some(id), max)
+}
+
+pub(crate) fn sessions_taken(id: Option<&str>, max: usize) -> Answer {
     let message = format!("all {max} sessions of this instance are in use; end one, or try again later");
     exhausted(id, &message, "SESSIONS_EXHAUSTED")
 }

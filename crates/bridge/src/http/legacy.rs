@@ -10,7 +10,7 @@ use super::answer;
 use super::exchange::{Exchange, Outcome};
 use super::intake;
 use super::{Answer, SESSION, VERSION, draining, text};
-use crate::bridge::{Inner, NoRoom, Opened};
+use crate::bridge::{Inner, NoRoom};
 use crate::config::Era;
 use crate::launcher::EndReason;
 use crate::message::{Envelope, Id, Kind, compose};
@@ -176,9 +176,25 @@ pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
 }
 
 async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
-    let opened = match open(inner, Some(&asking.raw)).await {
+    let raw = asking.raw.clone();
+    if inner.shared.config.era == Era::Modern {
+        let supported = inner.supported_versions();
+        let message = format!("this server does not know initialize; it speaks {supported}");
+        let data = format!("{{\"supported\":{supported}}}");
+        let code = compose::UNSUPPORTED_VERSION;
+        return answer::refuse_with(StatusCode::BAD_REQUEST, &raw, code, &message, &data);
+    }
+    if inner.is_draining() {
+        return draining(&raw);
+    }
+    let opened = match inner.open_session().await {
         Ok(opened) => opened,
-        Err(refusal) => return *refusal,
+        Err(NoRoom::Exhausted) => {
+            return answer::sessions_exhausted(&raw, inner.shared.config.max_sessions);
+        }
+        Err(NoRoom::NoServer(why)) => {
+            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(&raw), compose::INTERNAL, &why);
+        }
     };
     let server = Rc::clone(opened.server());
     let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
@@ -188,28 +204,6 @@ async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec
         answer.headers_mut().insert(SESSION, value);
     }
     answer
-}
-
-/// A server process for a new session. `raw` is the id of the request that wants it, if it has one.
-pub(crate) async fn open(inner: &Rc<Inner>, raw: Option<&str>) -> Result<Opened, Box<Answer>> {
-    if inner.shared.config.era == Era::Modern {
-        let supported = inner.supported_versions();
-        let message = format!("this server does not know initialize; it speaks {supported}");
-        let data = format!("{{\"supported\":{supported}}}");
-        let error = compose::error(raw, compose::UNSUPPORTED_VERSION, &message, Some(&data));
-        return Err(answer::json(StatusCode::BAD_REQUEST, error.into()).into());
-    }
-    if inner.is_draining() {
-        return Err(draining(raw.unwrap_or("null")).into());
-    }
-    inner.open_session().await.map_err(|failure| {
-        Box::new(match failure {
-            NoRoom::Exhausted => answer::sessions_exhausted(raw, inner.shared.config.max_sessions),
-            NoRoom::NoServer(why) => {
-                answer::refuse(StatusCode::SERVICE_UNAVAILABLE, raw, compose::INTERNAL, &why)
-            }
-        })
-    })
 }
 
 /// The server process of the session that the request names.

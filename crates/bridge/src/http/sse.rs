@@ -22,7 +22,8 @@ use super::exchange::Exchange;
 use super::intake;
 use super::legacy::{self, Incoming};
 use super::{Answer, draining, is_json, not_a_message};
-use crate::bridge::Inner;
+use crate::bridge::{Inner, NoRoom};
+use crate::config::Era;
 use crate::message::{Envelope, compose};
 use crate::server::{CallKind, Server};
 use crate::stream::Stream;
@@ -53,9 +54,21 @@ async fn open(inner: &Rc<Inner>, head: &Parts) -> Answer {
         return answer::streams_exhausted(None, inner.shared.config.max_streams);
     };
     inner.shared.touch();
-    let opened = match legacy::open(inner, None).await {
+    if inner.shared.config.era == Era::Modern {
+        let supported = inner.supported_versions();
+        let message = format!("this server does not know initialize; it speaks {supported}");
+        let (data, code) = (format!("{{\"supported\":{supported}}}"), compose::UNSUPPORTED_VERSION);
+        return answer::refuse_without_id(StatusCode::BAD_REQUEST, code, &message, &data);
+    }
+    if inner.is_draining() {
+        return draining("null");
+    }
+    let opened = match inner.open_session().await {
         Ok(opened) => opened,
-        Err(refusal) => return *refusal,
+        Err(NoRoom::Exhausted) => return answer::sessions_taken(None, inner.shared.config.max_sessions),
+        Err(NoRoom::NoServer(why)) => {
+            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, &why);
+        }
     };
     let server = Rc::clone(opened.server());
     let stream = Stream::of_session(&inner.shared);

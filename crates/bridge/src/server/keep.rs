@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Server;
@@ -172,6 +173,11 @@ impl Server {
             && self.version.borrow().is_some()
             && !self.has_channel()
             && self.hello.borrow().initialize.is_some()
+    }
+
+    /// The right to put another process in its place, one at a time.
+    pub(crate) fn successor(&self) -> Rc<Mutex<()>> {
+        Rc::clone(&self.successor)
     }
 
     /// Goes on with the session of a process that has ended; how its client began.
