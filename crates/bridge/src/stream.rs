@@ -78,13 +78,6 @@ impl Stream {
         Self::new(shared, usize::MAX, true, false)
     }
 
-    /// A stream on which nothing more comes.
-    pub(crate) fn over(shared: &Rc<Shared>) -> Rc<Self> {
-        let stream = Self::new(shared, 0, true, false);
-        stream.close();
-        stream
-    }
-
     /// The stream of a request of the bridge itself: only the answer, and no work of a client.
     pub(crate) fn for_ourselves(shared: &Rc<Shared>) -> Rc<Self> {
         Self::new(shared, 1, false, false)
@@ -103,6 +96,13 @@ impl Stream {
             kept_in: None,
         };
         Rc::new(Self { state: RefCell::new(state), shared: Rc::clone(shared), counted })
+    }
+
+    /// A stream on which nothing more comes.
+    pub(crate) fn over(shared: &Rc<Shared>) -> Rc<Self> {
+        let stream = Self::new(shared, 0, true, false);
+        stream.close();
+        stream
     }
 
     /// Whether a message put in now would reach somebody.
