@@ -113,7 +113,8 @@ impl Bridge {
         }
     }
 
-    /// Answers one request to `/mcp`. The caller's token has been checked before.
+    /// Answers one request to `/mcp`, or to `/sse` or `/messages` (HTTP with SSE, 2024-11-05). The caller's token has been checked
+    /// before.
     pub async fn handle<B>(&self, request: Request<B>, via: Via) -> Response<BridgeBody>
     where
         B: Body,

@@ -19,6 +19,7 @@ use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::history::History;
@@ -57,6 +58,8 @@ pub(crate) struct Server {
     /// The one stream of a session that came as HTTP with SSE (2024-11-05).
     channel: RefCell<Option<Weak<Stream>>>,
     ended_as: Cell<Option<EndReason>>,
+    /// Held while another process takes its place.
+    successor: Rc<Mutex<()>>,
     last_used: Cell<Instant>,
     next_id: Cell<i64>,
     /// What is known of the tools of a modern server.
@@ -112,6 +115,7 @@ impl Server {
             hello: RefCell::default(),
             channel: RefCell::default(),
             ended_as: Cell::new(None),
+            successor: Rc::default(),
             last_used: Cell::new(Instant::now()),
             next_id: Cell::new(0),
             tools: Tools::default(),
@@ -229,7 +233,7 @@ impl Server {
                 }
             }
             Chore::Refuse(id) => {
-                if self.table.borrow_mut().withdraw(&id) {
+                if self.table.borrow_mut().withdraw_everywhere(&id) {
                     self.refuse(&id, "no client came for this request");
                 }
             }
@@ -385,7 +389,6 @@ impl Server {
             let mut table = self.table.borrow_mut();
             (table.listener.replace(Rc::clone(stream)), table.take_waiting())
         };
-        self.chores.settle_all();
         let mut items = VecDeque::new();
         if let Some(old) = old {
             old.close();

@@ -78,13 +78,6 @@ impl Stream {
         Self::new(shared, usize::MAX, true, false)
     }
 
-    /// A stream on which nothing more comes.
-    pub(crate) fn over(shared: &Rc<Shared>) -> Rc<Self> {
-        let stream = Self::new(shared, 0, true, false);
-        stream.close();
-        stream
-    }
-
     /// The stream of a request of the bridge itself: only the answer, and no work of a client.
     pub(crate) fn for_ourselves(shared: &Rc<Shared>) -> Rc<Self> {
         Self::new(shared, 1, false, false)
@@ -105,6 +98,13 @@ impl Stream {
         Rc::new(Self { state: RefCell::new(state), shared: Rc::clone(shared), counted })
     }
 
+    /// A stream on which nothing more comes.
+    pub(crate) fn over(shared: &Rc<Shared>) -> Rc<Self> {
+        let stream = Self::new(shared, 0, true, false);
+        stream.close();
+        stream
+    }
+
     /// Whether a message put in now would reach somebody.
     pub(crate) fn is_live(&self) -> bool {
         let state = self.state.borrow();
@@ -113,6 +113,13 @@ impl Stream {
 
     pub(crate) fn is_open(&self) -> bool {
         self.state.borrow().open
+    }
+
+    /// Whether as much waits in it as may.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.state.borrow();
+        let config = &self.shared.config;
+        state.queue.len() >= config.max_queued_messages || state.bytes >= config.max_queued_bytes
     }
 
     /// Whether nothing waits in it.
@@ -217,9 +224,12 @@ impl Stream {
     /// Takes back an undelivered request of the server.
     pub(crate) fn withdraw(&self, request: &Id) -> bool {
         let mut state = self.state.borrow_mut();
-        let before = state.queue.len();
-        state.queue.retain(|item| !matches!(item, Item::Message { asks: Some(id), .. } if id == request));
-        state.queue.len() < before
+        let is_it = |item: &Item| matches!(item, Item::Message { asks: Some(id), .. } if id == request);
+        let Some(at) = state.queue.iter().position(is_it) else { return false };
+        if let Some(item) = state.queue.remove(at) {
+            state.bytes = state.bytes.saturating_sub(item.line().len());
+        }
+        true
     }
 
     /// The next item for this connection, or nothing when the stream is over or somebody else's.

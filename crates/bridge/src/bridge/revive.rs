@@ -19,7 +19,8 @@ impl Inner {
         if let Some(server) = self.session(id) {
             return Ok(Some(server));
         }
-        let gate = self.sessions.borrow().get(id).map(|session| Rc::clone(&session.gate));
+        // The process that has ended is the same for all who need another one.
+        let gate = self.sessions.borrow().get(id).map(|session| session.server().successor());
         let Some(gate) = gate else { return Ok(None) };
         let (inner, id) = (Rc::clone(self), Box::<str>::from(id));
         // A task of its own: a launch has to reach its end even when the client leaves in the middle of it.

@@ -3,8 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tokio::sync::Mutex;
-
 use super::Inner;
 use crate::launcher::{EndReason, Purpose};
 use crate::server::Server;
@@ -43,8 +41,6 @@ impl Drop for Slot {
 /// A session with an id.
 pub(crate) struct Session {
     server: Rc<Server>,
-    /// Held while its process is being replaced.
-    pub(super) gate: Rc<Mutex<()>>,
     /// Whether a translator serves it and not a process of its own.
     is_translated: bool,
     _slot: Slot,
@@ -102,7 +98,7 @@ impl Inner {
             return Ok(self.translated(slot));
         }
         let (server, slot) = self.process_for(slot).await.map_err(NoRoom::NoServer)?;
-        Ok(Opened(Some(Session { server, gate: Rc::default(), is_translated: false, _slot: slot })))
+        Ok(Opened(Some(Session { server, is_translated: false, _slot: slot })))
     }
 
     /// A session on the modern process.
@@ -115,7 +111,7 @@ impl Inner {
 
     fn translated(self: &Rc<Self>, slot: Slot) -> Opened {
         let server = self.take_in(ToModern::open(self), Purpose::LegacySession);
-        Opened(Some(Session { server, gate: Rc::default(), is_translated: true, _slot: slot }))
+        Opened(Some(Session { server, is_translated: true, _slot: slot }))
     }
 
     /// A process that has not been initialized: the one started at launch, or one more.

@@ -45,6 +45,11 @@ pub(crate) fn calls_exhausted(id: &str, max: usize) -> Answer {
     exhausted(Some(id), &message, "CALLS_EXHAUSTED")
 }
 
+pub(crate) fn stream_stalled(id: &str) -> Answer {
+    let message = "the event stream of this session is not being read; read it before you ask for more";
+    exhausted(Some(id), message, "STREAM_STALLED")
+}
+
 /// A limit was reached; `code` names it and stays the same for ever.
 fn exhausted(id: Option<&str>, message: &str, code: &str) -> Answer {
     let data = format!("{{\"code\":\"{code}\"}}");

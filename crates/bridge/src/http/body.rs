@@ -165,7 +165,7 @@ impl Events {
     fn write(&mut self, id: Option<EventId>, line: &Bytes, gathered: &mut BytesMut) {
         gathered.reserve(BEFORE.len() + ID_ROOM);
         if let Some(id) = id {
-            write!(gathered, "id: {id}\n").expect("memory takes all that is written");
+            writeln!(gathered, "id: {id}").expect("memory takes all that is written");
         }
         gathered.put_slice(BEFORE);
         if line.len() <= COPY_LIMIT {

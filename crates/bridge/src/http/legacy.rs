@@ -233,7 +233,7 @@ pub(crate) async fn session(inner: &Rc<Inner>, headers: &HeaderMap) -> Result<Rc
         return Err(answer::refuse(StatusCode::BAD_REQUEST, None, compose::REFUSED, message).into());
     };
     let server = match inner.session_or_revived(id).await {
-        Ok(server) => server.filter(|server| server.channel().is_none()),
+        Ok(server) => server.filter(|server| !server.has_channel()),
         Err(why) => {
             let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, &why);
             return Err(answer.into());

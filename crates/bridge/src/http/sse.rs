@@ -113,6 +113,10 @@ async fn take(
                 let code = compose::INVALID_REQUEST;
                 return answer::refuse(StatusCode::BAD_REQUEST, Some(&asking.raw), code, message);
             }
+            if stream.is_full() {
+                // Answers always pass, so a client that does not read them may not ask for more.
+                return answer::stream_stalled(&asking.raw);
+            }
             let deadline = Instant::now() + inner.shared.config.call_timeout;
             let (id, raw) = (asking.id.clone(), asking.raw.clone());
             if let Err(refused) = asking.register(server, stream, deadline) {
@@ -142,6 +146,6 @@ fn session_id(head: &Parts) -> Option<&str> {
 /// The server process and the stream of a session that came this way.
 fn find(inner: &Inner, id: &str) -> Option<(Rc<Server>, Rc<Stream>)> {
     let server = inner.session(id)?;
-    let stream = server.channel()??;
+    let stream = server.channel()?;
     Some((server, stream))
 }

@@ -21,6 +21,14 @@ impl Id {
         }
     }
 
+    /// Bytes it needs besides its own size.
+    pub(crate) fn length(&self) -> usize {
+        match self {
+            Self::Number(_) => 0,
+            Self::Other(text) => text.len(),
+        }
+    }
+
     /// As JSON.
     pub(crate) fn to_json(&self) -> Box<str> {
         match self {

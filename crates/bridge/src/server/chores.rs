@@ -14,7 +14,7 @@ use crate::stream::Stream;
 pub(super) enum Chore {
     /// Give up the calls of a client that has left, or that has one stream for all.
     Expire(Weak<Stream>),
-    /// Refuse a request of the server for which no stream opened.
+    /// Refuse a request of the server that no client has taken.
     Refuse(Id),
     /// Refuse a request of the server whose stream broke, unless the session has another one.
     Forsake(Id),
@@ -43,6 +43,14 @@ impl Chores {
         }
     }
 
+    /// Refuses this request of the server then, if no client has taken it.
+    pub(super) fn refuse(&self, at: Instant, request: Id) {
+        let is_it = |(_, chore): &(Instant, Chore)| matches!(chore, Chore::Refuse(id) if *id == request);
+        if !self.list.borrow().iter().any(is_it) {
+            self.add(at, Chore::Refuse(request));
+        }
+    }
+
     /// Looks after this request of the server from then on.
     pub(super) fn forsake(&self, at: Instant, request: Id) {
         let is_it = |(_, chore): &(Instant, Chore)| matches!(chore, Chore::Forsake(id) if *id == request);
@@ -55,11 +63,6 @@ impl Chores {
     pub(super) fn settle(&self, request: &Id) {
         let is_it = |chore: &Chore| matches!(chore, Chore::Refuse(id) | Chore::Forsake(id) if id == request);
         self.list.borrow_mut().retain(|(_, chore)| !is_it(chore));
-    }
-
-    /// All requests of the server have found a stream.
-    pub(super) fn settle_all(&self) {
-        self.list.borrow_mut().retain(|(_, chore)| !matches!(chore, Chore::Refuse(_)));
     }
 
     /// The next chore when its time has come. Dropping the future loses nothing.

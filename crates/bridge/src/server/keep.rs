@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::Server;
@@ -94,7 +95,6 @@ impl Server {
         let turn = stream.attach();
         // Requests of the server that found nobody can be asked again now.
         let waiting = self.table.borrow_mut().take_waiting_requests();
-        self.chores.settle_all();
         self.reroute(waiting);
         Resumed::OfCalls { events, running: Some((stream, turn)) }
     }
@@ -138,9 +138,14 @@ impl Server {
         self.listen(stream);
     }
 
-    /// Whether its client came as HTTP with SSE, and its stream while that is open.
-    pub(crate) fn channel(&self) -> Option<Option<Rc<Stream>>> {
-        self.channel.borrow().as_ref().map(std::rc::Weak::upgrade)
+    /// Whether its session came as HTTP with SSE.
+    pub(crate) fn has_channel(&self) -> bool {
+        self.channel.borrow().is_some()
+    }
+
+    /// The one stream of such a session, while it is open.
+    pub(crate) fn channel(&self) -> Option<Rc<Stream>> {
+        self.channel.borrow().as_ref()?.upgrade()
     }
 
     /// Looks after the time of calls that have no exchange of their own.
@@ -166,8 +171,13 @@ impl Server {
         self.shared.config.replay_initialize
             && self.ended_as.get() == Some(EndReason::Exited)
             && self.version.borrow().is_some()
-            && self.channel.borrow().is_none()
+            && !self.has_channel()
             && self.hello.borrow().initialize.is_some()
+    }
+
+    /// The right to put another process in its place, one at a time.
+    pub(crate) fn successor(&self) -> Rc<Mutex<()>> {
+        Rc::clone(&self.successor)
     }
 
     /// Goes on with the session of a process that has ended; how its client began.

@@ -16,7 +16,6 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::chores::Chore;
 use super::{Call, CallKind, Server, Token};
 use crate::message::{Edit, Envelope, Id, Kind, Params, ResultHead, compose, splice, string};
 use crate::observer::{EXCERPT, Note};
@@ -84,6 +83,7 @@ impl Server {
             (line, code)
         } else {
             // Its client is away; an error it can come back for is worth more than nothing.
+            self.dropped("response");
             let message = "the answer was too large to be kept while its client was away";
             let data = r#"{"code":"ANSWER_NOT_KEPT"}"#;
             let error = compose::error(Some(&call.raw), compose::INTERNAL, message, Some(data));
@@ -292,13 +292,14 @@ impl Server {
             Some(stream) => stream.offer(item),
             None => Err(item),
         };
-        let Err(item) = left else { return };
-        if self.wait(item, method)
-            && let Some(id) = asks
-        {
-            // It must not wait for ever: when no stream has opened by then, the server gets an error.
+        let held = match left {
+            Ok(()) => true,
+            Err(item) => self.wait(item, method),
+        };
+        if let Some(id) = asks.filter(|_| held) {
+            // It must not wait for ever: when no client has taken it by then, the server gets an error.
             let patience = self.shared.config.server_request_wait;
-            self.chores.add(Instant::now() + patience, Chore::Refuse(id));
+            self.chores.refuse(Instant::now() + patience, id);
         }
     }
 

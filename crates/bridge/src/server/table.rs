@@ -13,6 +13,8 @@ use crate::stream::{Item, Stream};
 
 /// Calls that were given up and that are still remembered, so that their late answers are told from stray ones.
 const GIVEN_UP: usize = 256;
+/// Ids longer than this are not remembered then.
+const LONGEST_REMEMBERED: usize = 256;
 
 /// A request of a client that the server has not answered.
 pub(crate) struct Call {
@@ -125,10 +127,12 @@ impl Table {
     /// Removes a call whose answer may still come.
     pub(crate) fn give_up(&mut self, id: &Id) -> Option<Call> {
         let call = self.remove(id)?;
-        if self.given_up.len() == GIVEN_UP {
-            self.given_up.pop_front();
+        if id.length() <= LONGEST_REMEMBERED {
+            if self.given_up.len() == GIVEN_UP {
+                self.given_up.pop_front();
+            }
+            self.given_up.push_back(id.clone());
         }
-        self.given_up.push_back(id.clone());
         Some(call)
     }
 
@@ -266,6 +270,12 @@ impl Table {
         self.waiting = rest;
         self.waiting_bytes = self.waiting.iter().map(|item| item.line().len()).sum();
         requests
+    }
+
+    /// Takes back a request of the server that no client has taken; whether it was still there.
+    pub(crate) fn withdraw_everywhere(&mut self, request: &Id) -> bool {
+        let on = self.asked.get(request).and_then(Weak::upgrade);
+        on.is_some_and(|stream| stream.withdraw(request)) || self.withdraw(request)
     }
 
     /// Takes back a waiting request of the server; whether it was still there.

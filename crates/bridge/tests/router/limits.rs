@@ -32,7 +32,7 @@ async fn is_full(mut reply: Reply, code: &str) {
 async fn progress_gives_a_call_more_time_but_not_for_ever() {
     local(async {
         let mut config = BridgeConfig::new(Era::Legacy);
-        config.call_timeout = Duration::from_secs(60);
+        config.call_timeout = Duration::from_mins(1);
         config.call_timeout_max = Duration::from_secs(200);
         let (rig, mut peer) = Rig::with(config, 65536);
         let session = rig.open_session(&mut peer, V).await;
@@ -65,7 +65,7 @@ async fn progress_gives_a_call_more_time_but_not_for_ever() {
 async fn progress_gives_more_time_to_clients_that_wait_for_json_are_away_or_stateless() {
     local(async {
         let mut config = BridgeConfig::new(Era::Legacy);
-        config.call_timeout = Duration::from_secs(60);
+        config.call_timeout = Duration::from_mins(1);
         let (rig, mut peer) = Rig::with(config.clone(), 65536);
         let session = rig.open_session(&mut peer, V).await;
         let reply = rig.start(with(progressing(&session), &[("accept", "application/json")]));
@@ -198,6 +198,32 @@ async fn a_dropped_stream_gives_everything_back() {
         }
         pass(Duration::from_mins(5)).await;
         assert_eq!(rig.bridge.stored_bytes(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_of_the_server_on_a_stream_that_nobody_reads_is_refused_in_time() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let mut stalled = rig.send(plain("GET", &session)).await;
+        peer.says(r#"{"jsonrpc":"2.0","id":"r","method":"roots/list"}"#).await;
+        let refusal = peer.hears().await;
+        assert_eq!((&refusal["id"], &refusal["error"]["code"]), (&json!("r"), &json!(-32603)));
+        peer.says(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#).await;
+        assert_eq!(
+            stalled.event().await["method"],
+            "notifications/tools/list_changed",
+            "it is not asked late"
+        );
+        peer.says(r#"{"jsonrpc":"2.0","id":"s","method":"roots/list"}"#).await;
+        assert_eq!(stalled.event().await["method"], "roots/list");
+        pass(Duration::from_mins(20)).await;
+        assert_eq!(rig.bridge.tracked(), 1, "a client that took it may think as long as it likes");
+        let answer = r#"{"jsonrpc":"2.0","id":"s","result":{}}"#;
+        rig.send(in_session(&session, answer)).await;
+        assert_eq!(peer.hears_raw().await, answer);
     })
     .await;
 }

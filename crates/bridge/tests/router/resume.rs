@@ -1,4 +1,5 @@
 //! Clients that lose a connection and come back for what they missed.
+#![expect(clippy::unwrap_used, reason = "a helper that does not work has to end its test")]
 
 use std::time::Duration;
 
@@ -338,6 +339,7 @@ async fn an_answer_too_large_to_be_kept_becomes_an_error_that_says_so() {
         let error = again.event().await;
         assert_eq!((&error["id"], &error["error"]["data"]["code"]), (&json!(1), &json!("ANSWER_NOT_KEPT")));
         assert!(rig.bridge.stored_bytes() <= 4096);
+        assert_eq!(rig.bridge.counters().dropped_messages, 1);
     })
     .await;
 }
@@ -377,6 +379,59 @@ async fn a_call_that_runs_out_of_time_while_its_client_is_away_says_so_when_it_r
         let mut again = rig.send(after(&session, &last)).await;
         assert_eq!(again.event().await["error"]["data"]["code"], "CALL_TIMED_OUT");
         assert_eq!((rig.bridge.in_flight(), rig.bridge.tracked()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_often_connections_break_each_message_is_read_once_and_in_order() {
+    local(async {
+        for seed in 1..40_u64 {
+            let mut random = seed;
+            let mut choose = |below: u64| {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (random >> 33) % below
+            };
+            let (rig, mut peer) = Rig::new(Era::Legacy);
+            let session = rig.open_session(&mut peer, V).await;
+            let (reply, mut last, heard) = began(&rig, &mut peer, &session, 1).await;
+            let mut connection = Some(reply);
+            let (mut sent, mut read) = (1, 1);
+            while sent < 60 {
+                match choose(4) {
+                    0 => {
+                        sent += 1;
+                        peer.says(progress(1, sent)).await;
+                    }
+                    1 => connection = None,
+                    2 => connection = Some(rig.send(after(&session, &last)).await),
+                    _ => {
+                        if let Some(reply) = connection.as_mut().filter(|_| read < sent) {
+                            let (id, message) = reply.identified().await.unwrap();
+                            read += 1;
+                            assert_eq!(message["params"]["progress"], read, "seed {seed}");
+                            last = id.unwrap();
+                        }
+                    }
+                }
+                settle().await;
+            }
+            peer.answers(&heard, "end").await;
+            settle().await;
+            drop(connection);
+            let mut rest = rig.send(after(&session, &last)).await;
+            while read < sent {
+                read += 1;
+                assert_eq!(rest.event().await["params"]["progress"], read, "seed {seed}");
+            }
+            assert_eq!(rest.event().await["result"]["name"], "end");
+            assert_eq!(rest.message().await, None);
+            drop(rest);
+            let counters = rig.bridge.counters();
+            assert_eq!((rig.bridge.tracked(), rig.bridge.in_flight(), rig.bridge.streams()), (0, 0, 0));
+            assert_eq!((counters.dropped_messages, counters.incomplete_replays), (0, 0), "seed {seed}");
+        }
     })
     .await;
 }

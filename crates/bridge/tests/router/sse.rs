@@ -1,4 +1,5 @@
 //! Clients of the first revision: one event stream and a place to post to.
+#![expect(clippy::unwrap_used, reason = "a helper that does not work has to end its test")]
 
 use std::time::Duration;
 
@@ -202,6 +203,34 @@ async fn calls_run_out_of_time_each_at_its_own_and_others_go_on() {
         peer.hears().await;
         assert_eq!(events.event().await["error"]["data"]["code"], "CALL_TIMED_OUT");
         assert_eq!((rig.bridge.in_flight(), rig.bridge.tracked()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_its_stream_may_not_ask_for_more() {
+    local(async {
+        let mut config = BridgeConfig::new(Era::Legacy);
+        config.max_queued_bytes = 4000;
+        let (rig, mut peer) = Rig::with(config, 65536);
+        let (mut events, endpoint) = begin(&rig, &mut peer).await;
+        let mut taken = 0;
+        let mut refused = loop {
+            let reply = rig.send(call(&endpoint, taken + 1)).await;
+            if reply.status() != StatusCode::ACCEPTED {
+                break reply;
+            }
+            let heard = peer.hears().await;
+            peer.answers(&heard, &"x".repeat(1000)).await;
+            settle().await;
+            taken += 1;
+        };
+        assert_eq!((taken, refused.status()), (4, StatusCode::TOO_MANY_REQUESTS));
+        assert_eq!(refused.json().await["error"]["data"]["code"], "STREAM_STALLED");
+        for id in 1..=taken {
+            assert_eq!(events.event().await["id"], id);
+        }
+        assert_eq!(rig.send(call(&endpoint, 9)).await.status(), StatusCode::ACCEPTED);
     })
     .await;
 }
