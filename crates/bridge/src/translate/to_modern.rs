@@ -127,7 +127,7 @@ impl ToModern {
         let Ok(text) = std::str::from_utf8(line) else { return };
         let Ok(envelope) = Envelope::read(text) else { return };
         match envelope.kind() {
-            Kind::Request { method, id, raw } => self.request(text, method, id, raw),
+            Kind::Request { method, id, raw } => self.request(text, method, &id, raw),
             Kind::Notification { method } => {
                 let id = envelope.params.as_ref().and_then(|params| Id::read(params.request_id?));
                 self.notification(method, id);
@@ -137,7 +137,7 @@ impl ToModern {
         }
     }
 
-    fn request(self: &Rc<Self>, text: &str, method: &str, id: Id, raw: &str) {
+    fn request(self: &Rc<Self>, text: &str, method: &str, id: &Id, raw: &str) {
         let message = Object::read(text).unwrap_or_default();
         let params = Object::of(message.get("params"));
         match method {

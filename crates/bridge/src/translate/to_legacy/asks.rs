@@ -105,14 +105,14 @@ impl ToLegacy {
         backend.touch();
         let asks = std::mem::take(&mut work.asks);
         self.drop_asks(backend, asks, "the call is over");
-        self.deliver(backend, work, line, code);
+        self.deliver(backend, &work, line, code);
     }
 
     /// Gives the answer of a call to whoever waits for it.
     pub(super) fn deliver(
         self: &Rc<Self>,
         backend: &Rc<Backend>,
-        work: Work,
+        work: &Work,
         line: &Bytes,
         code: Option<i64>,
     ) {
@@ -124,7 +124,7 @@ impl ToLegacy {
         if let Answer::Error { code: codes::URL_ELICITATION_REQUIRED, error } = &answer
             && may_need_input(&work.method)
         {
-            return self.park_for_page(backend, &work, error);
+            return self.park_for_page(backend, work, error);
         }
         match answer.translated(&work.method, &backend.hello) {
             Ok(result) => self.succeed(&waiting.id, &result),
