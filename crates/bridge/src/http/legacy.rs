@@ -175,7 +175,7 @@ async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec
     if inner.is_draining() {
         return draining(&raw);
     }
-    let opened = match inner.open_session().await {
+    let mut opened = match inner.open_session().await {
         Ok(opened) => opened,
         Err(NoRoom::Exhausted) => {
             return answer::sessions_exhausted(&raw, inner.shared.config.max_sessions);
@@ -186,10 +186,11 @@ async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec
     };
     let server = Rc::clone(opened.server());
     let again = (asking.clone(), body.clone());
-    let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
-    let mut opened = opened;
-    let mut outcome = outcome;
-    if matches!(outcome, Outcome::Error) && opened.is_native() && inner.is_modern_after_all().await {
+    let (mut answer, mut outcome) = call(inner, &server, accept, asking, body).await;
+    if matches!(outcome, Outcome::Error)
+        && opened.is_native()
+        && inner.is_modern_after_all(server.is_alive()).await
+    {
         // The server only speaks the other era: the handshake is repeated with a translator.
         drop(opened);
         opened = match inner.open_translated_session() {

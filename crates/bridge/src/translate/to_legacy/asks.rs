@@ -127,7 +127,7 @@ impl ToLegacy {
             return self.park_for_page(backend, work, error);
         }
         match answer.translated(&work.method, &backend.hello) {
-            Ok(result) => self.succeed(&waiting.id, &result),
+            Ok(result) => self.succeed(&waiting.id, result),
             Err(failure) => self.fail(&waiting.id, &failure),
         }
     }
@@ -231,7 +231,13 @@ fn input_request(method: &str, params: &Object<'_>, has_params: bool) -> Box<str
     let mut request = Writer::default();
     request.text("method", method);
     if has_params {
-        request.raw("params", &params.kept(|name| !matches!(name, "task" | "elicitationId")).object());
+        let mut kept = params.kept(|name| !matches!(name, "_meta" | "task" | "elicitationId"));
+        // Nobody could report progress of it.
+        let meta = Object::of(params.get("_meta")).kept(|name| name != "progressToken");
+        if !meta.is_empty() {
+            kept.raw("_meta", &meta.object());
+        }
+        request.raw("params", &kept.object());
     }
     request.object().into()
 }

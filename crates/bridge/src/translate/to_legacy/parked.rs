@@ -60,7 +60,7 @@ impl ToLegacy {
             (waiting, requests_of(&work.asks), Rc::clone(&work.method), work.subject.clone())
         };
         if let Some(state) = self.keep(backend, method, subject, Waits::Call(number)) {
-            self.succeed(&waiting.id, &input_required(&requests, &state, &backend.hello));
+            self.succeed(&waiting.id, input_required(&requests, &state, &backend.hello));
         } else {
             self.abandon(backend, number, "too many calls wait for their clients");
             self.fail(&waiting.id, &full());
@@ -73,7 +73,7 @@ impl ToLegacy {
         let requests = requests_of(&asks);
         let (method, subject) = (Rc::clone(&request.method), request.subject.clone());
         match self.keep(backend, method, subject, Waits::Before(asks)) {
-            Some(state) => self.succeed(&request.id, &input_required(&requests, &state, &backend.hello)),
+            Some(state) => self.succeed(&request.id, input_required(&requests, &state, &backend.hello)),
             None => self.fail(&request.id, &full()),
         }
     }
@@ -100,7 +100,7 @@ impl ToLegacy {
         match kept {
             Some(state) => {
                 let result = input_required(&requests.object(), &state, &backend.hello);
-                self.succeed(&waiting.id, &result);
+                self.succeed(&waiting.id, result);
             }
             None => self.fail(&waiting.id, &full()),
         }

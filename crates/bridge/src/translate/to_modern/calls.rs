@@ -101,7 +101,8 @@ impl ToModern {
             if work.token.is_some() {
                 meta.raw("progressToken", &number.to_string());
             }
-            let mut params = (*work.params).clone();
+            let mut params = Writer::with_room(work.params.len() + meta.len() + 256);
+            params.members_of(&work.params);
             if let Some(round) = &round {
                 round.add_to(&mut params);
             }
