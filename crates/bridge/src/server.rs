@@ -371,6 +371,12 @@ impl Server {
         calls
     }
 
+    /// Gives a message to the client of this call; whether there is one.
+    pub(crate) fn tell(&self, id: &Id, line: Bytes) -> bool {
+        let stream = self.table.borrow().call(id).map(|call| Rc::clone(&call.stream));
+        stream.is_some_and(|stream| stream.offer(Item::Message { line, asks: None }).is_ok())
+    }
+
     /// Ends the streams that last, because the bridge wants to become idle.
     pub(crate) fn end_listens(&self) {
         let ids = self.table.borrow().listens();

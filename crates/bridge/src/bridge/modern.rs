@@ -157,7 +157,10 @@ impl Inner {
         if !self.shared.config.era_bridge {
             return Err(NoModern::LegacyOnly);
         }
-        Ok(self.take_in(ToLegacy::open(self), Purpose::ModernShared))
+        let (translator, pipes) = ToLegacy::open(self);
+        let server = self.take_in(pipes, Purpose::ModernShared);
+        translator.serves(&server);
+        Ok(server)
     }
 
     pub(super) fn tell_era(&self) {
@@ -179,7 +182,9 @@ impl Inner {
 
     /// After a process has refused `initialize`: whether the server speaks the modern revision alone, so that the session can be
     /// translated. Asks another process, because this one has met the other era.
-    pub(crate) async fn is_modern_after_all(self: &Rc<Self>) -> bool {
+    ///
+    /// `has_answered` says that the process refused in words; one that just ended proves nothing about the next one.
+    pub(crate) async fn is_modern_after_all(self: &Rc<Self>, has_answered: bool) -> bool {
         self.doubt_legacy();
         if !self.shared.config.era_bridge || self.eras.legacy() == Some(true) {
             return false;
@@ -191,8 +196,10 @@ impl Inner {
             // It says that it speaks both, so the refusal was about something else.
             return false;
         }
-        self.eras.learn_legacy(false);
-        self.tell_era();
+        if has_answered {
+            self.eras.learn_legacy(false);
+            self.tell_era();
+        }
         true
     }
 }

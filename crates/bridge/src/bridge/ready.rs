@@ -74,7 +74,7 @@ impl Bridge {
                 Ok(Ready::AnsweredDiscover)
             }
             Discovery::NotModern | Discovery::Silent if may_be_wrong => {
-                inner.not_modern_any_more(&server, patience - first).await
+                inner.not_modern_any_more(&server, patience.saturating_sub(first)).await
             }
             Discovery::NotModern => Err(ReadyFailure::NotModern),
             Discovery::Silent => Err(ReadyFailure::Silent(patience)),

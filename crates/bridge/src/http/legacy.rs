@@ -177,16 +177,17 @@ pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
 
 async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
     let raw = asking.raw.clone();
-    let opened = match open(inner, Some(&asking.raw)).await {
+    let mut opened = match open(inner, Some(&asking.raw)).await {
         Ok(opened) => opened,
         Err(refusal) => return *refusal,
     };
     let server = Rc::clone(opened.server());
     let again = (asking.clone(), body.clone());
-    let (mut answer, outcome) = call(inner, &server, accept, asking, body).await;
-    let mut opened = opened;
-    let mut outcome = outcome;
-    if matches!(outcome, Outcome::Error) && opened.is_native() && inner.is_modern_after_all().await {
+    let (mut answer, mut outcome) = call(inner, &server, accept, asking, body).await;
+    if matches!(outcome, Outcome::Error)
+        && opened.is_native()
+        && inner.is_modern_after_all(server.is_alive()).await
+    {
         // The server only speaks the other era: the handshake is repeated with a translator.
         drop(opened);
         opened = match inner.open_translated_session() {

@@ -6,6 +6,7 @@ use super::json::{Object, Writer, quoted};
 const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// What a client takes of a server's requests.
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own in the protocol")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Can {
     sampling: bool,
@@ -96,6 +97,7 @@ fn add_extensions(out: &mut Writer, value: &str) {
 }
 
 /// What a server may tell of by itself.
+#[expect(clippy::struct_excessive_bools, reason = "each is a capability of its own in the protocol")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Changes {
     pub(super) tools: bool,

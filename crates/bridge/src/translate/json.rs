@@ -44,7 +44,9 @@ impl<'a> Object<'a> {
 
     /// The members that `keep` wants, unchanged.
     pub(super) fn kept(&self, keep: impl Fn(&str) -> bool) -> Writer {
-        let mut writer = Writer::default();
+        // A name and some members of ours are usually all that comes besides the values.
+        let values: usize = self.members().map(|(name, value)| name.len() + value.len() + 4).sum();
+        let mut writer = Writer::with_room(values + 256);
         for (name, value) in self.members().filter(|(name, _)| keep(name)) {
             writer.raw(name, value);
         }
@@ -75,13 +77,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 /// Puts an object together.
-#[derive(Default, Clone)]
+#[derive(Clone)]
 pub(super) struct Writer(String);
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self("{".to_owned())
+    }
+}
 
 impl Writer {
     /// Adds a member whose value is JSON.
     pub(super) fn raw(&mut self, name: &str, value: &str) -> &mut Self {
-        if !self.0.is_empty() {
+        if !self.is_empty() {
             self.0.push(',');
         }
         self.0.push_str(&quoted(name));
@@ -96,11 +104,32 @@ impl Writer {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.len() == 1
     }
 
-    pub(super) fn object(&self) -> String {
-        format!("{{{}}}", self.0)
+    /// Adds the members of another one.
+    pub(super) fn members_of(&mut self, other: &Self) -> &mut Self {
+        if !self.is_empty() && !other.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(&other.0[1..]);
+        self
+    }
+
+    /// Makes room, so that what is added afterwards does not move what is there.
+    pub(super) fn with_room(room: usize) -> Self {
+        let mut text = String::with_capacity(room + 1);
+        text.push('{');
+        Self(text)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn object(mut self) -> String {
+        self.0.push('}');
+        self.0
     }
 }
 

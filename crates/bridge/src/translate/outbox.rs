@@ -31,15 +31,26 @@ struct State {
 impl Outbox {
     /// Puts out one message.
     pub(super) fn say(&self, line: impl Into<Bytes>) {
-        let line = line.into();
+        self.say_parts([line.into()]);
+    }
+
+    /// Puts out one message that consists of these parts.
+    pub(super) fn say_parts(&self, parts: impl IntoIterator<Item = Bytes>) {
         let mut state = self.state.borrow_mut();
         if state.closed {
             return;
         }
-        state.bytes += line.len() + 1;
-        state.parts.push_back(line);
-        state.parts.push_back(Bytes::from_static(b"\n"));
+        for part in parts.into_iter().chain([Bytes::from_static(b"\n")]) {
+            state.bytes += part.len();
+            state.parts.push_back(part);
+        }
         state.wake();
+    }
+
+    /// Puts out the result of a request.
+    pub(super) fn say_result(&self, id: &str, result: String) {
+        let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#);
+        self.say_parts([head.into(), result.into(), Bytes::from_static(b"}")]);
     }
 
     /// Waits while too much has not been read yet.

@@ -30,6 +30,7 @@ use crate::bridge::{Attempt, Inner};
 use crate::launcher::{EndReason, ServerPipes};
 use crate::lines::{Line, Lines};
 use crate::message::{Envelope, Id, Kind, compose};
+use crate::server::Server;
 use crate::shared::Shared;
 use backend::{Backend, Failure, Opened};
 use parked::Ticket;
@@ -39,6 +40,8 @@ pub(crate) struct ToLegacy {
     inner: Weak<Inner>,
     shared: Rc<Shared>,
     outbox: Rc<Outbox>,
+    /// What clients see as their server.
+    front: RefCell<Weak<Server>>,
     /// Requests of clients that are not answered.
     fronts: RefCell<HashMap<Id, Front>>,
     /// Server processes by who they were initialized for.
@@ -71,19 +74,25 @@ struct Place {
 
 impl ToLegacy {
     /// Pipes of a server that speaks the modern revision and is served by legacy processes.
-    pub(crate) fn open(inner: &Rc<Inner>) -> ServerPipes {
+    pub(crate) fn open(inner: &Rc<Inner>) -> (Rc<Self>, ServerPipes) {
         let outbox = Rc::new(Outbox::default());
         let (input, pipes) = pipes(&outbox);
         let translator = Rc::new(Self {
             inner: Rc::downgrade(inner),
             shared: Rc::clone(&inner.shared),
             outbox,
+            front: RefCell::default(),
             fronts: RefCell::default(),
             places: RefCell::default(),
             parked: RefCell::default(),
         });
-        spawn_local(translator.run(input));
-        pipes
+        spawn_local(Rc::clone(&translator).run(input));
+        (translator, pipes)
+    }
+
+    /// Says which server of the bridge it serves. A log message names no call, so it has to be given to the right one directly.
+    pub(crate) fn serves(&self, server: &Rc<Server>) {
+        *self.front.borrow_mut() = Rc::downgrade(server);
     }
 
     async fn run(self: Rc<Self>, mut input: Lines) {
@@ -153,7 +162,7 @@ impl ToLegacy {
         match &*request.method {
             "server/discover" => {
                 let result = replies::discovered(&backend.hello);
-                self.succeed(&request.id, &result);
+                self.succeed(&request.id, result);
             }
             "subscriptions/listen" => self.listen(&backend, &request).await,
             _ => self.forward(&backend, &request).await,
@@ -176,9 +185,9 @@ impl ToLegacy {
         self.fronts.borrow_mut().get_mut(id).map(|front| front.at = at)
     }
 
-    fn succeed(&self, id: &Id, result: &str) {
+    fn succeed(&self, id: &Id, result: String) {
         if self.fronts.borrow_mut().remove(id).is_some() {
-            self.outbox.say(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.to_json()));
+            self.outbox.say_result(&id.to_json(), result);
         }
     }
 

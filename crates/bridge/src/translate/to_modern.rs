@@ -127,7 +127,7 @@ impl ToModern {
         let Ok(text) = std::str::from_utf8(line) else { return };
         let Ok(envelope) = Envelope::read(text) else { return };
         match envelope.kind() {
-            Kind::Request { method, id, raw } => self.request(text, method, id, raw),
+            Kind::Request { method, id, raw } => self.request(text, method, &id, raw),
             Kind::Notification { method } => {
                 let id = envelope.params.as_ref().and_then(|params| Id::read(params.request_id?));
                 self.notification(method, id);
@@ -137,12 +137,12 @@ impl ToModern {
         }
     }
 
-    fn request(self: &Rc<Self>, text: &str, method: &str, id: Id, raw: &str) {
+    fn request(self: &Rc<Self>, text: &str, method: &str, id: &Id, raw: &str) {
         let message = Object::read(text).unwrap_or_default();
         let params = Object::of(message.get("params"));
         match method {
             "initialize" => self.initialize(&params, raw),
-            "ping" => self.succeed(raw, "{}"),
+            "ping" => self.succeed(raw, "{}".to_owned()),
             _ if UNKNOWN.contains(&method) => {
                 let message = format!("{method} is not known here");
                 self.refuse(raw, &Refusal { code: compose::METHOD_NOT_FOUND, message });
@@ -154,7 +154,7 @@ impl ToModern {
             "logging/setLevel" => match params.text("level").and_then(|name| Level::read(&name)) {
                 Some(level) => {
                     self.level.set(Some(level));
-                    self.succeed(raw, "{}");
+                    self.succeed(raw, "{}".to_owned());
                 }
                 None => self.refuse(raw, &Refusal::invalid("there is no such log level")),
             },
@@ -178,8 +178,8 @@ impl ToModern {
         }
     }
 
-    fn succeed(&self, raw: &str, result: &str) {
-        self.outbox.say(format!(r#"{{"jsonrpc":"2.0","id":{raw},"result":{result}}}"#));
+    fn succeed(&self, raw: &str, result: String) {
+        self.outbox.say_result(raw, result);
     }
 
     fn refuse(&self, raw: &str, refusal: &Refusal) {

@@ -34,7 +34,7 @@ async fn session(rig: &Rig, peer: &mut Peer, version: &str) -> (String, Value) {
         asked["id"]
     ))
     .await;
-    let mut reply = reply.await.unwrap();
+    let mut reply = reply.await.expect("the request was served");
     assert_eq!(reply.status(), StatusCode::OK);
     let hello = reply.json().await;
     assert_eq!(hello["id"], "i");

@@ -27,7 +27,7 @@ fn request(
     let body = format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{{params}{comma}"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientInfo":{{"name":"{who}","version":"1"}},"io.modelcontextprotocol/clientCapabilities":{capabilities}{meta}}}}}}}"#
     );
-    let name = serde_json::from_str::<Value>(&body).unwrap()["params"].clone();
+    let name = serde_json::from_str::<Value>(&body).expect("a body of our own")["params"].clone();
     let name = name["name"].as_str().or(name["uri"].as_str()).map(ToOwned::to_owned);
     let mut request = with(post(body), &[("mcp-protocol-version", MODERN), ("mcp-method", method)]);
     if let Some(name) = name {

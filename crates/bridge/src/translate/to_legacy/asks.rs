@@ -105,14 +105,14 @@ impl ToLegacy {
         backend.touch();
         let asks = std::mem::take(&mut work.asks);
         self.drop_asks(backend, asks, "the call is over");
-        self.deliver(backend, work, line, code);
+        self.deliver(backend, &work, line, code);
     }
 
     /// Gives the answer of a call to whoever waits for it.
     pub(super) fn deliver(
         self: &Rc<Self>,
         backend: &Rc<Backend>,
-        work: Work,
+        work: &Work,
         line: &Bytes,
         code: Option<i64>,
     ) {
@@ -124,10 +124,10 @@ impl ToLegacy {
         if let Answer::Error { code: codes::URL_ELICITATION_REQUIRED, error } = &answer
             && may_need_input(&work.method)
         {
-            return self.park_for_page(backend, &work, error);
+            return self.park_for_page(backend, work, error);
         }
         match answer.translated(&work.method, &backend.hello) {
-            Ok(result) => self.succeed(&waiting.id, &result),
+            Ok(result) => self.succeed(&waiting.id, result),
             Err(failure) => self.fail(&waiting.id, &failure),
         }
     }
@@ -231,7 +231,13 @@ fn input_request(method: &str, params: &Object<'_>, has_params: bool) -> Box<str
     let mut request = Writer::default();
     request.text("method", method);
     if has_params {
-        request.raw("params", &params.kept(|name| !matches!(name, "task" | "elicitationId")).object());
+        let mut kept = params.kept(|name| !matches!(name, "_meta" | "task" | "elicitationId"));
+        // Nobody could report progress of it.
+        let meta = Object::of(params.get("_meta")).kept(|name| name != "progressToken");
+        if !meta.is_empty() {
+            kept.raw("_meta", &meta.object());
+        }
+        request.raw("params", &kept.object());
     }
     request.object().into()
 }

@@ -52,15 +52,11 @@ impl ToLegacy {
         let Some(filter) = request.filter.as_deref().and_then(Object::read) else {
             return self.fail(&request.id, &Failure::invalid("notifications has to be an object"));
         };
-        let uris = match filter.get("resourceSubscriptions") {
-            None => Vec::new(),
-            Some(raw) => match serde_json::from_str::<Vec<String>>(raw.get()) {
-                Ok(uris) => uris,
-                Err(_) => {
-                    let why = "resourceSubscriptions has to be a list of URIs";
-                    return self.fail(&request.id, &Failure::invalid(why));
-                }
-            },
+        let uris: Result<Vec<String>, _> =
+            filter.get("resourceSubscriptions").map_or(Ok(Vec::new()), |raw| serde_json::from_str(raw.get()));
+        let Ok(uris) = uris else {
+            let why = "resourceSubscriptions has to be a list of URIs";
+            return self.fail(&request.id, &Failure::invalid(why));
         };
         let able = backend.hello.changes;
         let changes = Changes {

@@ -1,5 +1,7 @@
 //! Notifications of a legacy server: progress and logs belong to calls, changes to subscriptions.
 
+use bytes::Bytes;
+
 use super::backend::{Backend, Waiting};
 use super::{Object, ToLegacy};
 use crate::message::Id;
@@ -42,18 +44,22 @@ impl ToLegacy {
         }
     }
 
-    /// A log message names no call. It goes out when a running call has asked for messages of its level, because the bridge
-    /// gives it to the oldest such call; otherwise nobody wants it.
+    /// A log message names no call. It goes to the oldest call that has asked for messages of its level, if there is one.
     fn log(&self, backend: &Backend, text: &str, params: &Object<'_>) {
         let level = params.text("level").and_then(|name| Level::read(&name));
         let works = backend.works.borrow();
-        let asked = |waiting: &Waiting| match (waiting.level, level) {
+        let wants = |waiting: &&Waiting| match (waiting.level, level) {
             (Some(wanted), Some(level)) => level >= wanted,
             (Some(_), None) => true,
             (None, _) => false,
         };
-        if works.values().filter_map(|work| work.front.as_ref()).any(asked) {
-            self.outbox.say(text.to_owned());
+        let oldest = works.values().filter_map(|work| work.front.as_ref()).find(wants);
+        let server = self.front.borrow().upgrade();
+        if let (Some(waiting), Some(server)) = (oldest, server)
+            && !server.tell(&waiting.id, Bytes::copy_from_slice(text.as_bytes()))
+        {
+            let server = backend.link.server.number;
+            self.shared.note(Note::MessageDropped { server, method: "notifications/message".to_owned() });
         }
     }
 

@@ -59,12 +59,11 @@ impl ToLegacy {
             let Some(waiting) = work.front.take() else { return };
             (waiting, requests_of(&work.asks), Rc::clone(&work.method), work.subject.clone())
         };
-        match self.keep(backend, method, subject, Waits::Call(number)) {
-            Some(state) => self.succeed(&waiting.id, &input_required(&requests, &state, &backend.hello)),
-            None => {
-                self.abandon(backend, number, "too many calls wait for their clients");
-                self.fail(&waiting.id, &full());
-            }
+        if let Some(state) = self.keep(backend, method, subject, Waits::Call(number)) {
+            self.succeed(&waiting.id, input_required(&requests, &state, &backend.hello));
+        } else {
+            self.abandon(backend, number, "too many calls wait for their clients");
+            self.fail(&waiting.id, &full());
         }
     }
 
@@ -74,7 +73,7 @@ impl ToLegacy {
         let requests = requests_of(&asks);
         let (method, subject) = (Rc::clone(&request.method), request.subject.clone());
         match self.keep(backend, method, subject, Waits::Before(asks)) {
-            Some(state) => self.succeed(&request.id, &input_required(&requests, &state, &backend.hello)),
+            Some(state) => self.succeed(&request.id, input_required(&requests, &state, &backend.hello)),
             None => self.fail(&request.id, &full()),
         }
     }
@@ -101,7 +100,7 @@ impl ToLegacy {
         match kept {
             Some(state) => {
                 let result = input_required(&requests.object(), &state, &backend.hello);
-                self.succeed(&waiting.id, &result);
+                self.succeed(&waiting.id, result);
             }
             None => self.fail(&waiting.id, &full()),
         }
@@ -228,7 +227,7 @@ impl ToLegacy {
         if let Some(mut work) = done
             && let Some((line, code)) = work.answer.take()
         {
-            self.deliver(backend, work, &line, code);
+            self.deliver(backend, &work, &line, code);
         }
     }
 }

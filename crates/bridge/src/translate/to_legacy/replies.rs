@@ -51,10 +51,11 @@ pub(super) fn input_required(requests: &str, state: &str, hello: &Hello) -> Stri
     result.object()
 }
 
-/// The end of a subscription or another result of ours without content.
+/// An error of the server.
 pub(super) fn failed(code: i64, error: &Object<'_>) -> Failure {
+    let names_capability = Object::of(error.get("data")).has("requiredCapabilities");
     Failure {
-        code: codes::to_modern(code),
+        code: codes::to_modern(code, names_capability),
         message: error.text("message").unwrap_or_else(|| "the server gave no message".to_owned()),
         data: error.get("data").map(|raw| raw.get().into()),
     }

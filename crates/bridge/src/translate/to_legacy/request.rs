@@ -77,9 +77,6 @@ impl Request {
         } else {
             (None, None)
         };
-        if responses.is_some() && state.is_none() {
-            return Err(Failure::invalid("inputResponses without the requestState they belong to"));
-        }
         let subject = params.get("name").or_else(|| params.get("uri")).map(|raw| raw.get().into());
         Ok(Self {
             id,
@@ -107,7 +104,8 @@ impl Request {
 
     /// The request for a legacy server, under a number of ours that is also the progress token.
     pub(super) fn line(&self, number: i64) -> String {
-        let mut params = self.params.clone();
+        let mut params = Writer::with_room(self.params.len() + self.meta.len() + 64);
+        params.members_of(&self.params);
         let mut meta = self.meta.clone();
         if self.token.is_some() {
             meta.raw("progressToken", &number.to_string());
@@ -164,8 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_their_state_and_unknown_levels_are_refused() {
-        assert!(read(r#"{"inputResponses":{}}"#).is_err());
+    fn unknown_levels_are_refused_and_answers_without_their_state_are_not_seen() {
+        assert!(
+            read(r#"{"inputResponses":{}}"#)
+                .is_ok_and(|request| request.line(1).ends_with(r#""params":{}}"#))
+        );
         assert!(read(r#"{"_meta":{"io.modelcontextprotocol/logLevel":"loud"}}"#).is_err());
     }
 }

@@ -47,7 +47,7 @@ impl Work {
 }
 
 impl ToModern {
-    pub(super) fn call(self: &Rc<Self>, method: &str, id: Id, raw: &str, params: &Object<'_>) {
+    pub(super) fn call(self: &Rc<Self>, method: &str, id: &Id, raw: &str, params: &Object<'_>) {
         let meta = Object::of(params.get("_meta"));
         let needs_input = may_need_input(method);
         let work = Work {
@@ -72,7 +72,7 @@ impl ToModern {
     }
 
     /// Sends a call, or sends it again with what the server wanted to know.
-    pub(super) fn send_call(self: &Rc<Self>, id: Id, round: Option<Round>) {
+    pub(super) fn send_call(self: &Rc<Self>, id: &Id, round: Option<Round>) {
         let (translator, of) = (Rc::clone(self), id.clone());
         let task = spawn_local(async move {
             if let Err(refusal) = translator.try_call(&of, round).await
@@ -81,7 +81,7 @@ impl ToModern {
                 translator.refuse(&work.raw, &refusal);
             }
         });
-        if let Some(work) = self.works.borrow_mut().get_mut(&id) {
+        if let Some(work) = self.works.borrow_mut().get_mut(id) {
             work.task = Some(task.abort_handle());
         }
     }
@@ -101,7 +101,8 @@ impl ToModern {
             if work.token.is_some() {
                 meta.raw("progressToken", &number.to_string());
             }
-            let mut params = (*work.params).clone();
+            let mut params = Writer::with_room(work.params.len() + meta.len() + 256);
+            params.members_of(&work.params);
             if let Some(round) = &round {
                 round.add_to(&mut params);
             }

@@ -52,7 +52,7 @@ impl ToModern {
         let (translator, raw) = (Rc::clone(self), raw.to_owned());
         spawn_local(async move {
             match translator.greet(client, &version).await {
-                Ok(result) => translator.succeed(&raw, &result),
+                Ok(result) => translator.succeed(&raw, result),
                 Err(refusal) => translator.refuse(&raw, &refusal),
             }
         });

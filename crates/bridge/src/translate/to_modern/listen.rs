@@ -91,7 +91,7 @@ impl ToModern {
             translator.until_settled(wish).await;
             let agreed = translator.listening.agreed.borrow().contains(&uri);
             if agreed || !translator.listening.topics.borrow().contains(&uri) {
-                return translator.succeed(&raw, "{}");
+                return translator.succeed(&raw, "{}".to_owned());
             }
             translator.listening.topics.borrow_mut().remove(&uri);
             translator.refuse(&raw, &Refusal::invalid("the server does not tell of this resource"));
@@ -104,7 +104,7 @@ impl ToModern {
         {
             self.want_anew();
         }
-        self.succeed(raw, "{}");
+        self.succeed(raw, "{}".to_owned());
     }
 
     async fn until_settled(&self, wish: u64) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::task::spawn_local;
 use tokio::time::sleep;
 
@@ -77,7 +78,7 @@ impl ToModern {
             let (translator, id) = (Rc::clone(self), id.clone());
             spawn_local(async move {
                 sleep(PAUSE * number).await;
-                translator.send_call(id, Some(round));
+                translator.send_call(&id, Some(round));
             });
             return;
         }
@@ -120,8 +121,7 @@ impl ToModern {
         let Some(number) = number_of(id) else { return };
         let Some(asked) = self.asked.borrow_mut().remove(&number) else { return };
         let message = Object::read(text).unwrap_or_default();
-        let Some(result) = message.get("result").map(|raw| raw.get()).filter(|raw| raw.starts_with('{'))
-        else {
+        let Some(result) = message.get("result").map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
             let error = Object::of(message.get("error"));
             let code = error.get("code").and_then(|code| code.get().parse().ok());
             let why = error.text("message").unwrap_or_else(|| "the client gave no result".to_owned());
@@ -138,7 +138,7 @@ impl ToModern {
             if round.is_complete() { work.round.take() } else { None }
         };
         if let Some(round) = complete {
-            self.send_call(asked.call, Some(round));
+            self.send_call(&asked.call, Some(round));
         }
     }
 
