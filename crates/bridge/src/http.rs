@@ -5,11 +5,11 @@ mod answer;
 mod batch;
 mod body;
 mod exchange;
-mod header;
+pub(crate) mod header;
 mod intake;
 mod legacy;
 mod modern;
-mod params;
+pub(crate) mod params;
 
 use std::rc::Rc;
 

@@ -21,6 +21,9 @@
 
 mod bridge;
 mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod launcher;
 mod lines;

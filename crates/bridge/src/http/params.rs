@@ -1,7 +1,7 @@
 //! `Mcp-Param-*` headers: what they say must be what the arguments of the call say (2026-07-28, Streamable HTTP, "Server Behavior
 //! for Custom Headers"). Headers that no tool asked for mean nothing to us.
 
-mod number;
+pub(crate) mod number;
 
 use std::fmt;
 use std::time::Duration;
