@@ -6,11 +6,11 @@ mod batch;
 mod body;
 mod exchange;
 mod get;
-mod header;
+pub(crate) mod header;
 mod intake;
 mod legacy;
 mod modern;
-mod params;
+pub(crate) mod params;
 mod sse;
 
 use std::rc::Rc;

@@ -23,6 +23,9 @@
 mod bridge;
 mod config;
 mod history;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod launcher;
 mod lines;

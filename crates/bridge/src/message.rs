@@ -64,6 +64,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) protocol_version: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities", default, borrow)]
     pub(crate) client_capabilities: Option<&'a RawValue>,
+    #[serde(rename = "io.modelcontextprotocol/clientInfo", default, borrow)]
+    pub(crate) client_info: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/logLevel", default, borrow)]
     pub(crate) log_level: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/subscriptionId", default, borrow)]

@@ -4,7 +4,7 @@
 //! A tool with an invalid annotation is treated as having none: clients have to leave such a tool out of their lists, and there
 //! is no telling which headers one that calls it anyway would send.
 
-mod schema;
+pub(crate) mod schema;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -85,7 +85,7 @@ async fn call(
         && !inner.translates_to_legacy()
         && let Some(params) = &envelope.params
         && let Some(name) = string(params.name)
-        && let Err(why) = params::check(&server, headers, &name, params).await
+        && let Err(why) = params::check(&server, inner.is_natively_modern(), headers, &name, params).await
     {
         return bad(raw, compose::HEADER_MISMATCH, &why);
     }

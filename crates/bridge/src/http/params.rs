@@ -1,7 +1,7 @@
 //! `Mcp-Param-*` headers: what they say must be what the arguments of the call say (2026-07-28, Streamable HTTP, "Server Behavior
 //! for Custom Headers"). Headers that no tool asked for mean nothing to us.
 
-mod number;
+pub(crate) mod number;
 
 use std::fmt;
 use std::time::Duration;
@@ -21,10 +21,14 @@ use crate::tools::{Lookup, Param};
 const MAX_PAGES: usize = 100;
 /// How long all of them may take. A server that starts slowly needs some of it.
 const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// Who asks when the client does not say who it is.
+const OURSELVES: &str = concat!(r#"{"name":"roadstead","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
-/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused.
+/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused. `asks` says whether the server may
+/// be asked for its tools.
 pub(crate) async fn check(
     server: &Server,
+    asks: bool,
     headers: &HeaderMap,
     name: &str,
     params: &Params<'_>,
@@ -32,10 +36,11 @@ pub(crate) async fn check(
     let old = match server.tools.lookup(name) {
         Lookup::Nothing => return Ok(()),
         Lookup::Check { params: wanted, fresh } => match compare(headers, &wanted, params.arguments) {
-            Err(_) if !fresh => Some(wanted),
+            Err(_) if asks && !fresh => Some(wanted),
             outcome => return outcome,
         },
-        Lookup::Unknown => None,
+        Lookup::Unknown if asks => None,
+        Lookup::Unknown => return Ok(()),
     };
     // Not known, or not known well enough to refuse a call: nobody tells us of a change unless a client subscribes to it.
     let _turn = server.tools.turn().await;
@@ -50,7 +55,7 @@ pub(crate) async fn check(
     }
 }
 
-/// Asks for the whole list, as the client would that makes the call: what a server lists may depend on its capabilities.
+/// Asks for the whole list in the name of the client that makes the call: what a server lists may depend on it.
 async fn ask(server: &Server, params: &Params<'_>) {
     let Some(meta) = &params.meta else { return };
     let (Some(version), Some(capabilities)) = (meta.protocol_version, meta.client_capabilities) else {
@@ -58,10 +63,10 @@ async fn ask(server: &Server, params: &Params<'_>) {
     };
     let meta = format!(
         "\"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":{},\"io.modelcontextprotocol/clientCapabilities\":{},\
-         \"io.modelcontextprotocol/clientInfo\":{{\"name\":\"roadstead\",\"version\":\"{}\"}}}}",
+         \"io.modelcontextprotocol/clientInfo\":{}}}",
         one_line(version.get()),
         one_line(capabilities.get()),
-        env!("CARGO_PKG_VERSION")
+        one_line(meta.client_info.map_or(OURSELVES, RawValue::get)),
     );
     let (deadline, changes) = (Instant::now() + LIST_PATIENCE, server.tools.changes());
     let all_seen = pages(server, &meta, deadline).await.is_some();

@@ -15,7 +15,7 @@ const PREFIX: &str = "mcp-param-";
 struct Invalid;
 
 /// The annotated parameters of a schema; nothing when there are none, or when an annotation is invalid.
-pub(super) fn params_of(schema: &str) -> Option<Rc<[Param]>> {
+pub(crate) fn params_of(schema: &str) -> Option<Rc<[Param]>> {
     // Most schemas have none; only one with an escape could spell the word in another way.
     if !schema.contains(ANNOTATION) && !schema.contains("\\u") {
         return None;

@@ -17,7 +17,7 @@ type Headers<'h> = &'h [(&'static str, &'h str)];
 
 fn calls(name: &str, arguments: &str, headers: Headers<'_>) -> Sent {
     let body = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{{"x":1}}}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{name}","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"{MODERN}","io.modelcontextprotocol/clientCapabilities":{{"x":1}},"io.modelcontextprotocol/clientInfo":{{"name":"c","version":"1"}}}}}}}}"#
     );
     let standard = [("mcp-protocol-version", MODERN), ("mcp-method", "tools/call"), ("mcp-name", name)];
     with(with(post(body), &standard), headers)
@@ -51,6 +51,7 @@ async fn a_call_of_an_unknown_tool_makes_the_bridge_ask_for_all_pages_once() {
         let two = rig.start(calls("a", r#"{"region":"eu"}"#, &[("Mcp-Param-Region", "us")]));
         let first = peer.hears().await;
         assert_eq!(first["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"], json!({"x": 1}));
+        assert_eq!(first["params"]["_meta"]["io.modelcontextprotocol/clientInfo"]["name"], "c");
         peer.says(result(&first["id"], r#"{"tools":[{"name":"plain"}],"nextCursor":"p\"2"}"#)).await;
         let second = gives_tools(&mut peer, TOOLS).await;
         assert_eq!(second["params"]["cursor"], "p\"2");

@@ -1,7 +1,7 @@
 //! Numbers compared by what they are worth, however they are written and however large they are.
 
 /// Whether both are numbers as JSON writes them, and the same number.
-pub(super) fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     match (Decimal::read(one), Decimal::read(other)) {
         (Some(one), Some(other)) => one == other,
         _ => false,

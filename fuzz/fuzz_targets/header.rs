@@ -1,0 +1,4 @@
+//! Header values, numbers and schemas.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| roadstead_bridge::fuzzing::header(data));
