@@ -22,10 +22,10 @@
 
 mod bridge;
 mod config;
-mod history;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod history;
 mod http;
 mod launcher;
 mod lines;
