@@ -115,7 +115,8 @@ async fn relay(config: Config) -> ExitCode {
         detail = exited.as_mut() => Some(detail),
         _ = terminated.recv() => None,
         () = feeding => None,
-        _ = &mut speaking => None,
+        // Its output ends a moment before it says why; a reader that has left is no reason.
+        _ = &mut speaking => timeout(LAST_LINES, exited.as_mut()).await.ok(),
     };
     ender.end(EndReason::Closed);
     drop(to);

@@ -42,7 +42,7 @@ async fn server(endpoint: &'static str) -> (Fake, Rc<RefCell<Option<Feed>>>) {
 fn open(fake: &Fake, purpose: Purpose) -> Pipes {
     let upstream = Upstream {
         transport: Transport::Sse,
-        url: format!("http://localhost:{}/deep/sse", fake.address.port()).parse().unwrap(),
+        url: format!("http://localhost:{}/deep/sse", fake.address.port()).parse().expect("a URL"),
         ..fake.upstream()
     };
     Pipes::open(fake.address, upstream, purpose, Box::pin(pending()))

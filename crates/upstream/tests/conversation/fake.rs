@@ -49,7 +49,7 @@ impl Seen {
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
+        self.headers.get(name).map(|value| value.to_str().expect("a header is text"))
     }
 }
 
@@ -98,7 +98,7 @@ pub fn reply(status: u16, kind: &str, body: &str) -> Reply {
     }
     let reply = Response::builder().status(status);
     let reply = if kind.is_empty() { reply } else { reply.header("content-type", kind) };
-    reply.body(FedBody(pieces)).unwrap()
+    reply.body(FedBody(pieces)).expect("it is well formed")
 }
 
 pub fn json(body: &str) -> Reply {
@@ -112,7 +112,7 @@ pub fn status(status: u16) -> Reply {
 pub fn events() -> (Reply, Feed) {
     let (feed, pieces) = mpsc::channel(1);
     let reply = Response::builder().header("content-type", "text/event-stream; charset=utf-8");
-    (reply.body(FedBody(pieces)).unwrap(), Feed(feed))
+    (reply.body(FedBody(pieces)).expect("it is well formed"), Feed(feed))
 }
 
 /// A result for the request that was seen.
@@ -150,7 +150,7 @@ impl Fake {
         F: Fn(Seen) -> R + 'static,
         R: Future<Output = Reply> + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("the system allows it");
         Self::on(listener, handler)
     }
 
@@ -159,21 +159,22 @@ impl Fake {
         F: Fn(Seen) -> R + 'static,
         R: Future<Output = Reply> + 'static,
     {
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr().expect("it is bound");
         let (log, more) = (Rc::new(RefCell::new(Vec::new())), Rc::new(Notify::new()));
         let connections = Rc::new(RefCell::new(Vec::new()));
         let handler = Rc::new(handler);
         let (seen, told, open) = (Rc::clone(&log), Rc::clone(&more), Rc::clone(&connections));
         let accepting = tokio::task::spawn_local(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
+                let (stream, _) = listener.accept().await.expect("the system allows it");
                 let (handler, log, more) = (Rc::clone(&handler), Rc::clone(&seen), Rc::clone(&told));
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (handler, log, more) = (Rc::clone(&handler), Rc::clone(&log), Rc::clone(&more));
                     async move {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await.map(http_body_util::Collected::to_bytes);
-                        let body = String::from_utf8(body.unwrap_or_default().to_vec()).unwrap();
+                        let body =
+                            String::from_utf8(body.unwrap_or_default().to_vec()).expect("it is well formed");
                         let path = head.uri.to_string();
                         let seen = Seen { method: head.method, path, headers: head.headers, body };
                         log.borrow_mut().push(seen.clone());
@@ -201,16 +202,16 @@ impl Fake {
                 more.await;
             }
         };
-        match timeout(PATIENCE, waiting).await {
-            Ok(seen) => seen,
-            Err(_) => panic!("only this was seen: {:#?}", self.log.borrow()),
-        }
+        let Ok(seen) = timeout(PATIENCE, waiting).await else {
+            panic!("only this was seen: {:#?}", self.log.borrow())
+        };
+        seen
     }
 
     /// The first message of this method, as soon as it came.
     pub async fn message(&self, method: &str) -> Seen {
         let seen = self.until(|seen| seen.iter().any(|seen| seen.rpc() == method)).await;
-        seen.into_iter().find(|seen| seen.rpc() == method).unwrap()
+        seen.into_iter().find(|seen| seen.rpc() == method).expect("it is well formed")
     }
 
     pub fn seen(&self) -> Vec<Seen> {
@@ -238,7 +239,7 @@ impl Fake {
     pub fn upstream(&self) -> Upstream {
         Upstream {
             transport: Transport::StreamableHttp,
-            url: format!("http://localhost:{}/mcp", self.address.port()).parse().unwrap(),
+            url: format!("http://localhost:{}/mcp", self.address.port()).parse().expect("it is well formed"),
             headers: vec![(HeaderName::from_static("x-key"), HeaderValue::from_static("k"))],
             limits: UpstreamLimits::default(),
         }
@@ -292,8 +293,8 @@ impl Pipes {
     pub async fn send(&mut self, line: &str) {
         let input = self.input.as_mut().expect("the input is open");
         let write = async {
-            input.write_all(line.as_bytes()).await.unwrap();
-            input.write_all(b"\n").await.unwrap();
+            input.write_all(line.as_bytes()).await.expect("the system allows it");
+            input.write_all(b"\n").await.expect("the system allows it");
         };
         timeout(PATIENCE, write).await.expect("lines are read");
     }
@@ -302,7 +303,7 @@ impl Pipes {
     pub async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = timeout(PATIENCE, self.output.read_line(&mut line)).await.expect("something comes");
-        (read.unwrap() > 0).then(|| line.trim_end_matches('\n').to_owned())
+        (read.expect("it is well formed") > 0).then(|| line.trim_end_matches('\n').to_owned())
     }
 
     pub async fn next(&mut self) -> Value {
@@ -321,7 +322,8 @@ impl Pipes {
 
 /// Runs a test where everything of one thread can run.
 pub fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("the system allows it");
     runtime.block_on(LocalSet::new().run_until(test));
 }
 

@@ -13,7 +13,7 @@ const READY: &str = r#"{"id":"roadstead/ready","jsonrpc":"2.0","method":"ping"}"
 
 fn redirect(code: u16, to: &str) -> Reply {
     let mut reply = status(code);
-    reply.headers_mut().insert("location", HeaderValue::from_str(to).unwrap());
+    reply.headers_mut().insert("location", HeaderValue::from_str(to).expect("a header is text"));
     reply
 }
 

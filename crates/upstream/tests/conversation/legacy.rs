@@ -8,7 +8,7 @@ use roadstead_bridge::Purpose;
 use serde_json::json as value;
 use tokio::sync::Notify;
 
-use crate::fake::{Fake, Pipes, beginning, error_of, events, json, reply, result, run, status};
+use crate::fake::{Fake, Pipes, Seen, beginning, error_of, events, json, reply, result, run, status};
 
 #[test]
 fn the_session_and_its_version_are_named_in_everything_after_initialize() {
@@ -92,8 +92,7 @@ fn a_slow_request_holds_nobody_up_and_a_notification_comes_after_all_before_it()
         pipes.send(r#"{"method":"notifications/after"}"#).await;
         pipes.send(r#"{"id":"quick","method":"quick"}"#).await;
         assert_eq!(pipes.next().await["id"], "quick");
-        let order: Vec<_> =
-            fake.seen().iter().filter(|seen| seen.method == "POST").map(|seen| seen.rpc()).collect();
+        let order: Vec<_> = fake.seen().iter().filter(|seen| seen.method == "POST").map(Seen::rpc).collect();
         let at = |wanted: &str| order.iter().position(|method| method == wanted).unwrap();
         assert_eq!(order[2..at("notifications/after")], ["slow"; 20]);
         assert!(at("quick") > at("notifications/after"));

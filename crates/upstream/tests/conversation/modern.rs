@@ -151,6 +151,14 @@ fn a_cancellation_closes_the_stream_of_its_request_and_is_not_posted() {
     });
 }
 
+/// Tells that whoever holds it is gone.
+struct OnDrop(Rc<tokio::sync::Notify>);
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
 #[test]
 fn a_cancellation_before_any_answer_closes_the_connection_too() {
     run(async {
@@ -158,12 +166,6 @@ fn a_cancellation_before_any_answer_closes_the_connection_too() {
         let held = Rc::clone(&waiting);
         let dropped = Rc::new(tokio::sync::Notify::new());
         let told = Rc::clone(&dropped);
-        struct OnDrop(Rc<tokio::sync::Notify>);
-        impl Drop for OnDrop {
-            fn drop(&mut self) {
-                self.0.notify_one();
-            }
-        }
         let fake = Fake::start(move |_| {
             let (held, guard) = (Rc::clone(&held), OnDrop(Rc::clone(&told)));
             async move {
