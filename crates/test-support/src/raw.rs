@@ -139,13 +139,11 @@ impl Events {
                     Err(error) => panic!("no message ({error}): {event:?}"),
                 }));
             }
-            match self.response.chunk().await? {
-                Some(chunk) => self.heard.extend_from_slice(&chunk),
-                None => {
-                    assert!(self.heard.is_empty(), "half an event: {:?}", self.heard);
-                    return Ok(None);
-                }
-            }
+            let Some(chunk) = self.response.chunk().await? else {
+                assert!(self.heard.is_empty(), "half an event: {:?}", self.heard);
+                return Ok(None);
+            };
+            self.heard.extend_from_slice(&chunk);
         }
     }
 

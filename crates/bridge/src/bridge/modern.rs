@@ -53,11 +53,6 @@ impl Inner {
         !self.shared.config.era_bridge && self.eras.legacy() == Some(false)
     }
 
-    /// Whether modern clients are served by a translator.
-    pub(crate) fn translates_to_legacy(&self) -> bool {
-        self.eras.modern() == Some(false)
-    }
-
     pub(crate) fn running_modern_server(&self) -> Option<Rc<Server>> {
         match &*self.modern.borrow() {
             Modern::Up(server) if server.is_alive() => Some(Rc::clone(server)),

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use super::Inner;
 use super::modern::NoModern;
-use crate::config::Era;
 use crate::message::ResultHead;
 use crate::version;
 
@@ -12,7 +11,7 @@ impl Inner {
     /// Whether modern clients talk to a server that speaks their revision itself. No other one knows annotations of headers, and
     /// asking it for its tools would only cost it time.
     pub(crate) fn is_natively_modern(&self) -> bool {
-        self.shared.config.era != Era::Legacy
+        self.eras.modern() != Some(false)
     }
 
     /// Whether a stateless request of this version may be passed on. Until the server has named its versions that is the first

@@ -80,12 +80,11 @@ async fn call(
             return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
         }
     };
-    // An older server knows no headers for arguments, whatever the schemas of its tools look like.
     if method == "tools/call"
-        && !inner.translates_to_legacy()
+        && inner.is_natively_modern()
         && let Some(params) = &envelope.params
         && let Some(name) = string(params.name)
-        && let Err(why) = params::check(&server, inner.is_natively_modern(), headers, &name, params).await
+        && let Err(why) = params::check(&server, headers, &name, params).await
     {
         return bad(raw, compose::HEADER_MISMATCH, &why);
     }

@@ -24,11 +24,9 @@ const LIST_PATIENCE: Duration = Duration::from_secs(30);
 /// Who asks when the client does not say who it is.
 const OURSELVES: &str = concat!(r#"{"name":"roadstead","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
-/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused. `asks` says whether the server may
-/// be asked for its tools.
+/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused.
 pub(crate) async fn check(
     server: &Server,
-    asks: bool,
     headers: &HeaderMap,
     name: &str,
     params: &Params<'_>,
@@ -36,11 +34,10 @@ pub(crate) async fn check(
     let old = match server.tools.lookup(name) {
         Lookup::Nothing => return Ok(()),
         Lookup::Check { params: wanted, fresh } => match compare(headers, &wanted, params.arguments) {
-            Err(_) if asks && !fresh => Some(wanted),
+            Err(_) if !fresh => Some(wanted),
             outcome => return outcome,
         },
-        Lookup::Unknown if asks => None,
-        Lookup::Unknown => return Ok(()),
+        Lookup::Unknown => None,
     };
     // Not known, or not known well enough to refuse a call: nobody tells us of a change unless a client subscribes to it.
     let _turn = server.tools.turn().await;
