@@ -58,5 +58,5 @@ try:
     json.dump(asyncio.run(main(json.load(sys.stdin))), sys.stdout)
 except BaseException as error:
     cause = leaf(error)
-    print(f"{type(cause).__name__}: {cause}", file=sys.stderr)
+    print(f"{type(cause).__name__}: {str(cause)[:280]}", file=sys.stderr)
     sys.exit(1)

@@ -16,8 +16,8 @@ use crate::subject::{Installed, Transport, version};
 
 /// How long one cell may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How much of what a failed client said is kept.
-const REASON_CHARS: usize = 300;
+/// How much of the beginning, and of the end, of what a failed client said is kept.
+const REASON_CHARS: usize = 200;
 
 /// A client in one of its modes: a column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,7 +270,7 @@ impl Drop for Group {
     }
 }
 
-/// The end of what a client said, on one line, without colours and without what differs between two runs.
+/// What a client said, on one line, without colours and without what differs between two runs.
 fn reason(said: &str) -> String {
     let mut plain = String::new();
     let mut rest = said.chars();
@@ -287,9 +287,16 @@ fn reason(said: &str) -> String {
             char => plain.push(char),
         }
     }
-    let plain = plain.trim();
-    let from = plain.char_indices().rev().nth(REASON_CHARS - 1).map_or(0, |(at, _)| at);
-    if plain.is_empty() { "it said nothing".to_owned() } else { plain[from..].to_owned() }
+    // The cause comes first with some, last with others.
+    let plain: Vec<char> = plain.trim().chars().collect();
+    match plain.len() {
+        0 => "it said nothing".to_owned(),
+        length if length <= 2 * REASON_CHARS => plain.into_iter().collect(),
+        length => {
+            let end = plain[length - REASON_CHARS..].iter();
+            plain[..REASON_CHARS].iter().chain(&[' ', '…', ' ']).chain(end).collect()
+        }
+    }
 }
 
 /// The paths of a command line as a plan has them.

@@ -39,7 +39,7 @@ pub struct Row {
 pub enum Problem {
     /// The server is not there.
     NotInstalled(String),
-    /// It runs alone, but not as an instance.
+    /// It cannot be defined as a type.
     NotLaunched(String),
 }
 
@@ -56,14 +56,9 @@ pub async fn row(app: &App, installed: &Installed, subject: Subject, clients: &[
     let jobs = if row.subject.alone { 1 } else { jobs };
     let call = row.subject.call_for(&app.url);
     let offers = directly(&mut row, installed, &program, clients, &call, jobs).await;
-    match launch(app, &row.subject, &program).await {
-        Ok(instance) => {
-            through(&mut row, installed, &instance, clients, (&call, offers), jobs).await;
-            let id = instance["id"].as_str().unwrap_or_default();
-            let deleted = app.ask("DELETE", &format!("/instances/{id}"), None).await;
-            if deleted.status != 204 {
-                row.problem = Some(Problem::NotLaunched(format!("it could not be deleted: {deleted:?}")));
-            }
+    match define(app, &row.subject, &program).await {
+        Ok(credential) => {
+            through(app, &mut row, installed, credential, clients, (&call, offers), jobs).await;
         }
         Err(problem) => row.problem = Some(Problem::NotLaunched(problem)),
     }
@@ -136,51 +131,79 @@ pub fn stand_in(transport: Transport) -> Client {
 }
 
 async fn through(
+    app: &App,
     row: &mut Row,
     installed: &Installed,
-    instance: &Value,
+    credential: Value,
     clients: &[Client],
     (call, offers): (&Value, Offers),
     jobs: usize,
 ) {
-    let token = instance["access_token"].as_str().map(str::to_owned);
     let subject = &row.subject;
-    let cells = WAYS.into_iter().flat_map(|way| clients.iter().map(move |client| (way, *client)));
-    let outcomes: Vec<((&str, &str), Outcome)> = futures_util::stream::iter(cells)
-        .map(async |(way, client)| {
-            let field = if way == "port" { "port_url" } else { "access_url" };
-            let url = instance[field].as_str().unwrap_or_default();
-            let (url, transport) = if client.kind == Kind::PythonSse {
-                (format!("{}/sse", url.trim_end_matches("/mcp")), Transport::Sse)
-            } else {
-                (url.to_owned(), Transport::StreamableHttp)
-            };
-            let target = Target::Url { url, token: token.clone(), transport };
-            let outcome = drive(installed, client, &target, call, offers).await;
-            tell(subject, client, way, &outcome);
-            ((client.name, way), outcome)
+    // An instance for each client: some leave their sessions behind, and an instance has only so many.
+    let outcomes: Vec<[((&str, &str), Outcome); 2]> = futures_util::stream::iter(clients)
+        .map(async |client| {
+            let instance = launch(app, subject, &credential).await;
+            let mut cells = Vec::new();
+            for way in WAYS {
+                let outcome = match &instance {
+                    Ok(instance) => {
+                        drive(installed, *client, &target(instance, *client, way), call, offers).await
+                    }
+                    Err(problem) => Outcome { result: Err(problem.clone()), seconds: 0.0 },
+                };
+                tell(subject, *client, way, &outcome);
+                cells.push(((client.name, way), outcome));
+            }
+            if let Ok(instance) = instance {
+                let id = instance["id"].as_str().unwrap_or_default();
+                let deleted = app.ask("DELETE", &format!("/instances/{id}"), None).await;
+                if deleted.status != 204 {
+                    eprintln!("  {id} could not be deleted: {}", deleted.body);
+                }
+            }
+            cells.try_into().expect("a cell for each way")
         })
         .buffer_unordered(jobs)
         .collect()
         .await;
-    row.through.extend(outcomes);
+    row.through.extend(outcomes.into_iter().flatten());
 }
 
-async fn launch(app: &App, subject: &Subject, program: &Path) -> Result<Value, String> {
+fn target(instance: &Value, client: Client, way: &str) -> Target {
+    let url = instance[if way == "port" { "port_url" } else { "access_url" }].as_str().unwrap_or_default();
+    let token = instance["access_token"].as_str().map(str::to_owned);
+    let (url, transport) = if client.kind == Kind::PythonSse {
+        (format!("{}/sse", url.trim_end_matches("/mcp")), Transport::Sse)
+    } else {
+        (url.to_owned(), Transport::StreamableHttp)
+    };
+    Target::Url { url, token, transport }
+}
+
+/// Defines the type; answers with the id of its credential, or null where it has no secrets.
+async fn define(app: &App, subject: &Subject, program: &Path) -> Result<Value, String> {
     let defined = app.ask("POST", "/types", Some(subject.spec(program))).await;
     if defined.status != 201 {
         return Err(format!("the type was refused: {}", defined.body["error"]));
     }
+    if subject.secrets.is_empty() {
+        return Ok(Value::Null);
+    }
+    let values: serde_json::Map<String, Value> =
+        subject.secrets.iter().map(|it| (it.slot.to_owned(), json!(it.value))).collect();
+    let credential = json!({"type": subject.name, "name": "dummy", "values": values});
+    let mut kept = app.ask("POST", "/credentials", Some(credential)).await;
+    if kept.status != 201 {
+        return Err(format!("the credential was refused: {}", kept.body["error"]));
+    }
+    Ok(kept.body["id"].take())
+}
+
+async fn launch(app: &App, subject: &Subject, credential: &Value) -> Result<Value, String> {
     let mut body = json!({"type": subject.name});
-    if !subject.secrets.is_empty() {
-        let values: serde_json::Map<String, Value> =
-            subject.secrets.iter().map(|it| (it.slot.to_owned(), json!(it.value))).collect();
-        let credential = json!({"type": subject.name, "name": "dummy", "values": values});
-        let kept = app.ask("POST", "/credentials", Some(credential)).await;
-        if kept.status != 201 {
-            return Err(format!("the credential was refused: {}", kept.body["error"]));
-        }
-        body["credential_id"] = kept.body["id"].clone();
+    if !credential.is_null() {
+        body["credential_id"] = credential.clone();
     }
     let launched = app.ask("POST", "/instances", Some(body)).await;
     if launched.status != 201 {

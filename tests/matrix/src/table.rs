@@ -164,7 +164,7 @@ fn reasons(page: &mut String, rows: &[Row], clients: &[Client]) {
 /// A reason as one piece of code, shortened; folders of one run are left out.
 fn one_line(reason: &str) -> String {
     let words: Vec<&str> = reason.split_whitespace().filter(|word| !word.contains("/tmp/")).collect();
-    let text: String = words.join(" ").replace('`', "'").chars().take(240).collect();
+    let text: String = words.join(" ").replace('`', "'").chars().take(420).collect();
     format!("`{text}`")
 }
 

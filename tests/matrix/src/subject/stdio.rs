@@ -72,7 +72,8 @@ pub(super) fn kubernetes(installed: &Installed, shared: &Shared, args: &[&str]) 
     };
     let name = format!("kubernetes-mcp-server-linux-{architecture}");
     let program = installed.package(&format!("{name}/bin/{name}")).map(Into::into);
-    let source = format!("npm kubernetes-mcp-server {}", super::version("kubernetes-mcp-server"));
+    // The package of that name has only a script that starts this one.
+    let source = format!("npm {name} {}", super::version(&name));
     let all: Vec<&str> = ["--kubeconfig", &kubeconfig].into_iter().chain(args.iter().copied()).collect();
     Subject::new("kubernetes", source, program, &all).call("configuration_view", json!({}))
 }
