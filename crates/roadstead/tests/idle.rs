@@ -1,5 +1,7 @@
 //! A stream on which nothing happens, behind the listener and the gateway: no time limit of ours may end it.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
