@@ -324,12 +324,12 @@ impl Server {
         self.touch();
         if !self.is_modern() {
             self.reroute(missed);
-            self.forsake_later(stream);
             self.sweep_later();
         }
         if !stream.is_open() {
             return;
         }
+        self.forsake_later(stream);
         if self.is_modern() {
             self.cancel_all(stream, "the client closed the connection");
             return;

@@ -111,7 +111,7 @@ impl Server {
         events
     }
 
-    /// A stream broke that had taken requests of the server. The client may have read them and be busy with the answer, so they
+    /// A stream broke off that had taken requests of the server. The client may have read them and be busy with the answer, so they
     /// are not asked again elsewhere; but if nobody is there for long, the server is told.
     pub(super) fn forsake_later(&self, stream: &Rc<Stream>) {
         let asked = self.table.borrow().asked_on(stream);

@@ -305,6 +305,25 @@ async fn a_request_of_the_server_whose_stream_broke_for_good_gets_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_of_the_server_on_a_stream_that_came_to_its_end_may_be_answered_much_later() {
+    local(async {
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let session = rig.open_session(&mut peer, V).await;
+        let (mut reply, _, heard) = began(&rig, &mut peer, &session, 1).await;
+        peer.says(ROOTS).await;
+        assert_eq!(reply.event().await["method"], "roots/list");
+        peer.answers(&heard, "end").await;
+        assert_eq!(reply.event().await["result"]["name"], "end");
+        assert_eq!(reply.message().await, None);
+        drop(reply);
+        pass(Duration::from_hours(1)).await;
+        rig.send(in_session(&session, ROOTS_ANSWER)).await;
+        assert_eq!(peer.hears_raw().await, ROOTS_ANSWER);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_we_still_believe_in_gives_way_to_the_client_that_comes_back() {
     local(async {
         let (rig, mut peer) = Rig::new(Era::Legacy);
