@@ -34,13 +34,12 @@ pub(crate) async fn check(
     params: &Params<'_>,
 ) -> Result<(), String> {
     match server.tools.lookup(name) {
-        Lookup::Nothing => return Ok(()),
         Lookup::Check { params: wanted, fresh } => match compare(headers, &wanted, params.arguments) {
             Err(_) if asks && !fresh => {}
             outcome => return outcome,
         },
         Lookup::Unknown if asks => {}
-        Lookup::Unknown => return Ok(()),
+        Lookup::Unknown | Lookup::Nothing => return Ok(()),
     }
     // Not known, or not known well enough to refuse a call: nobody tells us of a change unless a client subscribes to it.
     let _turn = server.tools.turn().await;
