@@ -31,20 +31,18 @@ pub(crate) async fn check(
     name: &str,
     params: &Params<'_>,
 ) -> Result<(), String> {
-    let old = match server.tools.lookup(name) {
-        Lookup::Nothing => return Ok(()),
+    match server.tools.lookup(name) {
         Lookup::Check { params: wanted, fresh } => match compare(headers, &wanted, params.arguments) {
-            Err(_) if !fresh => Some(wanted),
+            Err(_) if !fresh => {}
             outcome => return outcome,
         },
-        Lookup::Unknown => None,
-    };
+        Lookup::Unknown => {}
+        Lookup::Nothing => return Ok(()),
+    }
     // Not known, or not known well enough to refuse a call: nobody tells us of a change unless a client subscribes to it.
     let _turn = server.tools.turn().await;
-    match (server.tools.lookup(name), old) {
-        (Lookup::Unknown, _) => ask(server, params).await,
-        (Lookup::Check { params: now, .. }, Some(old)) if now == old => ask(server, params).await,
-        _ => {}
+    if matches!(server.tools.lookup(name), Lookup::Unknown | Lookup::Check { fresh: false, .. }) {
+        ask(server, params).await;
     }
     match server.tools.lookup(name) {
         Lookup::Check { params: wanted, .. } => compare(headers, &wanted, params.arguments),

@@ -23,6 +23,10 @@ fn calls(name: &str, arguments: &str, headers: Headers<'_>) -> Sent {
     with(with(post(body), &standard), headers)
 }
 
+fn calls_of_a() -> Sent {
+    calls("a", r#"{"region":"eu"}"#, &[])
+}
+
 fn result(id: &Value, result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{}}}"#, result.replace('\n', ""))
 }
@@ -128,12 +132,23 @@ async fn a_call_is_not_refused_by_a_list_that_has_become_old() {
         gives_tools(&mut peer, TOOLS).await;
         list.await.unwrap();
         pass(std::time::Duration::from_secs(5)).await;
-        let reply = rig.start(calls("a", r#"{"region":"eu"}"#, &[]));
+        let good = [(); 2].map(|()| rig.start(calls_of_a()));
         gives_tools(&mut peer, r#"[{"name":"a"}]"#).await;
-        let heard = peer.hears().await;
-        assert_eq!(heard["method"], "tools/call", "the argument is not repeated any more");
-        reply.abort();
-        assert_eq!(peer.hears().await["method"], "notifications/cancelled");
+        for call in good {
+            let heard = peer.hears().await;
+            assert_eq!(heard["method"], "tools/call", "the argument is not repeated any more");
+            peer.answers(&heard, "passed").await;
+            assert_eq!(call.await.unwrap().json().await["result"]["name"], "passed");
+        }
+        let list = rig.start(modern("1", "tools/list", None, ""));
+        gives_tools(&mut peer, TOOLS).await;
+        list.await.unwrap();
+        pass(std::time::Duration::from_secs(5)).await;
+        let bad = [(); 3].map(|()| rig.start(calls_of_a()));
+        gives_tools(&mut peer, TOOLS).await;
+        for refused in bad {
+            is_refused(refused.await.unwrap()).await;
+        }
     })
     .await;
 }
