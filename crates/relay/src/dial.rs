@@ -51,12 +51,11 @@ impl Dial for RemoteDial {
 
 impl RemoteDial {
     async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let found: Vec<_> = match self.host.parse() {
-            Ok(address) => vec![SocketAddr::new(address, self.port)],
-            Err(_) => {
-                let found = lookup_host((self.host.as_str(), self.port)).await;
-                found.map_err(|_| other("its name could not be resolved"))?.collect()
-            }
+        let found: Vec<_> = if let Ok(address) = self.host.parse() {
+            vec![SocketAddr::new(address, self.port)]
+        } else {
+            let found = lookup_host((self.host.as_str(), self.port)).await;
+            found.map_err(|_| other("its name could not be resolved"))?.collect()
         };
         if !self.allow_private {
             // One address that is not public makes the name suspicious as a whole.
