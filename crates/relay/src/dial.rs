@@ -51,8 +51,12 @@ impl Dial for RemoteDial {
 
 impl RemoteDial {
     async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let found = lookup_host((self.host.as_str(), self.port)).await;
-        let found: Vec<_> = found.map_err(|_| other("its name could not be resolved"))?.collect();
+        let found: Vec<_> = if let Ok(address) = self.host.parse() {
+            vec![SocketAddr::new(address, self.port)]
+        } else {
+            let found = lookup_host((self.host.as_str(), self.port)).await;
+            found.map_err(|_| other("its name could not be resolved"))?.collect()
+        };
         if !self.allow_private {
             // One address that is not public makes the name suspicious as a whole.
             if let Some(kind) = found.iter().find_map(|address| guard::not_public(address.ip())) {

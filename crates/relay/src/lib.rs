@@ -31,6 +31,8 @@ use config::Config;
 /// The name of the variable with the configuration.
 pub const VARIABLE: &str = "ROADSTEAD_RELAY";
 
+/// Threads for what cannot be waited for otherwise: looking names up, and standard streams that are no pipes.
+const BLOCKING_THREADS: usize = 4;
 /// How long saying goodbye to the server may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// How long the last lines may take to be read.
@@ -77,7 +79,10 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
             return ExitCode::from(78);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -147,6 +147,39 @@ fn the_secret_cannot_be_found_in_the_environment_of_the_running_program() {
 }
 
 #[test]
+fn many_requests_at_once_do_not_become_many_threads() {
+    let server = Server::start();
+    let mut relay = Relay::start(Some(&setting(&server).to_string()));
+    relay.send(INITIALIZE);
+    relay.next();
+    for id in 0..100 {
+        relay.send(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#));
+    }
+    let mut ids: Vec<_> = (0..100).map(|_| relay.next()["id"].as_i64()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..100).map(Some).collect::<Vec<_>>());
+    let threads = std::fs::read_dir(format!("/proc/{}/task", relay.id())).expect("it runs").count();
+    assert!(threads <= 6, "{threads} threads");
+    relay.close();
+}
+
+#[test]
+fn an_intranet_server_without_encryption_is_reached_when_that_is_allowed() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let setting = json!({"url": format!("http://127.0.0.1:{port}/mcp"), "allow_private": true});
+    let mut relay = Relay::start(Some(&setting.to_string()));
+    relay.send(INITIALIZE);
+    let (mut stream, _) = listener.accept().expect("it connects");
+    let mut head = [0; 4];
+    std::io::Read::read_exact(&mut stream, &mut head).expect("it asks in clear");
+    assert_eq!(&head, b"POST");
+    drop(stream);
+    assert_eq!(relay.next()["error"]["code"], -32603);
+    relay.close();
+}
+
+#[test]
 fn what_it_cannot_work_with_is_said_without_secrets() {
     for (setting, code, part) in [
         (None, 78, "ROADSTEAD_RELAY is missing"),
