@@ -54,6 +54,17 @@ impl Peer {
         serde_json::from_str(&self.hears_raw().await).unwrap()
     }
 
+    /// The next message; nothing when the input was closed, or when none comes while nobody has anything to do.
+    pub async fn hears_soon(&mut self) -> Option<Result<Value, ()>> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_millis(20), self.input.read_line(&mut line));
+        match read.await {
+            Err(_) => Some(Err(())),
+            Ok(Ok(1..)) => Some(Ok(serde_json::from_str(&line).unwrap())),
+            Ok(_) => None,
+        }
+    }
+
     pub async fn says(&mut self, line: impl AsRef<[u8]>) {
         let output = self.output.as_mut().unwrap();
         output.write_all(line.as_ref()).await.unwrap();
