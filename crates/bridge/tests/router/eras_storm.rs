@@ -1,4 +1,4 @@
-//! Many modern clients at once in front of legacy servers, with equal ids, questions, disconnects and disorder.
+//! Many clients of both eras at once in front of servers of the other, with equal ids, questions, disconnects and disorder.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_local;
 
 use crate::modern_caller::{ALL, request};
-use crate::rig::{Peer, Reply, Rig, local, settle};
+use crate::rig::{MODERN, Peer, Reply, Rig, in_session, local, plain, post, settle};
 
 const CALLS: usize = 300;
 
@@ -91,11 +91,6 @@ async fn messages(mut reply: Reply) -> Vec<Value> {
     messages_of(&text)
 }
 
-fn messages_of(part: &str) -> Vec<Value> {
-    let data = part.lines().filter_map(|line| line.strip_prefix("data: "));
-    data.map(|data| serde_json::from_str(data).expect("a message")).collect()
-}
-
 async fn one_modern_call(rig: Rc<Rig>, number: usize, leaves: bool) {
     // Few ids for many calls, numbers and the same as text.
     let id = if number.is_multiple_of(2) { format!("{}", number % 5) } else { format!("\"{}\"", number % 5) };
@@ -162,6 +157,137 @@ async fn modern_calls_to_legacy_servers_get_their_own_answers_and_run_once() {
             rig.bridge.close();
             settle().await;
             assert_eq!(rig.bridge.tracked(), 0, "seed {seed}");
+        })
+        .await;
+    }
+}
+
+/// A modern server that answers out of order and sends some calls round again with a state or a question.
+async fn modern_server(mut peer: Peer, seed: u64) {
+    let mut dice = Dice(seed);
+    let mut open: Vec<Value> = Vec::new();
+    while let Some(heard) = peer.hears_soon().await {
+        let Ok(heard) = heard else {
+            answer_some(&mut peer, &mut open, &mut dice, 0).await;
+            continue;
+        };
+        let (id, params) = (&heard["id"], &heard["params"]);
+        match heard["method"].as_str() {
+            Some("server/discover") => {
+                peer.says(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"supportedVersions":["{MODERN}"],"capabilities":{{}}}}}}"#)).await;
+            }
+            Some("tools/call") if params.get("requestState").is_none() && dice.roll(3) == 0 => {
+                let name = &params["name"];
+                let asks =
+                    if dice.roll(2) == 0 { r#""inputRequests":{"r":{"method":"roots/list"}},"# } else { "" };
+                peer.says(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{asks}"resultType":"input_required","requestState":{name}}}}}"#)).await;
+            }
+            Some("tools/call") => {
+                if let Some(state) = params.get("requestState") {
+                    assert_eq!(state, &params["name"], "a state belongs to its call");
+                }
+                open.push(heard);
+            }
+            Some("notifications/cancelled") => {
+                let about = &params["requestId"];
+                open.retain(|call| call["id"] != *about);
+            }
+            _ => {}
+        }
+        answer_some(&mut peer, &mut open, &mut dice, 2).await;
+    }
+}
+
+/// One session whose calls all have equal ids in the other sessions.
+async fn one_legacy_session(rig: Rc<Rig>, number: usize, calls: usize) {
+    let hello = initialize_with_roots();
+    let mut reply = rig.send(hello).await;
+    let session = reply.header("mcp-session-id").expect("a session");
+    reply.json().await;
+    let mut stream = rig.send(plain("GET", &session)).await;
+    let (answering, own) = (Rc::clone(&rig), session.clone());
+    let questions = spawn_local(async move {
+        while let Some(part) = stream.part().await {
+            answer_questions(&answering, &own, &part).await;
+        }
+    });
+    let mut running = Vec::new();
+    for call in 0..calls {
+        let id = if call % 2 == 0 { format!("{call}") } else { format!("\"{}\"", call - 1) };
+        running.push(spawn_local(one_legacy_call(
+            Rc::clone(&rig),
+            session.clone(),
+            id,
+            format!("{number}-{call}"),
+        )));
+        if call % 7 == 0 {
+            settle().await;
+        }
+    }
+    for call in running {
+        call.await.expect("every call gets its own answer");
+    }
+    rig.send(plain("DELETE", &session)).await;
+    questions.await.expect("the stream ends with its session");
+}
+
+async fn one_legacy_call(rig: Rc<Rig>, session: String, id: String, name: String) {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","_meta":{{"progressToken":{id}}}}}}}"#
+    );
+    let mut reply = rig.send(in_session(&session, body)).await;
+    let mut all = Vec::new();
+    if reply.is_events() {
+        while let Some(part) = reply.part().await {
+            answer_questions(&rig, &session, &part).await;
+            all.extend(messages_of(&part));
+        }
+    } else {
+        all.push(reply.json().await);
+    }
+    let last = all.pop().expect("an answer");
+    assert_eq!(last["id"].to_string(), id);
+    assert_eq!(last["result"]["ran"], name, "{last}");
+    for message in all.iter().filter(|message| message["method"] == "notifications/progress") {
+        assert_eq!(
+            (&message["params"]["message"], message["params"]["progressToken"].to_string()),
+            (&json!(name), id.clone())
+        );
+    }
+}
+
+fn messages_of(part: &str) -> Vec<Value> {
+    let data = part.lines().filter_map(|line| line.strip_prefix("data: "));
+    data.map(|data| serde_json::from_str(data).expect("a message")).collect()
+}
+
+async fn answer_questions(rig: &Rig, session: &str, part: &str) {
+    for question in messages_of(part).iter().filter(|message| message["method"] == "roots/list") {
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"roots":[]}}}}"#, question["id"]);
+        rig.send(in_session(session, answer)).await;
+    }
+}
+
+fn initialize_with_roots() -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    post(
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{"roots":{}},"clientInfo":{"name":"c","version":"1"}}}"#,
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn legacy_sessions_on_one_modern_server_get_their_own_answers() {
+    for seed in 1..6 {
+        local(async {
+            let (rig, first) = Rig::with(BridgeConfig::new(Era::Modern), 1 << 20);
+            let rig = Rc::new(rig);
+            spawn_local(modern_server(first, seed));
+            let sessions: Vec<_> =
+                (0..8).map(|number| spawn_local(one_legacy_session(Rc::clone(&rig), number, 40))).collect();
+            for session in sessions {
+                session.await.expect("every session goes well");
+            }
+            settle().await;
+            assert_eq!((rig.bridge.in_flight(), rig.bridge.tracked(), rig.bridge.sessions()), (0, 0, 0));
         })
         .await;
     }

@@ -190,11 +190,12 @@ impl Rig {
 
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
-        let mut seed = 0_u8;
+        let mut seed = 0_u64;
         let random = Box::new(move |bytes: &mut [u8]| {
             for byte in bytes {
-                seed = seed.wrapping_mul(29).wrapping_add(7);
-                *byte = seed;
+                // Long enough that names of sessions do not repeat.
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = seed.to_be_bytes()[0];
             }
         });
         let dynamic: Rc<dyn ServerLauncher> = Rc::<Launcher>::clone(&launcher);
