@@ -17,7 +17,7 @@ mod parked;
 mod replies;
 mod request;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 
@@ -38,6 +38,8 @@ use request::Request;
 
 pub(crate) struct ToLegacy {
     inner: Weak<Inner>,
+    /// Whether nobody needs it any more.
+    ended: Cell<bool>,
     shared: Rc<Shared>,
     outbox: Rc<Outbox>,
     /// What clients see as their server.
@@ -79,6 +81,7 @@ impl ToLegacy {
         let (input, pipes) = pipes(&outbox);
         let translator = Rc::new(Self {
             inner: Rc::downgrade(inner),
+            ended: Cell::new(false),
             shared: Rc::clone(&inner.shared),
             outbox,
             front: RefCell::default(),
@@ -107,6 +110,7 @@ impl ToLegacy {
     }
 
     fn end(&self) {
+        self.ended.set(true);
         for (_, front) in self.fronts.borrow_mut().drain() {
             front.abort();
         }

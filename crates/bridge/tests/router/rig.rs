@@ -63,6 +63,17 @@ impl Peer {
         serde_json::from_str(&self.hears_raw().await).unwrap()
     }
 
+    /// The next message; nothing when the input was closed, or when none comes while nobody has anything to do.
+    pub async fn hears_soon(&mut self) -> Option<Result<Value, ()>> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(Duration::from_millis(20), self.input.read_line(&mut line));
+        match read.await {
+            Err(_) => Some(Err(())),
+            Ok(Ok(1..)) => Some(Ok(serde_json::from_str(&line).unwrap())),
+            Ok(_) => None,
+        }
+    }
+
     pub async fn says(&mut self, line: impl AsRef<[u8]>) {
         let output = self.output.as_mut().unwrap();
         output.write_all(line.as_ref()).await.unwrap();
@@ -189,10 +200,11 @@ impl Rig {
 
     pub fn with(config: BridgeConfig, input_room: usize) -> (Self, Peer) {
         let (launcher, notes) = (Rc::new(Launcher::default()), Notes::default());
-        let mut seed = 0_u32;
+        let mut seed = 0_u64;
         let random = Box::new(move |bytes: &mut [u8]| {
             for byte in bytes {
-                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Long enough that names of sessions do not repeat.
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 *byte = seed.to_be_bytes()[0];
             }
         });

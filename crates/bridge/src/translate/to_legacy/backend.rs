@@ -158,6 +158,9 @@ impl ToLegacy {
         spawn_local(async move {
             let opened = translator.open_backend(&identity).await;
             if let Ok(backend) = &opened {
+                if translator.ended.get() {
+                    backend.link.end(EndReason::Abandoned, "nobody waits for it any more");
+                }
                 spawn_local(Rc::clone(&translator).attend(Rc::clone(backend)));
             }
             running.settle(opened);
@@ -271,13 +274,15 @@ async fn greet(link: &Link, identity: &Identity) -> Result<Hello, Failure> {
         let Some(item) = link.stream.next().await else {
             return Err(Failure::internal("the server ended during its handshake"));
         };
-        let Item::Response { line, code } = item else {
-            if let Item::Message { asks: Some(id), .. } = &item {
-                link::refuse(&link.server, id, compose::INVALID_REQUEST, "the handshake is not over");
+        let (answer, code) = match item {
+            Item::Response { line, code } => (line, code),
+            Item::Message { line: question, asks: Some(id) } => {
+                answer_early(link, &question, &id);
+                continue;
             }
-            continue;
+            Item::Message { .. } => continue,
         };
-        let text = std::str::from_utf8(&line).unwrap_or_default();
+        let text = std::str::from_utf8(&answer).unwrap_or_default();
         return match Answer::read(text, code) {
             Some(Answer::Result(result)) => Hello::read(result),
             Some(Answer::Error { code, error }) => {
@@ -286,6 +291,16 @@ async fn greet(link: &Link, identity: &Identity) -> Result<Hello, Failure> {
             }
             None => Err(Failure::internal("the server's handshake cannot be read")),
         };
+    }
+}
+
+/// Before the handshake is over a server may only ask whether we are there.
+fn answer_early(link: &Link, question: &[u8], id: &Id) {
+    let message = std::str::from_utf8(question).ok().and_then(Object::read);
+    if message.and_then(|message| message.text("method")).as_deref() != Some("ping") {
+        link::refuse(&link.server, id, compose::INVALID_REQUEST, "the handshake is not over");
+    } else if link.server.take_answer(id) {
+        link.server.push(compose::empty_result(&id.to_json()));
     }
 }
 
