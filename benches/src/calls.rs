@@ -120,7 +120,12 @@ async fn level(
 }
 
 impl Target {
-    pub async fn begin(name: &'static str, endpoint: Endpoint, server: i32, ours: Ours) -> anyhow::Result<Self> {
+    pub async fn begin(
+        name: &'static str,
+        endpoint: Endpoint,
+        server: i32,
+        ours: Ours,
+    ) -> anyhow::Result<Self> {
         let mut connection = Connection::open(&endpoint).await?;
         let endpoint = mcp::begin(&mut connection, &endpoint).await?;
         mcp::confirm(&mut connection, &endpoint).await?;
