@@ -16,6 +16,11 @@ test:
 bench:
     cargo build --release --workspace && cargo run --release -p roadstead-benches -- all
 
+# The same beside bridges written by others; installs them first, from their locks.
+bench-peers:
+    tools/install-bench-peers.sh
+    cargo build --release --workspace && cargo run --release -p roadstead-benches -- peers
+
 # Regenerate the checked queries after a change of SQL.
 queries:
     tools/prepare-queries.sh

@@ -120,7 +120,12 @@ async fn level(
 }
 
 impl Target {
-    async fn begin(name: &'static str, endpoint: Endpoint, server: i32, ours: Ours) -> anyhow::Result<Self> {
+    pub async fn begin(
+        name: &'static str,
+        endpoint: Endpoint,
+        server: i32,
+        ours: Ours,
+    ) -> anyhow::Result<Self> {
         let mut connection = Connection::open(&endpoint).await?;
         let endpoint = mcp::begin(&mut connection, &endpoint).await?;
         mcp::confirm(&mut connection, &endpoint).await?;
@@ -185,7 +190,7 @@ impl Caller {
 }
 
 impl HttpServer {
-    fn spawn(path: &Path) -> anyhow::Result<(Self, String)> {
+    pub fn spawn(path: &Path) -> anyhow::Result<(Self, String)> {
         let mut child = pipes::program(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

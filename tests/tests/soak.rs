@@ -208,7 +208,7 @@ async fn soak(first_port: u16, sessions: usize, lasting: Duration) {
     let raised =
         set(&app, "bridge.max_sessions", 1_000).await && set(&app, "bridge.max_streams", 10_000).await;
     let sessions = if raised { sessions } else { 8 };
-    let place = Place::launch(&app, "large").await;
+    let place = Place::launch(&app, "many").await;
     round(&place, sessions, Duration::from_secs(2), SEED).await;
     let before = settled(place.shim).await;
     let tally = round(&place, sessions, lasting, SEED + 1_000_000).await;
