@@ -33,14 +33,20 @@ impl Listeners {
             }
         }
         for entry in listening(processes)? {
-            let address =
-                SocketAddr::new(entry.local_address.ip().to_canonical(), entry.local_address.port());
+            let address = address(&entry);
             let theirs = inodes.contains(&entry.inode) || user == Some(entry.uid);
             if theirs && !found.sockets.contains(&address) {
                 found.sockets.push(address);
             }
         }
         Ok(found)
+    }
+
+    /// Every socket of our own network namespace on which somebody takes connections.
+    pub fn of_anybody() -> io::Result<Self> {
+        let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+        let sockets = listening(&[own])?.iter().map(address).collect();
+        Ok(Self { sockets, unseen: Vec::new() })
     }
 
     /// Whether one of them takes what is sent to an address.
@@ -59,6 +65,10 @@ impl Listeners {
     pub fn public(&self) -> impl Iterator<Item = &SocketAddr> {
         self.sockets.iter().filter(|socket| !socket.ip().is_loopback())
     }
+}
+
+fn address(entry: &TcpNetEntry) -> SocketAddr {
+    SocketAddr::new(entry.local_address.ip().to_canonical(), entry.local_address.port())
 }
 
 /// The sockets that a process holds.
@@ -118,6 +128,7 @@ mod tests {
         let (near, far) =
             (near.local_addr().map(|it| (it, near)).unwrap(), far.local_addr().map(|it| (it, far)).unwrap());
         let found = own();
+        assert!(Listeners::of_anybody().unwrap().serve(near.0));
         assert!(found.serve(near.0) && !found.public().any(|it| *it == near.0), "{found:?}");
         assert!(found.public().any(|it| *it == far.0), "{found:?}");
         let through_loopback = SocketAddr::new(near.0.ip(), far.0.port());

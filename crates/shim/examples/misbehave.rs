@@ -56,7 +56,7 @@ fn main() {
 /// Speaks HTTP, but says no to everything.
 fn refuse_all(socket: &TcpListener) {
     for mut connection in socket.incoming().flatten() {
-        // A look without a request ends at once; a request fits one read.
+        // A request fits one read.
         if connection.read(&mut [0; 16 * 1024]).is_ok_and(|read| read > 0) {
             let _ = connection.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
         }

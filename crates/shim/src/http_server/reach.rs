@@ -10,6 +10,7 @@ use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use roadstead_control::HttpTransport;
+use roadstead_sandbox::Listeners;
 use tokio::net::TcpStream;
 
 use crate::spawner::{End, Server};
@@ -32,14 +33,15 @@ pub(super) fn addresses(url: &Uri) -> Result<Vec<SocketAddr>, String> {
     Ok(hosts.iter().map(|host| SocketAddr::new(*host, port)).collect())
 }
 
-/// Waits until one of the addresses takes connections, or the server has ended. Sends nothing: it may be anybody.
+/// Waits until somebody listens on one of the addresses, or the server has ended. Connects to nobody: it may be
+/// anybody, and an attempt on a port from which the kernel also gives out connections may meet itself and take it.
 pub(super) async fn listening(candidates: &[SocketAddr], server: Server) -> Result<SocketAddr, End> {
     let look = async {
         loop {
-            for address in candidates {
-                if TcpStream::connect(address).await.is_ok() {
-                    return *address;
-                }
+            // Without a table nobody is seen, and the launch's own time ends the wait.
+            let found = Listeners::of_anybody().unwrap_or_default();
+            if let Some(address) = candidates.iter().find(|address| found.serve(**address)) {
+                return *address;
             }
             tokio::time::sleep(LOOK).await;
         }
