@@ -16,6 +16,10 @@ test:
 bench:
     cargo build --release --workspace && cargo run --release -p roadstead-benches -- all
 
+# Servers and clients written by others, each with each; writes docs/compatibility.md. Needs the network, and patience.
+compatibility *args:
+    cargo build --release --workspace && cargo run --release -p roadstead-matrix -- {{args}}
+
 # Regenerate the checked queries after a change of SQL.
 queries:
     tools/prepare-queries.sh

@@ -85,7 +85,7 @@ impl Client {
             Kind::Example => "@modelcontextprotocol/sdk",
             Kind::TypeScript => "@modelcontextprotocol/client",
             Kind::Remote => "mcp-remote",
-            Kind::Rust => return format!("rmcp {}", rust_sdk::VERSION),
+            Kind::Rust => return format!("rmcp {}", rust_sdk::version()),
         };
         format!("{name} {}", version(name))
     }
