@@ -21,6 +21,10 @@ bench-peers:
     tools/install-bench-peers.sh
     cargo build --release --workspace && cargo run --release -p roadstead-benches -- peers
 
+# Servers and clients written by others, each with each; writes docs/compatibility.md. Needs the network, and patience.
+compatibility *args:
+    cargo build --release --workspace && cargo run --release -p roadstead-matrix -- {{args}}
+
 # Regenerate the checked queries after a change of SQL.
 queries:
     tools/prepare-queries.sh

@@ -1,5 +1,6 @@
-//! Servers written by others, launched through the REST API and driven by two official clients: the Python SDK,
-//! and the Inspector on its command line. Each is asked the same through the gateway and through its own port.
+//! Servers written by others, launched through the REST API and driven by official clients: the Python SDK, and the
+//! Inspector on its command line. Each is asked the same through the gateway and through its own port; one also by
+//! an example client of the TypeScript SDK and through `mcp-remote`. The whole table is `docs/compatibility.md`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ const END_PATIENCE: Duration = Duration::from_secs(20);
 const TIDE_TABLE: &str = "High water at Lisboa: 04:17 — \u{1F30A}\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_written_by_others_answer_two_official_clients_through_gateway_and_port() {
+async fn servers_written_by_others_answer_official_clients_through_gateway_and_port() {
     let subjects = Subjects::ready();
     let app = App::start().await;
     let data = app.data().to_owned();
@@ -88,6 +89,13 @@ async fn everything_does_all_that_it_can(app: &App, subjects: &Subjects) {
         let prompt = instance.inspect(url, &prompt).await;
         assert_eq!(prompt["messages"][0]["content"]["text"], "What's weather in Lisboa?");
     }
+    // Each of the two ways by one of the two clients that take the same road underneath.
+    let example = instance.example(&instance.access_url).await;
+    assert_eq!(example["call"], "answered", "{example}");
+    assert!(example["tools"].as_u64() >= Some(13) && example["prompts"].as_u64() >= Some(1), "{example}");
+    let remote = instance.remote(&instance.port_url).await;
+    assert_eq!(remote["call"], "ok", "{remote}");
+    assert_eq!(remote["server"], "mcp-servers/everything 2.0.0", "{remote}");
     instance.delete().await;
 }
 
@@ -233,6 +241,27 @@ impl<'a> Launched<'a> {
         answer["result"].take()
     }
 
+    /// Drives the interactive example client of the TypeScript SDK; answers with what was read of its screen.
+    async fn example(&self, url: &str) -> Value {
+        let plan = json!({"url": url, "token": self.token, "mode": "interactive", "offers": {"prompts": true},
+                          "examples": self.subjects.sdk_examples,
+                          "call": {"name": "echo", "arguments": {"message": "ahoy"}}});
+        run(&self.subjects.node, &[&driver("ts_examples.mjs")], &plan.to_string()).await
+    }
+
+    /// Connects the Python SDK to `mcp-remote`, which connects to the instance.
+    async fn remote(&self, url: &str) -> Value {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        // It fills the variable in itself: the token stands in no command line.
+        let header = "Authorization:${SUBJECT_HEADER}";
+        let command = json!([self.subjects.node, self.subjects.mcp_remote, url, "--header", header]);
+        let plan = json!({"command": command, "mode": "legacy",
+                          "env": {"MCP_REMOTE_CONFIG_DIR": home.path(),
+                                  "SUBJECT_HEADER": format!("Bearer {}", self.token)},
+                          "call": {"name": "echo", "arguments": {"message": "ahoy"}}});
+        run(&self.subjects.python, &[&driver("python_sdk.py")], &plan.to_string()).await
+    }
+
     /// Deletes the instance; its server has to go with it.
     async fn delete(self) {
         let answer = self.app.ask("DELETE", &format!("/instances/{}", self.id), None).await;
@@ -268,11 +297,17 @@ async fn run(program: &Path, arguments: &[&str], input: &str) -> Value {
     drop(stdin);
     let output = tokio::time::timeout(CLIENT_PATIENCE, child.wait_with_output())
         .await
-        .unwrap_or_else(|_| panic!("no answer within {CLIENT_PATIENCE:?} of {input}{arguments:?}"))
+        .unwrap_or_else(|_| panic!("no answer of {} within {CLIENT_PATIENCE:?}", arguments[0]))
         .expect("the client's output");
     let (said, wrote) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-    assert!(output.status.success(), "{input}{arguments:?}: {}\n{said}\n{wrote}", output.status);
+    // Not what it was told: a token is in it.
+    assert!(output.status.success(), "{}: {}\n{said}\n{wrote}", arguments[0], output.status);
     serde_json::from_str(&wrote).unwrap_or_else(|error| panic!("{error} in {wrote}"))
+}
+
+/// A driver of the compatibility table.
+fn driver(name: &str) -> String {
+    text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("matrix/drivers").join(name))
 }
 
 /// The names of listed things.

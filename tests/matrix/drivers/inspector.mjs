@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
-const PATIENCE = 60_000;
+const PATIENCE = 240_000;
 const run = promisify(execFile);
 const plan = JSON.parse(await text(process.stdin));
 const folder = mkdtempSync(join(tmpdir(), 'inspector-'));
@@ -25,7 +25,7 @@ function described() {
 }
 
 async function ask(...method) {
-    const rest = ['--config', config, '--server', 'subject', '--protocol-era', plan.mode, '--format', 'json', '--quiet'];
+    const rest = ['--config', config, '--server', 'subject', '--protocol-era', plan.mode, '--format', 'json', '--quiet', '--connect-timeout', `${PATIENCE}`];
     const environment = { ...process.env, MCP_INSPECTOR_SECRET_STORE: 'memory', HOME: folder };
     const command = [plan.inspector, '--cli', ...rest, '--method', ...method];
     const done = await run(process.execPath, command, { timeout: PATIENCE, env: environment, maxBuffer: 1 << 26 });

@@ -16,7 +16,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 MODERN = "2026-07-28"
-PATIENCE = 40.0
+PATIENCE = 180.0
 
 
 async def drive(plan, server):

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
-const PATIENCE = 60_000;
+const PATIENCE = 240_000;
 const plan = JSON.parse(await text(process.stdin));
 const preload = new URL('bearer.mjs', import.meta.url).href;
 

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use crate::subject::{Installed, Transport, version};
 
 /// How long one cell may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(10);
 /// How much of the beginning, and of the end, of what a failed client said is kept.
 const REASON_CHARS: usize = 200;
 
@@ -85,7 +85,7 @@ impl Client {
             Kind::Example => "@modelcontextprotocol/sdk",
             Kind::TypeScript => "@modelcontextprotocol/client",
             Kind::Remote => "mcp-remote",
-            Kind::Rust => return format!("rmcp {}", rust_sdk::VERSION),
+            Kind::Rust => return format!("rmcp {}", rust_sdk::version()),
         };
         format!("{name} {}", version(name))
     }

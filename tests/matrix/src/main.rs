@@ -70,25 +70,25 @@ async fn main() -> anyhow::Result<ExitCode> {
     let clients: Vec<Client> = client::ALL.into_iter().filter(wanted).collect();
     anyhow::ensure!(!subjects.is_empty() && !clients.is_empty(), "no such server or client");
 
+    let whole = args.server.is_empty() && args.client.is_empty();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
+    let page = args.page.or(whole.then_some(docs));
+    let json = programs().parent().context("a build lies in a target folder")?.join("compatibility.json");
     let app = App::start().await;
     let mut rows = Vec::new();
     for subject in subjects {
         eprintln!("{} ({})", subject.name, subject.source);
         rows.push(run::row(&app, &installed, subject, &clients, args.jobs.into()).await);
+        // After each, so that a run that is ended has told what it saw.
+        write(&json, &serde_json::to_string_pretty(&table::json(&rows, &clients))?)?;
+        if let Some(page) = &page {
+            write(page, &table::page(&rows, &clients))?;
+        }
     }
     let (status, _folder) = app.interrupt().await;
     anyhow::ensure!(status.success(), "the service ended with {status}");
-
-    let page = table::page(&rows, &clients);
-    let json = programs().parent().context("a build lies in a target folder")?.join("compatibility.json");
-    write(&json, &serde_json::to_string_pretty(&table::json(&rows, &clients))?)?;
-    match (&args.page, args.server.is_empty() && args.client.is_empty()) {
-        (Some(file), _) => write(file, &page)?,
-        (None, true) => {
-            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/compatibility.md");
-            write(&docs, &page)?;
-        }
-        (None, false) => println!("{page}"),
+    if page.is_none() {
+        println!("{}", table::page(&rows, &clients));
     }
     let count = table::count(&rows, &clients);
     eprintln!("{count:?} in {:.0} s; everything seen: {}", begun.elapsed().as_secs_f64(), json.display());

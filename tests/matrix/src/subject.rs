@@ -137,7 +137,7 @@ impl Subject {
             .collect();
         let mut spec = json!({
             "name": self.name, "display_name": self.name, "program": program, "args": self.args, "env": env,
-            "credential_slots": slots, "ready_timeout_s": 90,
+            "credential_slots": slots, "ready_timeout_s": 300,
             "resource_limits": {"memory_mb": 1024, "cpu": 1.0, "processes": 256, "open_files": 4096},
         });
         if self.transport != Transport::Stdio {

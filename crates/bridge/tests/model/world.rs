@@ -87,6 +87,8 @@ impl World {
         let mut config = BridgeConfig::new(Era::Dual);
         config.session_mode = mode;
         config.call_timeout = CALL_TIMEOUT;
+        // The world waits that long at its end; until then a client that left may come back.
+        config.event_store_age = CALL_TIMEOUT * 3;
         let servers = Rc::new(Servers::default());
         let launcher: Rc<Servers> = Rc::clone(&servers);
         let mut seed = 1_u32;

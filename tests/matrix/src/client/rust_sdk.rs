@@ -9,8 +9,13 @@ use serde_json::Value;
 
 use super::{Offers, Report, Target};
 
+const CARGO_LOCK: &str = include_str!("../../../../Cargo.lock");
+
 /// The version that the workspace locks.
-pub(super) const VERSION: &str = "3.9";
+pub(super) fn version() -> &'static str {
+    let after = CARGO_LOCK.split_once("name = \"rmcp\"\nversion = \"").map(|(_, after)| after);
+    after.and_then(|after| after.split('"').next()).unwrap_or("unpinned")
+}
 
 /// Connects, lists, calls, and leaves.
 pub(super) async fn drive(
