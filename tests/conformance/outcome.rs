@@ -177,3 +177,52 @@ impl Expected {
         self.entries.iter().any(|entry| entry.covers(check))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(checks: &[(&str, &str, &str)]) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (scenario, id, status) in checks {
+            outcome.put(scenario, id, Verdict::of(status), "said");
+        }
+        outcome
+    }
+
+    fn expected(text: &str) -> Expected {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), text).expect("a file of one's own");
+        Expected::read(file.path())
+    }
+
+    #[test]
+    fn only_what_is_expected_may_fall_short() {
+        let ours = outcome(&[("a", "one", "SUCCESS"), ("a", "one", "FAILURE"), ("b", "two", "WARNING")]);
+        let direct = outcome(&[]);
+        assert_eq!(ours.problems(&Expected::default(), &direct).len(), 2);
+        assert_eq!(ours.problems(&expected("server:\n  # why\n  - a:one\n  - b\n"), &direct).len(), 0);
+        assert_eq!(ours.problems(&expected("server:\n  - a:other # why\n  - b # why\n"), &direct).len(), 2);
+    }
+
+    #[test]
+    fn an_expectation_that_is_no_longer_true_is_a_problem() {
+        let ours = outcome(&[("a", "one", "SUCCESS"), ("a", "two", "SKIPPED")]);
+        let problems = ours.problems(&expected("server:\n  - a # why\n"), &ours);
+        assert_eq!(problems, ["expected to fall short and does not: a"]);
+    }
+
+    #[test]
+    fn a_check_that_is_passed_directly_must_be_made() {
+        let direct = outcome(&[("a", "one", "SUCCESS"), ("a", "two", "SKIPPED")]);
+        let ours = outcome(&[("a", "three", "SUCCESS")]);
+        assert_eq!(ours.problems(&Expected::default(), &direct).len(), 1);
+        assert_eq!(ours.problems(&expected("server:\n  - a:one # why\n"), &direct).len(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "does not say why")]
+    fn an_expectation_says_why() {
+        expected("server:\n  # why\n  - a\n\n  - b\n");
+    }
+}

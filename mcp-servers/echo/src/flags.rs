@@ -28,7 +28,7 @@ pub struct Flags {
     pub http: Option<u16>,
 
     /// Read everything and answer nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "http")]
     pub never_ready: bool,
 
     /// Do not end on SIGTERM, nor at the end of input.
