@@ -123,8 +123,17 @@ pub(crate) enum Unreadable {
 
 impl<'a> Envelope<'a> {
     pub(crate) fn read(text: &'a str) -> Result<Self, Unreadable> {
-        serde_json::from_str(text)
-            .map_err(|error| if error.is_data() { Unreadable::NotAMessage } else { Unreadable::NotJson })
+        let unreadable = |error: serde_json::Error| {
+            if error.is_data() { Unreadable::NotAMessage } else { Unreadable::NotJson }
+        };
+        if text.trim_ascii_start().starts_with('[') {
+            // Derived code alone would take the items of a list for members in order.
+            return match serde_json::from_str::<IgnoredAny>(text) {
+                Ok(_) => Err(Unreadable::NotAMessage),
+                Err(error) => Err(unreadable(error)),
+            };
+        }
+        serde_json::from_str(text).map_err(unreadable)
     }
 
     pub(crate) fn kind(&self) -> Kind<'_> {
@@ -239,6 +248,12 @@ mod tests {
     fn a_list_as_params_is_not_taken_for_named_members() {
         let envelope = Envelope::read(r#"{"id":1,"method":"x","params":[{"progressToken":5},3]}"#).unwrap();
         assert!(envelope.meta().is_none());
+    }
+
+    #[test]
+    fn a_list_is_no_message_whatever_it_holds() {
+        assert_eq!(Envelope::read(r#" ["2.0","initialize",1]"#).err(), Some(Unreadable::NotAMessage));
+        assert_eq!(Envelope::read("[\"2.0\"").err(), Some(Unreadable::NotJson));
     }
 
     #[test]

@@ -81,10 +81,9 @@ async fn call(
         }
     };
     if method == "tools/call"
-        && inner.is_natively_modern()
         && let Some(params) = &envelope.params
         && let Some(name) = string(params.name)
-        && let Err(why) = params::check(&server, headers, &name, params).await
+        && let Err(why) = params::check(&server, inner.is_natively_modern(), headers, &name, params).await
     {
         return bad(raw, compose::HEADER_MISMATCH, &why);
     }

@@ -24,20 +24,22 @@ const LIST_PATIENCE: Duration = Duration::from_secs(30);
 /// Who asks when the client does not say who it is.
 const OURSELVES: &str = concat!(r#"{"name":"roadstead","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
-/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused.
+/// Compares the headers of a `tools/call` with its arguments; why the call has to be refused. `asks` says whether the server may
+/// be asked for its tools.
 pub(crate) async fn check(
     server: &Server,
+    asks: bool,
     headers: &HeaderMap,
     name: &str,
     params: &Params<'_>,
 ) -> Result<(), String> {
     match server.tools.lookup(name) {
         Lookup::Check { params: wanted, fresh } => match compare(headers, &wanted, params.arguments) {
-            Err(_) if !fresh => {}
+            Err(_) if asks && !fresh => {}
             outcome => return outcome,
         },
-        Lookup::Unknown => {}
-        Lookup::Nothing => return Ok(()),
+        Lookup::Unknown if asks => {}
+        Lookup::Unknown | Lookup::Nothing => return Ok(()),
     }
     // Not known, or not known well enough to refuse a call: nobody tells us of a change unless a client subscribes to it.
     let _turn = server.tools.turn().await;

@@ -257,7 +257,7 @@ async fn one_legacy_call(rig: Rc<Rig>, session: String, id: String, name: String
 }
 
 fn messages_of(part: &str) -> Vec<Value> {
-    let data = part.lines().filter_map(|line| line.strip_prefix("data: "));
+    let data = part.lines().filter_map(|line| line.strip_prefix("data: ").filter(|data| !data.is_empty()));
     data.map(|data| serde_json::from_str(data).expect("a message")).collect()
 }
 
