@@ -6,7 +6,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// One session of the legacy era.
 #[derive(Debug, Clone)]
