@@ -62,7 +62,7 @@ struct Done {
 }
 
 impl Done {
-    fn more(&self, began: Instant, calls: usize, lasting: Duration) -> bool {
+    fn wants_more(began: Instant, calls: usize, lasting: Duration) -> bool {
         calls < LEAST_CALLS || began.elapsed() < lasting
     }
 
@@ -107,7 +107,7 @@ async fn through_pipes(
     done: &mut Done,
 ) -> anyhow::Result<()> {
     let (began, mut calls) = (Instant::now(), 0);
-    while done.more(began, calls, lasting) {
+    while Done::wants_more(began, calls, lasting) {
         payload.next();
         let answer = server.once(&payload.call).await?;
         payload.check(&answer)?;
@@ -125,7 +125,7 @@ async fn over_http(
 ) -> anyhow::Result<()> {
     let mut connection = Connection::open(&target.endpoint).await?;
     let (began, mut calls) = (Instant::now(), 0);
-    while done.more(began, calls, lasting) {
+    while Done::wants_more(began, calls, lasting) {
         payload.next();
         let answer = connection.exchange(&target.endpoint, "POST", &payload.call).await?;
         ensure!(answer.status == 200, "a call was answered with {}", answer.status);

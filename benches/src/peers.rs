@@ -74,7 +74,7 @@ pub async fn measure(peers: &Peers<'_>) -> anyhow::Result<Vec<PeerFigure>> {
                     .await;
             ours.measure(peers.seconds, &mut figures).await?;
             ours.end().await;
-            let (_, token) = peers.ours.map(|(_, mixed)| ((), &mixed.access_token)).context("ours")?;
+            let token = peers.ours.map(|(_, mixed)| &mixed.access_token).context("ours")?;
             figures.push(mixed::count(name, &endpoint(mixed, token)?, SESSIONS).await);
         }
     }

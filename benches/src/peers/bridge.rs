@@ -15,7 +15,7 @@ use crate::http::Endpoint;
 use crate::pipes;
 
 /// The slowest needs some seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// One of the bridges: which file of the installation it is, and what it is told.

@@ -26,7 +26,7 @@ impl Events {
             let part = self.reply.part().await?;
             let data =
                 part.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| !data.is_empty());
-            self.ready.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
+            self.ready.extend(data.map(|data| serde_json::from_str::<Value>(data).expect("a message")));
         }
     }
 
