@@ -59,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    fn request(method: &str, params: serde_json::Value) -> ClientRequest {
+    fn request(method: &str, params: &serde_json::Value) -> ClientRequest {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         match serde_json::from_value(message).unwrap() {
             rmcp::model::ClientJsonRpcMessage::Request(asked) => asked.request,
@@ -77,8 +77,8 @@ mod tests {
             "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
         });
         let code = |era: Era, asked: &ClientRequest| era.refuses(asked).map(|error| error.code.0);
-        let (discover, list) = (request("server/discover", modern.clone()), request("tools/list", modern));
-        let initialize = request("initialize", handshake);
+        let (discover, list) = (request("server/discover", &modern), request("tools/list", &modern));
+        let initialize = request("initialize", &handshake);
         assert_eq!(code(Era::Legacy, &discover), Some(-32601));
         assert_eq!(code(Era::Legacy, &list), Some(-32600));
         assert_eq!(code(Era::Legacy, &initialize), None);

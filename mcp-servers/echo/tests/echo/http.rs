@@ -39,8 +39,8 @@ fn it_serves_its_own_name_and_no_other() {
     let address = address(&server);
     assert!(address.starts_with("127.0.0.1:"), "{address} is open to others");
     let host = format!("Host: {address}\r\n");
-    let served = post(&address, &host);
-    assert!(served.starts_with("HTTP/1.1 200") && served.contains("roadstead-echo"), "{served}");
+    let named = post(&address, &host);
+    assert!(named.starts_with("HTTP/1.1 200") && named.contains("roadstead-echo"), "{named}");
     let own = post(&address, &format!("{host}Origin: http://localhost:1234\r\n"));
     assert!(own.starts_with("HTTP/1.1 200"), "{own}");
     let rebound = post(&address, "Host: evil.example\r\n");
