@@ -35,6 +35,8 @@ pub enum Event {
 pub struct Events {
     response: Response,
     heard: Vec<u8>,
+    /// No event ends before here.
+    looked: usize,
 }
 
 /// A client that speaks HTTP/2 from the first byte, or HTTP/1.1.
@@ -122,14 +124,17 @@ impl Events {
     /// The events of an answer.
     pub fn of(response: Response) -> Self {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, heard: Vec::new() }
+        Self { response, heard: Vec::new(), looked: 0 }
     }
 
     /// The next event; nothing at an end in order, an error when the stream is cut.
     pub async fn next(&mut self) -> reqwest::Result<Option<Event>> {
         loop {
-            if let Some(end) = self.heard.windows(2).position(|pair| pair == b"\n\n") {
-                let event = String::from_utf8(self.heard.drain(..end + 2).collect()).expect("UTF-8");
+            let from = self.looked;
+            self.looked = self.heard.len().saturating_sub(1);
+            if let Some(end) = self.heard[from..].windows(2).position(|pair| pair == b"\n\n") {
+                self.looked = 0;
+                let event = String::from_utf8(self.heard.drain(..from + end + 2).collect()).expect("UTF-8");
                 let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
                 let data = data.join("\n");
                 return Ok(Some(match serde_json::from_str(data.trim()) {
