@@ -37,8 +37,10 @@ def main(plan):
         path = os.path.join(folder, "servers.json")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             json.dump({"mcpServers": {"subject": described(plan)}}, file)
-        listed = run("list", path, "--resources", "--prompts")
-        report = {kind: len(listed.get(kind) or []) for kind in ("tools", "resources", "prompts")}
+        # It asks for what it is told to, also where the server does not offer it, and fails then.
+        offered = [kind for kind in ("resources", "prompts") if plan["offers"][kind]]
+        listed = run("list", path, *(f"--{kind}" for kind in offered))
+        report = {kind: len(listed.get(kind) or []) for kind in ("tools", *offered)}
         if call := plan.get("call"):
             answer = run("call", path, call["name"], "--input-json", json.dumps(call["arguments"]))
             report["call"] = "error" if answer.get("is_error") or answer.get("isError") else "ok"

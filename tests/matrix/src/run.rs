@@ -14,7 +14,7 @@ use crate::client::{Client, Group, Kind, Offers, Outcome, Target, command_line, 
 use crate::subject::{Installed, Subject, Transport};
 
 /// How long a server that speaks HTTP may take to listen.
-const LISTEN_PATIENCE: Duration = Duration::from_secs(60);
+const LISTEN_PATIENCE: Duration = Duration::from_mins(1);
 /// The pause between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -293,8 +293,8 @@ pub fn version(package: &str) -> String {
         }
     }
     let pin = format!("{package}==");
-    let wheels = COMMON_WHEELS.lines().chain(WHEELS.requirements.lines());
-    wheels.filter_map(|line| line.strip_prefix(&pin)).next().unwrap_or("unpinned").to_owned()
+    let mut wheels = COMMON_WHEELS.lines().chain(WHEELS.requirements.lines());
+    wheels.find_map(|line| line.strip_prefix(&pin)).unwrap_or("unpinned").to_owned()
 }
 
 fn text(path: &Path) -> String {
