@@ -37,7 +37,7 @@ async fn era_of(app: &App, instance: &Value) -> String {
     let events = app.ask("GET", &format!("/instances/{id}/events"), None).await;
     let events = events.body["data"].as_array().expect("a list").clone();
     let started = events.iter().find(|event| event["event_type"] == "started").expect("it was started");
-    started["event_data"]["era"].as_str().expect("a word").to_owned()
+    started["data"]["era"].as_str().expect("a word").to_owned()
 }
 
 async fn type_of(app: &App) -> Value {
