@@ -144,10 +144,10 @@ async fn no_body_is_held_for_a_slow_reader(app: &App, place: &Place) {
         (last.1 == 25).then_some(())
     })
     .await;
-    let held = memory_kib(app.pid());
+    let meanwhile = memory_kib(app.pid());
     assert!(
-        held <= before + HELD_BY_THE_GATEWAY_KIB + LEFT_KIB,
-        "the service held {held} KiB, {before} before"
+        meanwhile <= before + HELD_BY_THE_GATEWAY_KIB + LEFT_KIB,
+        "the service held {meanwhile} KiB, {before} before"
     );
     let mut said = Vec::new();
     stream.read_to_end(&mut said).await.expect("the rest comes when it is wanted");

@@ -56,7 +56,7 @@ impl Client<'_> {
         self.next += 1;
         // Two calls in a row share their digits: `1` and `"1"` are in flight at the same time.
         let digits = self.next / 2 % 50;
-        let id = if self.next % 2 == 0 { json!(digits) } else { json!(digits.to_string()) };
+        let id = if self.next.is_multiple_of(2) { json!(digits) } else { json!(digits.to_string()) };
         (id, format!("session {} message {}", self.number, self.next))
     }
 

@@ -3,6 +3,7 @@
 use roadstead_test_support::raw::{Session, call};
 use serde_json::json;
 use socket2::{SockFilter, SockRef};
+use std::fmt::Write as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -42,12 +43,11 @@ impl HalfDead {
         let mut head =
             format!("{} {} HTTP/1.1\r\nHost: {address}\r\n", request.method(), request.url().path());
         for (name, value) in request.headers() {
-            use std::fmt::Write;
             write!(head, "{name}: {}\r\n", value.to_str().expect("plain")).expect("memory");
         }
         let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
         if !body.is_empty() {
-            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+            write!(head, "Content-Length: {}\r\n", body.len()).expect("memory");
         }
         head.push_str("\r\n");
         let socket = TcpSocket::new_v4().expect("a socket");
