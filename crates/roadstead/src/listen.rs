@@ -58,8 +58,8 @@ pub async fn listen(listener: TcpListener, app: axum::Router, soft: Cancellation
 }
 
 async fn converse(stream: TcpStream, peer: SocketAddr, app: axum::Router, soft: CancellationToken) {
-    // Which protocol it is shows in the first bytes.
-    if !matches!(timeout(HEAD_TIMEOUT, stream.readable()).await, Ok(Ok(()))) {
+    // Which protocol it is shows in the first bytes. Peeking waits for one; readiness alone may be announced without any.
+    if !matches!(timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
     roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft)).await;

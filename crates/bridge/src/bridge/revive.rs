@@ -11,6 +11,7 @@ use crate::message::Id;
 use crate::observer::Note;
 use crate::server::{Call, CallKind, Hello, Server};
 use crate::stream::{Item, Stream};
+use crate::translate::ToModern;
 
 impl Inner {
     /// The server process that a session id stands for, a fresh one when it has ended and may be replaced. Nothing when there is
@@ -42,12 +43,20 @@ impl Inner {
         if let Some(server) = self.session(id) {
             return Ok(Some(server));
         }
-        let old = self.sessions.borrow().get(id).map(|session| Rc::clone(session.server()));
-        let Some(old) = old else { return Ok(None) };
+        let old = self
+            .sessions
+            .borrow()
+            .get(id)
+            .map(|session| (Rc::clone(session.server()), session.is_translated()));
+        let Some((old, is_translated)) = old else { return Ok(None) };
         if self.is_draining() {
             return Err("the instance is shutting down".to_owned());
         }
-        let pipes = self.launcher.open(Purpose::LegacySession).await.map_err(|failure| failure.message)?;
+        let pipes = if is_translated {
+            ToModern::open(self)
+        } else {
+            self.launcher.open(Purpose::LegacySession).await.map_err(|failure| failure.message)?
+        };
         let server = self.take_in(pipes, Purpose::LegacySession);
         let hello = server.inherit(&old);
         let greeted = self.greet(&server, hello).await;

@@ -47,6 +47,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(super) fn is_translated(&self) -> bool {
+        self.is_translated
+    }
+
     pub(crate) fn server(&self) -> &Rc<Server> {
         &self.server
     }
