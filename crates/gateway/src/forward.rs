@@ -28,6 +28,8 @@ use connect::ShimConnector;
 const IDLE_CONNECTIONS_PER_INSTANCE: usize = 64;
 /// How long an idle connection to a shim is kept.
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(30);
+/// What a connection to a shim may buffer: an idle one keeps its buffer, and large bodies would make it grow to several times this.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 /// What exists below an access URL: the endpoint, the two of the HTTP+SSE transport of 2024-11-05, and the status.
 const PARTS: [&str; 4] = ["mcp", "sse", "messages", "status"];
 
@@ -84,6 +86,7 @@ impl Gateway {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_INSTANCE)
             .pool_idle_timeout(IDLE_CONNECTION_LIFE)
             .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(CONNECTION_BUFFER_BYTES)
             .build(ShimConnector { routes: routes.clone() });
         Self { routes, client, doorkeeper, clock, randomness }
     }

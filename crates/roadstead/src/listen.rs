@@ -19,6 +19,8 @@ use tower::ServiceExt;
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long to wait when no connection can be taken, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
+const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
 const MAX_EXCHANGES: u32 = 1024;
 /// Bytes of a request's body that may be under way on an HTTP/2 connection, for one exchange and for all.
@@ -89,7 +91,11 @@ async fn exchange(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(CONNECTION_BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return roadstead_cli::refuse_arguments(&error).into(),
     };
+    roadstead_sandbox::memory::give_back_promptly();
     protect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
