@@ -102,7 +102,8 @@ impl Api {
             "program": program,
             "args": args,
             "era": "legacy",
-            "resource_limits": { "memory_mb": 256, "cpu": 4.0, "processes": 256, "open_files": 256 },
+            // The rivals have no limits either.
+            "resource_limits": { "memory_mb": 8192, "cpu": 64.0, "processes": 4096, "open_files": 1024 },
         });
         let answer = self.ask("POST", "/types", Some(&body), 201).await?;
         prepared.types.push(answer["id"].as_str().context("a type was answered without an id")?.to_owned());

@@ -119,7 +119,7 @@ impl BridgeConfig {
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             max_sessions: 8,
-            session_reclaim_after: Duration::from_mins(10),
+            session_reclaim_after: Duration::from_mins(1),
             max_line: 64 * MIB,
             max_body: 64 * MIB,
             body_timeout: Duration::from_mins(1),

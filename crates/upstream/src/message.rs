@@ -42,6 +42,8 @@ pub(crate) struct Params<'a> {
     pub(crate) name: Option<&'a RawValue>,
     #[serde(default, borrow)]
     pub(crate) uri: Option<&'a RawValue>,
+    #[serde(rename = "taskId", default, borrow)]
+    pub(crate) task_id: Option<&'a RawValue>,
     #[serde(default, borrow)]
     pub(crate) arguments: Option<&'a RawValue>,
 }

@@ -2,10 +2,13 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use roadstead_control::{FailureCode, HttpServer, HttpTransport, Specification};
+use roadstead_control::{FailureCode, HttpServer, HttpTransport, Specification, UserIds};
 
 use crate::failure::fails;
-use crate::support::{Place, free_address};
+use crate::support::{Place, free_address, is_root};
+
+/// Nobody has users from here on.
+const FIRST_USER: u32 = 1_870_000_000;
 
 /// A server that listens where its flags say, and is looked for at an address.
 fn server(place: &Place, flags: &[&str], address: SocketAddr) -> Specification {
@@ -14,7 +17,10 @@ fn server(place: &Place, flags: &[&str], address: SocketAddr) -> Specification {
         url: format!("http://{address}/mcp"),
         allow_any_interface: false,
     };
-    Specification { http: Some(http), ..place.specification(flags) }
+    // The sockets of a user count: another test's must not.
+    let uid = FIRST_USER + u32::from(address.port());
+    let user = is_root().then_some(UserIds { uid, gid: uid });
+    Specification { http: Some(http), user, ..place.specification(flags) }
 }
 
 /// The same port, on every interface.

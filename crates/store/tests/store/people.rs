@@ -1,6 +1,6 @@
 //! Users, keys, types and settings.
 
-use roadstead_model::{ApiKeyId, Era, OrganizationId, ProjectId, Scope, Scopes, UserId};
+use roadstead_model::{ApiKeyId, BridgeLimits, Era, OrganizationId, ProjectId, Scope, Scopes, UserId};
 use roadstead_store::{KeyUse, NewApiKey, NewUser, PageRequest, Probed, StoreError, TypeChange, TypeUpdate};
 use serde_json::json;
 use time::Duration;
@@ -128,7 +128,9 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
 async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     let world = World::new().await;
     let settings = world.store().settings();
-    let all = settings.all().await.unwrap();
+    let mut all = settings.all().await.unwrap();
+    let of_the_bridge = all.extract_if(.., |key, _| key.starts_with("bridge.")).count();
+    assert_eq!(of_the_bridge, BridgeLimits::ALL.len());
     let expected = [
         ("cleanup.retention_days", json!(30)),
         ("encryption.algorithm", json!("aes-256-gcm")),
@@ -143,7 +145,7 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     assert!(settings.set("mcp.max_instances_per_user", &json!(3)).await.unwrap());
     assert!(!settings.set("mcp.max_instance_per_user", &json!(3)).await.unwrap());
     assert_eq!(settings.get("mcp.max_instances_per_user").await.unwrap(), Some(json!(3)));
-    assert_eq!(settings.list().await.unwrap().len(), 8);
+    assert_eq!(settings.list().await.unwrap().len(), 8 + of_the_bridge);
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ impl Conversation {
         let name = match method {
             "tools/call" | "prompts/get" => params.name,
             "resources/read" => params.uri,
+            // The tasks extension names the task in the same header.
+            "tasks/get" | "tasks/update" | "tasks/cancel" => params.task_id,
             _ => None,
         };
         let Some(name) = string(name) else { return headers };

@@ -37,6 +37,7 @@ fn headers_repeat_what_the_body_says() {
             (3, "tools/call", value!({"name": "sql", "arguments": {"region": "é", "limit": 3}})),
             (4, "resources/read", value!({"uri": "file:///a b"})),
             (5, "prompts/get", value!({"name": " x"})),
+            (6, "tasks/get", value!({"taskId": "t-1"})),
         ] {
             pipes.send(&request(id, method, params)).await;
             assert_eq!(pipes.next().await["id"], id);
@@ -50,6 +51,7 @@ fn headers_repeat_what_the_body_says() {
         assert_eq!((param(&call, "region"), param(&call, "limit")), (Some("=?base64?w6k=?="), Some("3")));
         assert_eq!(fake.message("resources/read").await.header("mcp-name"), Some("file:///a b"));
         assert_eq!(fake.message("prompts/get").await.header("mcp-name"), Some("=?base64?IHg=?="));
+        assert_eq!(fake.message("tasks/get").await.header("mcp-name"), Some("t-1"));
         assert_eq!(fake.message("tools/list").await.header("mcp-name"), None);
         pipes.end();
         pipes.exited().await;
