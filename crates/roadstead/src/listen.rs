@@ -1,6 +1,8 @@
 //! The service's listener: HTTP/1.1 and, for clients that know beforehand, HTTP/2 without TLS.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
@@ -9,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use roadstead_listener::{CLIENT_SILENCE, Lingering};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +24,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
 const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+/// How long after a call memory is tidied.
+const TIDY_REST: Duration = Duration::from_secs(1);
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
 const MAX_EXCHANGES: u32 = 1024;
 /// Bytes of a request's body that may be under way on an HTTP/2 connection, for one exchange and for all.
@@ -31,17 +36,20 @@ const CONNECTION_WINDOW: u32 = 4 * EXCHANGE_WINDOW;
 pub async fn listen(listener: TcpListener, app: axum::Router, soft: CancellationToken, drain: Duration) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
+    let served = Arc::new(Notify::new());
+    let mut tidying = std::pin::pin!(tidy(&served));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = soft.cancelled() => break,
+            never = &mut tidying => match never {},
         };
         let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_REST).await;
             continue;
         };
         roadstead_listener::watch(&stream);
-        let conversation = converse(stream, peer, app.clone(), soft.clone());
+        let conversation = converse(stream, peer, app.clone(), soft.clone(), Arc::clone(&served));
         let cut = cut.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -59,12 +67,28 @@ pub async fn listen(listener: TcpListener, app: axum::Router, soft: Cancellation
     }
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, app: axum::Router, soft: CancellationToken) {
+/// Gives memory back to the kernel when callers have been served: many small messages leave it scattered in the heap.
+async fn tidy(served: &Notify) -> Infallible {
+    loop {
+        served.notified().await;
+        tokio::time::sleep(TIDY_REST).await;
+        roadstead_sandbox::memory::give_back_now();
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: axum::Router,
+    soft: CancellationToken,
+    served: Arc<Notify>,
+) {
     // Which protocol it is shows in the first bytes. Peeking waits for one; readiness alone may be announced without any.
     if !matches!(timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
-    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft)).await;
+    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft, &served)).await;
+    served.notify_one();
 }
 
 async fn exchange(
@@ -72,8 +96,10 @@ async fn exchange(
     peer: SocketAddr,
     app: axum::Router,
     soft: CancellationToken,
+    served: &Notify,
 ) {
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+    let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
+        served.notify_one();
         request.extensions_mut().insert(ConnectInfo(peer));
         app.clone().oneshot(request)
     });

@@ -92,7 +92,9 @@ async fn converse(
     via: Via,
     closing: watch::Receiver<bool>,
 ) {
+    let tidy = Rc::clone(&instance.tidy);
     roadstead_listener::serve(stream, |stream| exchange(stream, instance, via, closing)).await;
+    tidy.soon();
 }
 
 async fn exchange(
@@ -103,7 +105,11 @@ async fn exchange(
 ) {
     let service = service_fn(move |request| {
         let instance = Rc::clone(&instance);
-        async move { Ok::<_, Infallible>(answer(&instance, request, via).await) }
+        async move {
+            let answer = answer(&instance, request, via).await;
+            instance.tidy.soon();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = std::pin::pin!(
         http1::Builder::new()

@@ -16,6 +16,7 @@ use crate::deadline::Deadline;
 use crate::folder::Folder;
 use crate::logs::Logs;
 use crate::spawner::Spawner;
+use crate::tidy::Tidy;
 
 /// Where the instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) struct Instance {
     pub(crate) deadline: Deadline,
     pub(crate) logs: Rc<Logs>,
     pub(crate) spawner: Rc<Spawner>,
+    pub(crate) tidy: Rc<Tidy>,
     pub(crate) bridge: OnceCell<Mcp>,
     pub(crate) phase: Cell<Phase>,
     /// The era that the server was found to speak.

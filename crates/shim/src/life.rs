@@ -97,6 +97,7 @@ impl Life {
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
             spawner,
+            tidy: Rc::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
             era: watch::Sender::new(None),

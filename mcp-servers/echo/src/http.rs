@@ -60,8 +60,11 @@ pub async fn serve<H: ServerHandler>(
         .await
         .with_context(|| format!("could not listen on port {port}"))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let service: Service<H> =
-        StreamableHttpService::new(move || Ok(make()), LocalSessionManager::default().into(), config(era));
+    let mut sessions = LocalSessionManager::default();
+    // What clients are told to wait has to be shorter than a call that cuts its stream: the library loses an answer that is given
+    // while nobody listens.
+    sessions.session_config.sse_retry = Some(RETRY);
+    let service: Service<H> = StreamableHttpService::new(move || Ok(make()), sessions.into(), config(era));
     eprintln!("listening on http://{address}{PATH}");
     let connections = TaskTracker::new();
     loop {

@@ -17,7 +17,7 @@ use crate::http::Cut;
 /// Between two messages of a tool that sends several.
 const STEP: Duration = Duration::from_millis(50);
 /// How long the answer waits after its stream was cut.
-const AFTER_CUT: Duration = Duration::from_millis(100);
+const AFTER_CUT: Duration = Duration::from_millis(500);
 
 /// Tools without parameters.
 const PLAIN: [(&str, &str); 15] = [
