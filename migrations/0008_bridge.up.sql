@@ -19,7 +19,7 @@ create trigger mcp_types_updated before update of version on mcp_types
 insert into system_settings (key, value, description) values
   ('bridge.max_message_bytes',       '67108864', 'Bytes of the longest message, in either direction.'),
   ('bridge.max_sessions',            '8',        'Legacy sessions of one instance at one time.'),
-  ('bridge.session_reclaim_after_s', '60',       'Seconds after which an idle session may give way to a new one.'),
+  ('bridge.session_reclaim_after_s', '5',        'Seconds after which an idle session may give way to a new one.'),
   ('bridge.max_streams',             '256',      'Event streams and waiting answers of one instance at one time.'),
   ('bridge.max_in_flight',           '1024',     'Calls in flight on one server process.'),
   ('bridge.max_queued_messages',     '1024',     'Messages that wait for one stream.'),
@@ -31,5 +31,5 @@ insert into system_settings (key, value, description) values
   ('bridge.keep_alive_ms',           '15000',    'Milliseconds of silence after which a stream carries a comment.'),
   ('bridge.head_hold_ms',            '1000',     'Milliseconds for which the head of an answer is held back.'),
   ('bridge.retry_ms',                '1000',     'Milliseconds after which a client whose stream broke is told to come back.'),
-  ('bridge.call_timeout_s',          '60',       'Seconds after which a call without an answer or progress is given up.'),
+  ('bridge.call_timeout_s',          '600',      'Seconds after which a call without an answer or progress is given up.'),
   ('bridge.call_timeout_max_s',      '3600',     'Seconds up to which progress extends that.');

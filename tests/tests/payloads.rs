@@ -53,7 +53,11 @@ async fn back_to(pid: i32, before: u64, who: &str) {
     let mut now = 0;
     let what = format!("{who} to give back what it held beyond {before} KiB");
     wait_for(&what, GIVEN_BACK, async || {
-        now = memory_kib(pid);
+        let held = memory_kib(pid);
+        if held != now {
+            eprintln!("{who}: {held} KiB");
+        }
+        now = held;
         (now <= before + LEFT_KIB).then_some(())
     })
     .await;

@@ -36,8 +36,9 @@ pub struct BridgeConfig {
     pub allowed_hosts: Vec<String>,
     /// Legacy sessions at one time; each holds a server process.
     pub max_sessions: usize,
-    /// A session without streams, calls or messages for this long gives way when a new one finds no room. Many clients never
-    /// say goodbye, and without this they would lock everybody out.
+    /// A session without streams, calls or messages for this long gives way when a new one finds no room, the quietest first. Many
+    /// clients never say goodbye, one session a command, and without this they would lock everybody out. Those that stay have a
+    /// stream open; one that has none begins anew when it hears that its session has ended.
     pub session_reclaim_after: Duration,
     /// Longest line a server may write; longer ones are skipped. As large as the largest body that may come in.
     pub max_line: usize,
@@ -119,7 +120,7 @@ impl BridgeConfig {
             allowed_origins: Vec::new(),
             allowed_hosts: Vec::new(),
             max_sessions: 8,
-            session_reclaim_after: Duration::from_mins(1),
+            session_reclaim_after: Duration::from_secs(5),
             max_line: 64 * MIB,
             max_body: 64 * MIB,
             body_timeout: Duration::from_mins(1),

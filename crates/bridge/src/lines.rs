@@ -11,6 +11,9 @@ const CHUNK: usize = 8 * 1024;
 /// After a line of this length the buffer is given up with it: short lines read into the rest would hold on to all of it.
 const LARGE: usize = 4 * CHUNK;
 
+/// A longer line takes its buffer along.
+const KEPT: usize = 64 * 1024;
+
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -56,6 +59,10 @@ impl Lines {
         if let Some(at) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) {
             let mut line = self.buffer.split_to(self.scanned + at + 1);
             self.scanned = 0;
+            if line.len() > KEPT {
+                // What is left would hold on to the whole room of the long line.
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             if line.len() > LARGE && self.buffer.len() < CHUNK {
                 self.buffer = BytesMut::from(&self.buffer[..]);
             }

@@ -156,9 +156,9 @@ pub enum Author {
 }
 
 impl Default for ResourceLimits {
-    /// Enough for a server in Node or Python, and a hundred of them on one machine.
+    /// Enough for eight sessions with a server in Node or Python; what is not used costs nothing.
     fn default() -> Self {
-        Self { memory_mb: 512, cpu: 0.5, processes: 64, open_files: 1024 }
+        Self { memory_mb: 1024, cpu: 0.5, processes: 256, open_files: 1024 }
     }
 }
 

@@ -98,7 +98,7 @@ impl Default for BridgeLimits {
             max_message_bytes: 64 * MIB,
             // Over stdio each is a process.
             max_sessions: 8,
-            session_reclaim_after_s: 60,
+            session_reclaim_after_s: 5,
             max_streams: 256,
             max_in_flight: 1024,
             max_queued_messages: 1024,

@@ -23,7 +23,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long to wait when no connection can be taken, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
-const CONNECTION_BUFFER_BYTES: usize = 64 * 1024;
+const CONNECTION_BUFFER_BYTES: usize = 32 * 1024;
 /// How long after a call memory is tidied.
 const TIDY_REST: Duration = Duration::from_secs(1);
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.

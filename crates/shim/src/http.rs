@@ -33,6 +33,8 @@ const MAX_CONNECTIONS: usize = 1024;
 /// A client that has not sent the head of a request by then is cut off; so is an idle one. It does not count while an answer
 /// is under way, however long that stays silent.
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
+/// What a connection may buffer, heads included: an idle one keeps its buffer, and the gateway keeps some idle.
+const CONNECTION_BUFFER_BYTES: usize = 32 * 1024;
 /// Headers of one request, in number; more than any client sends.
 const MAX_HEADERS: usize = 64;
 
@@ -116,6 +118,7 @@ async fn exchange(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIMEOUT)
             .max_headers(MAX_HEADERS)
+            .max_buf_size(CONNECTION_BUFFER_BYTES)
             .serve_connection(TokioIo::new(stream), service)
     );
     // What breaks a connection is the client's affair: there is nobody else to tell.

@@ -9,7 +9,7 @@ use super::body::{BridgeBody, Events};
 use crate::message::compose;
 
 /// After this many seconds what was exhausted may have become free.
-const RETRY_SECONDS: &str = "30";
+const RETRY_SECONDS: &str = "5";
 
 /// A JSON-RPC error; without an id when the request has none we know of.
 pub(crate) fn refuse(status: StatusCode, id: Option<&str>, code: i64, message: &str) -> Answer {
