@@ -29,7 +29,7 @@ const IDLE_CONNECTIONS_PER_INSTANCE: usize = 64;
 /// How long an idle connection to a shim is kept: a new one costs less than the buffers of an idle one.
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(2);
 /// What a connection to a shim may buffer: an idle one keeps its buffer, and large bodies would make it grow to several times this.
-const CONNECTION_BUFFER_BYTES: usize = 32 * 1024;
+const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// What exists below an access URL: the endpoint, the two of the HTTP+SSE transport of 2024-11-05, and the status.
 const PARTS: [&str; 4] = ["mcp", "sse", "messages", "status"];
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -23,7 +24,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long to wait when no connection can be taken, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
-const CONNECTION_BUFFER_BYTES: usize = 32 * 1024;
+const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// How long after a call memory is tidied.
 const TIDY_REST: Duration = Duration::from_secs(1);
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
@@ -76,6 +77,15 @@ async fn tidy(served: &Notify) -> Infallible {
     }
 }
 
+/// Something has been served when this is dropped.
+struct Served(Arc<Notify>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
@@ -87,8 +97,9 @@ async fn converse(
     if !matches!(timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
-    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft, &served)).await;
-    served.notify_one();
+    let last = Served(Arc::clone(&served));
+    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft, served)).await;
+    drop(last);
 }
 
 async fn exchange(
@@ -96,12 +107,21 @@ async fn exchange(
     peer: SocketAddr,
     app: axum::Router,
     soft: CancellationToken,
-    served: &Notify,
+    served: Arc<Notify>,
 ) {
     let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
-        served.notify_one();
         request.extensions_mut().insert(ConnectInfo(peer));
-        app.clone().oneshot(request)
+        let (answer, served) = (app.clone().oneshot(request), Served(Arc::clone(&served)));
+        async move {
+            let answer = answer.await?;
+            // Dropped with the body, at the end of whatever it carried.
+            Ok::<_, Infallible>(answer.map(|body| {
+                body.map_frame(move |frame| {
+                    let _ = &served;
+                    frame
+                })
+            }))
+        }
     });
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
