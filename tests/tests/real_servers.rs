@@ -1,6 +1,6 @@
 //! Servers written by others, launched through the REST API and driven by official clients: the Python SDK, and the
 //! Inspector on its command line. Each is asked the same through the gateway and through its own port; one also by
-//! an example client of the TypeScript SDK and through `mcp-remote`. The whole table is `docs/compatibility.md`.
+//! an example client of the TypeScript SDK and through `mcp-remote`. `just compatibility` tries all with all.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
