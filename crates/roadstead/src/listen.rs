@@ -2,17 +2,14 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use roadstead_listener::{CLIENT_SILENCE, Lingering};
+use roadstead_listener::{CLIENT_SILENCE, Lingering, Tidy};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,8 +22,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
-/// How long after a call memory is tidied.
-const TIDY_REST: Duration = Duration::from_secs(1);
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
 const MAX_EXCHANGES: u32 = 1024;
 /// Bytes of a request's body that may be under way on an HTTP/2 connection, for one exchange and for all.
@@ -37,8 +32,8 @@ const CONNECTION_WINDOW: u32 = 4 * EXCHANGE_WINDOW;
 pub async fn listen(listener: TcpListener, app: axum::Router, soft: CancellationToken, drain: Duration) {
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let served = Arc::new(Notify::new());
-    let mut tidying = std::pin::pin!(tidy(&served));
+    let tidy = Tidy::default();
+    let mut tidying = std::pin::pin!(tidy.run(roadstead_sandbox::memory::give_back_now));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -50,7 +45,7 @@ pub async fn listen(listener: TcpListener, app: axum::Router, soft: Cancellation
             continue;
         };
         roadstead_listener::watch(&stream);
-        let conversation = converse(stream, peer, app.clone(), soft.clone(), Arc::clone(&served));
+        let conversation = converse(stream, peer, app.clone(), soft.clone(), tidy.clone());
         let cut = cut.clone();
         connections.spawn(async move {
             tokio::select! {
@@ -68,38 +63,19 @@ pub async fn listen(listener: TcpListener, app: axum::Router, soft: Cancellation
     }
 }
 
-/// Gives memory back to the kernel when callers have been served: many small messages leave it scattered in the heap.
-async fn tidy(served: &Notify) -> Infallible {
-    loop {
-        served.notified().await;
-        tokio::time::sleep(TIDY_REST).await;
-        roadstead_sandbox::memory::give_back_now();
-    }
-}
-
-/// Something has been served when this is dropped.
-struct Served(Arc<Notify>);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
-}
-
 async fn converse(
     stream: TcpStream,
     peer: SocketAddr,
     app: axum::Router,
     soft: CancellationToken,
-    served: Arc<Notify>,
+    tidy: Tidy,
 ) {
     // Which protocol it is shows in the first bytes. Peeking waits for one; readiness alone may be announced without any.
     if !matches!(timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
-    let last = Served(Arc::clone(&served));
-    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft, served)).await;
-    drop(last);
+    let _served = tidy.served();
+    roadstead_listener::serve(stream, |stream| exchange(stream, peer, app, soft, tidy)).await;
 }
 
 async fn exchange(
@@ -107,21 +83,12 @@ async fn exchange(
     peer: SocketAddr,
     app: axum::Router,
     soft: CancellationToken,
-    served: Arc<Notify>,
+    tidy: Tidy,
 ) {
     let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, served) = (app.clone().oneshot(request), Served(Arc::clone(&served)));
-        async move {
-            let answer = answer.await?;
-            // Dropped with the body, at the end of whatever it carried.
-            Ok::<_, Infallible>(answer.map(|body| {
-                body.map_frame(move |frame| {
-                    let _ = &served;
-                    frame
-                })
-            }))
-        }
+        let (answer, tidy) = (app.clone().oneshot(request), tidy.clone());
+        async move { Ok::<_, Infallible>(answer.await?.map(|body| tidy.body(body))) }
     });
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -96,8 +96,8 @@ fn eat_everything() {
 #[expect(unsafe_code, reason = "fork is unsafe in general")]
 fn fork_until_refused(path: &str) {
     let mut children = 0;
-    // SAFETY: this program has one thread.
     while children < 1000 {
+        // SAFETY: this program has one thread.
         match unsafe { fork() } {
             Ok(ForkResult::Child) => wait_for_ever(),
             Ok(ForkResult::Parent { .. }) => children += 1,

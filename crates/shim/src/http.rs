@@ -94,9 +94,8 @@ async fn converse(
     via: Via,
     closing: watch::Receiver<bool>,
 ) {
-    let tidy = Rc::clone(&instance.tidy);
+    let _served = instance.tidy.served();
     roadstead_listener::serve(stream, |stream| exchange(stream, instance, via, closing)).await;
-    tidy.soon();
 }
 
 async fn exchange(
@@ -109,8 +108,7 @@ async fn exchange(
         let instance = Rc::clone(&instance);
         async move {
             let answer = answer(&instance, request, via).await;
-            instance.tidy.soon();
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(answer.map(|body| instance.tidy.body(body)))
         }
     });
     let mut connection = std::pin::pin!(

@@ -4,19 +4,19 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::mcp::Mcp;
 use roadstead_control::{
     Answer, Command, ExitRecord, IsolationLevel, PROTOCOL_VERSION, ProcessId, ShimState, Specification,
     Status, StopReason, TokenHash,
 };
+use roadstead_listener::Tidy;
 use roadstead_model::{Clock, Era};
 use tokio::sync::watch;
 
 use crate::deadline::Deadline;
 use crate::folder::Folder;
 use crate::logs::Logs;
+use crate::mcp::Mcp;
 use crate::spawner::Spawner;
-use crate::tidy::Tidy;
 
 /// Where the instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) struct Instance {
     pub(crate) deadline: Deadline,
     pub(crate) logs: Rc<Logs>,
     pub(crate) spawner: Rc<Spawner>,
-    pub(crate) tidy: Rc<Tidy>,
+    pub(crate) tidy: Tidy,
     pub(crate) bridge: OnceCell<Mcp>,
     pub(crate) phase: Cell<Phase>,
     /// The era that the server was found to speak.

@@ -24,7 +24,6 @@ mod mcp;
 mod memory_kills;
 mod spawner;
 mod start;
-mod tidy;
 mod watched;
 
 /// Runs a shim from its specification on standard input to its end.

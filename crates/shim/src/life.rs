@@ -16,6 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason};
+use roadstead_listener::Tidy;
 use roadstead_model::LogLevel;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -57,6 +58,7 @@ pub(crate) struct Life {
     init: OwnedFd,
     ended: mpsc::Receiver<Option<Ended>>,
     terminate: Signal,
+    /// They end as soon as the instance does, and what is tidied for them.
     listeners: Vec<JoinHandle<()>>,
     closing: watch::Sender<bool>,
     control: Option<JoinHandle<()>>,
@@ -97,7 +99,7 @@ impl Life {
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
             spawner,
-            tidy: Rc::default(),
+            tidy: Tidy::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
             era: watch::Sender::new(None),
@@ -172,7 +174,11 @@ impl Life {
             .save_state()
             .map_err(|error| (FailureCode::Internal, format!("could not write the state: {error}")))?;
         let closing = || self.closing.subscribe();
+        let tidy = instance.tidy.clone();
         self.listeners = vec![
+            tokio::task::spawn_local(async move {
+                match tidy.run(roadstead_sandbox::memory::give_back_now).await {}
+            }),
             tokio::task::spawn_local(http::serve_port(port, Rc::clone(instance), closing())),
             tokio::task::spawn_local(http::serve_gateway(gateway, Rc::clone(instance), closing())),
         ];

@@ -110,7 +110,7 @@ impl Inner {
             return Ok(server);
         }
         let (patience, is_sure) = self.probe_patience();
-        let found = discover(&self.shared, &server, patience).await;
+        let found = discover(&server, patience).await;
         if self.closed.get() {
             // What it said then means nothing.
             return Err(NoModern::NoServer("the bridge was closed".to_owned()));

@@ -5,16 +5,15 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::modern::Modern;
 use super::{Bridge, Inner};
 use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 use crate::message::{Id, ResultHead, compose};
-use crate::server::{Call, CallKind, Server};
+use crate::server::{CallKind, Server};
 use crate::shared::Shared;
-use crate::stream::{Item, Stream};
 use crate::version;
 
 /// No client would choose this.
@@ -68,7 +67,7 @@ impl Bridge {
         let may_be_wrong = inner.eras.is_unproven();
         // Half of the time is for finding out that what was remembered is wrong.
         let first = if may_be_wrong { patience / 2 } else { patience };
-        match discover(&inner.shared, &server, first).await {
+        match discover(&server, first).await {
             Discovery::Modern(supported) => {
                 inner.found_modern(supported);
                 Ok(Ready::AnsweredDiscover)
@@ -104,10 +103,10 @@ impl Inner {
 }
 
 async fn ping(shared: &Rc<Shared>, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
-    let id: serde_json::Value = serde_json::from_str(PING_ID).expect("the id is JSON");
-    let message = serde_json::json!({"jsonrpc": "2.0", "id": id, "method": "ping"});
+    let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{PING_ID},\"method\":\"ping\"}}\n");
     let patience = patience.min(shared.config.silent_ready);
-    let answer = ask(shared, server, Id::Other(PING_ID.into()), &message, patience).await;
+    let id = Id::Other(PING_ID.into());
+    let answer = server.ask_line(id, CallKind::Other, line.into_bytes(), patience).await;
     match (server.is_alive(), answer) {
         (false, _) => Err(ReadyFailure::Ended),
         (true, Some(_)) => Ok(Ready::AnsweredPing),
@@ -127,60 +126,27 @@ pub(super) enum Discovery {
     Ended,
 }
 
-pub(super) async fn discover(shared: &Rc<Shared>, server: &Rc<Server>, patience: Duration) -> Discovery {
-    let number = server.fresh_id();
-    let message = serde_json::json!({
-        "jsonrpc": "2.0",
-        "id": number,
-        "method": "server/discover",
-        "params": {"_meta": {
-            "io.modelcontextprotocol/protocolVersion": version::MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": {"name": "roadstead", "version": env!("CARGO_PKG_VERSION")},
-        }},
-    });
-    let answer = ask(shared, server, Id::Number(number), &message, patience).await;
+pub(super) async fn discover(server: &Rc<Server>, patience: Duration) -> Discovery {
+    let params = serde_json::json!({"_meta": {
+        "io.modelcontextprotocol/protocolVersion": version::MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "roadstead", "version": env!("CARGO_PKG_VERSION")},
+    }});
+    let answer = server.ask("server/discover", &params.to_string(), patience).await;
     if !server.is_alive() {
         return Discovery::Ended;
     }
     match answer {
-        Some(Item::Response { line, code: None }) => {
+        Some((line, None)) => {
             let head = std::str::from_utf8(&line).ok().and_then(ResultHead::read);
             let supported = head.and_then(|head| head.supported_versions);
             Discovery::Modern(supported.map(|versions| versions.get().into()))
         }
-        Some(Item::Response {
-            code: Some(compose::HEADER_MISMATCH | compose::MISSING_CAPABILITY | compose::UNSUPPORTED_VERSION),
-            ..
-        }) => Discovery::Modern(None),
+        Some((
+            _,
+            Some(compose::HEADER_MISMATCH | compose::MISSING_CAPABILITY | compose::UNSUPPORTED_VERSION),
+        )) => Discovery::Modern(None),
         Some(_) => Discovery::NotModern,
         None => Discovery::Silent,
     }
-}
-
-/// A request of our own.
-async fn ask(
-    shared: &Rc<Shared>,
-    server: &Rc<Server>,
-    id: Id,
-    message: &serde_json::Value,
-    patience: Duration,
-) -> Option<Item> {
-    let stream = Stream::for_ourselves(shared);
-    let call = Call {
-        stream: Rc::clone(&stream),
-        raw: id.to_json(),
-        kind: CallKind::Other,
-        token: None,
-        logs: false,
-        deadline: None,
-    };
-    server.register(id.clone(), call).ok()?;
-    let answer = timeout(patience, async {
-        server.send(format!("{message}\n").into_bytes()).await.ok()?;
-        stream.next().await
-    });
-    let answer = answer.await.ok().flatten();
-    server.forget_call(&id);
-    answer
 }

@@ -3,14 +3,10 @@
 
 use std::rc::Rc;
 
-use tokio::time::timeout;
-
 use super::Inner;
 use crate::launcher::{EndReason, Purpose};
-use crate::message::Id;
 use crate::observer::Note;
-use crate::server::{Call, CallKind, Hello, Server};
-use crate::stream::{Item, Stream};
+use crate::server::{CallKind, Hello, Server};
 use crate::translate::ToModern;
 
 impl Inner {
@@ -81,30 +77,14 @@ impl Inner {
     /// Repeats a client's handshake; whether the server agreed.
     async fn greet(&self, server: &Rc<Server>, hello: Hello) -> bool {
         let Some((id, line)) = hello.initialize else { return false };
-        let agreed =
-            timeout(self.shared.config.call_timeout, self.initialize(server, &id, line.to_vec())).await;
-        server.forget_call(&id);
-        if agreed != Ok(true) {
+        let patience = self.shared.config.call_timeout;
+        let answer = server.ask_line(id, CallKind::Initialize, line.to_vec(), patience).await;
+        if !matches!(answer, Some((_, None))) {
             return false;
         }
         match hello.initialized {
             Some(line) => server.send(line.to_vec()).await.is_ok(),
             None => true,
         }
-    }
-
-    async fn initialize(&self, server: &Rc<Server>, id: &Id, line: Vec<u8>) -> bool {
-        let stream = Stream::for_ourselves(&self.shared);
-        let call = Call {
-            stream: Rc::clone(&stream),
-            raw: id.to_json(),
-            kind: CallKind::Initialize,
-            token: None,
-            logs: false,
-            deadline: None,
-        };
-        server.register(id.clone(), call).is_ok()
-            && server.send(line).await.is_ok()
-            && matches!(stream.next().await, Some(Item::Response { code: None, .. }))
     }
 }

@@ -23,8 +23,8 @@ impl Drop for Asked<'_> {
 }
 
 impl Server {
-    /// Asks a modern server something. `params` is a JSON object; the answer comes with its error code when it is an error.
-    /// Nothing when the server is gone, takes no more calls or does not answer in time.
+    /// Asks the server something under an id of ours. `params` is a JSON object; the answer comes with its error code when it is
+    /// an error. Nothing when the server is gone, takes no more calls or does not answer in time.
     pub(crate) async fn ask(
         &self,
         method: &str,
@@ -32,22 +32,32 @@ impl Server {
         patience: Duration,
     ) -> Option<(Bytes, Option<i64>)> {
         let number = self.fresh_id();
-        let id = Id::Number(number);
+        let line =
+            format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"{method}\",\"params\":{params}}}\n");
+        self.ask_line(Id::Number(number), CallKind::Other, line.into_bytes(), patience).await
+    }
+
+    /// The same with a whole request, `line`, which carries `id` and ends with a line break.
+    pub(crate) async fn ask_line(
+        &self,
+        id: Id,
+        kind: CallKind,
+        line: Vec<u8>,
+        patience: Duration,
+    ) -> Option<(Bytes, Option<i64>)> {
         let stream = Stream::for_ourselves(&self.shared);
         let call = Call {
             stream: Rc::clone(&stream),
             raw: id.to_json(),
-            kind: CallKind::Other,
+            kind,
             token: None,
             logs: false,
             deadline: None,
         };
         self.register(id.clone(), call).ok()?;
         let _asked = Asked { server: self, id };
-        let message =
-            format!("{{\"jsonrpc\":\"2.0\",\"id\":{number},\"method\":\"{method}\",\"params\":{params}}}\n");
         let answer = timeout(patience, async {
-            self.send(message.into_bytes()).await.ok()?;
+            self.send(line).await.ok()?;
             stream.next().await
         });
         match answer.await.ok()?? {

@@ -4,15 +4,12 @@
 //! of calls and what happens at the end of a process are the same too.
 
 use std::rc::Rc;
-use std::time::Duration;
-
-use tokio::time::timeout;
 
 use crate::launcher::EndReason;
 use crate::message::{Id, compose};
 use crate::server::{Call, CallKind, Refused, Server, Token};
 use crate::shared::Shared;
-use crate::stream::{Item, Stream};
+use crate::stream::Stream;
 
 /// Why a call did not reach the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,25 +109,4 @@ impl Link {
     pub(super) fn end(&self, reason: EndReason, detail: &str) {
         self.server.end(reason, detail);
     }
-}
-
-/// A single request to a server and its answer.
-pub(super) async fn ask(
-    shared: &Rc<Shared>,
-    server: &Server,
-    line: String,
-    number: i64,
-    patience: Duration,
-) -> Option<Item> {
-    let stream = Stream::for_ourselves(shared);
-    let raw = number.to_string().into();
-    let kind = CallKind::Other;
-    let outgoing = Outgoing { number, raw, kind, token: None, logs: false, line, stream: &stream };
-    let answer = timeout(patience, async {
-        outgoing.send(server).await.ok()?;
-        stream.next().await
-    });
-    let answer = answer.await.ok().flatten();
-    server.forget_call(&Id::Number(number));
-    answer
 }

@@ -76,34 +76,39 @@ fn one_open_request_too_many_is_refused_and_messages_still_pass() {
 fn a_bridge_that_does_not_read_holds_the_server_back_and_loses_nothing() {
     run(async {
         const EVENTS: usize = 400;
-        let fake = Fake::start(|seen| async move {
-            if let Some(reply) = beginning(&seen) {
-                return reply;
+        let (decided, mut decision) = tokio::sync::watch::channel(None);
+        let fake = Fake::start(move |seen| {
+            let decided = decided.clone();
+            async move {
+                if let Some(reply) = beginning(&seen) {
+                    return reply;
+                }
+                let (reply, feed) = events();
+                tokio::task::spawn_local(async move {
+                    let ballast = "x".repeat(64 * 1024);
+                    let sending = async {
+                        for number in 0..EVENTS {
+                            feed.event(&format!(r#"{{"method":"n","params":[{number},"{ballast}"]}}"#)).await;
+                        }
+                    };
+                    // 25 MB do not fit into the buffers on the way.
+                    let mut sending = Box::pin(sending);
+                    let held = timeout(Duration::from_millis(500), &mut sending).await.is_err();
+                    decided.send_replace(Some(held));
+                    sending.await;
+                    feed.event(&result(&seen, "{}")).await;
+                });
+                reply
             }
-            let (reply, feed) = events();
-            tokio::task::spawn_local(async move {
-                let ballast = "x".repeat(64 * 1024);
-                let sending = async {
-                    for number in 0..EVENTS {
-                        feed.event(&format!(r#"{{"method":"n","params":[{number},"{ballast}"]}}"#)).await;
-                    }
-                };
-                // 25 MB do not fit into the buffers on the way.
-                let mut sending = Box::pin(sending);
-                let held = timeout(Duration::from_millis(500), &mut sending).await.is_err();
-                sending.await;
-                feed.event(&result(&seen, &format!(r#"{{"held":{held}}}"#))).await;
-            });
-            reply
         })
         .await;
         let mut pipes = bounded(&fake, UpstreamLimits::default()).await;
         pipes.send(r#"{"id":1,"method":"floods"}"#).await;
-        fake.message("floods").await;
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        let held = *decision.wait_for(Option::is_some).await.expect("the server lives");
+        assert_eq!(held, Some(true), "25 MB went into nobody's hands");
         for number in 0..EVENTS {
             assert_eq!(pipes.next().await["params"][0], number);
         }
-        assert_eq!(pipes.next().await["result"]["held"], true);
+        assert_eq!(pipes.next().await["id"], 1);
     });
 }

@@ -6,13 +6,12 @@ use tokio::task::spawn_local;
 
 use super::{Object, Refusal, ToModern};
 use crate::bridge::NoModern;
-use crate::stream::Item;
 use crate::translate::capabilities::{self, Can, Changes};
 use crate::translate::json::Writer;
 use crate::translate::level::Level;
 use crate::translate::{
     CLIENT_CAPABILITIES, CLIENT_INFO, HANDSHAKE, LOG_LEVEL, NEWEST_LEGACY, NOBODY, PROTOCOL_VERSION,
-    SERVER_INFO, link,
+    SERVER_INFO,
 };
 use crate::version;
 
@@ -63,14 +62,10 @@ impl ToModern {
         let server = inner.modern_server().await.map_err(Refusal::from)?;
         let mut meta = Writer::default();
         client.add_to(&mut meta, None);
-        let number = server.fresh_id();
-        let line = format!(
-            r#"{{"jsonrpc":"2.0","id":{number},"method":"server/discover","params":{{"_meta":{}}}}}"#,
-            meta.object()
-        );
-        let answer = link::ask(&self.shared, &server, line, number, HANDSHAKE).await;
+        let params = format!(r#"{{"_meta":{}}}"#, meta.object());
+        let answer = server.ask("server/discover", &params, HANDSHAKE).await;
         let text = match &answer {
-            Some(Item::Response { line, code: None }) => std::str::from_utf8(line).unwrap_or_default(),
+            Some((line, None)) => std::str::from_utf8(line).unwrap_or_default(),
             Some(_) => return Err(Refusal::internal("the server refused server/discover")),
             None => return Err(Refusal::internal("the server did not answer server/discover")),
         };
