@@ -5,6 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::modern::Modern;
@@ -140,8 +141,15 @@ pub(super) async fn discover(server: &Rc<Server>, patience: Duration) -> Discove
         Some((line, None)) => {
             let head = std::str::from_utf8(&line).ok().and_then(ResultHead::read);
             let supported = head.and_then(|head| head.supported_versions);
+            let versions: Option<Vec<String>> =
+                supported.and_then(|versions| serde_json::from_str(versions.get()).ok());
+            // One that can tell of itself in the newer way need not serve it.
+            if versions.is_some_and(|versions| !versions.iter().any(|each| version::is_modern(each))) {
+                return Discovery::NotModern;
+            }
             Discovery::Modern(supported.map(|versions| versions.get().into()))
         }
+        Some((line, Some(compose::UNSUPPORTED_VERSION))) if speaks_older_only(&line) => Discovery::NotModern,
         Some((
             _,
             Some(compose::HEADER_MISMATCH | compose::MISSING_CAPABILITY | compose::UNSUPPORTED_VERSION),
@@ -149,4 +157,12 @@ pub(super) async fn discover(server: &Rc<Server>, patience: Duration) -> Discove
         Some(_) => Discovery::NotModern,
         None => Discovery::Silent,
     }
+}
+
+/// Whether a refusal of our version lists others, none of which is stateless: the code alone does not tell, because a server may
+/// know of the newer revision and yet not serve it.
+fn speaks_older_only(refusal: &[u8]) -> bool {
+    let refusal: Option<Value> = serde_json::from_slice(refusal).ok();
+    let supported = refusal.as_ref().and_then(|refusal| refusal["error"]["data"]["supported"].as_array());
+    supported.is_some_and(|versions| !versions.iter().filter_map(Value::as_str).any(version::is_modern))
 }

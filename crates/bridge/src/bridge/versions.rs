@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Inner;
 use super::modern::NoModern;
-use crate::message::ResultHead;
+use super::ready::{Discovery, discover};
 use crate::version;
 
 impl Inner {
@@ -35,18 +35,9 @@ impl Inner {
             // It was asked when it was opened.
             return Ok(());
         }
-        let params = format!(
-            "{{\"_meta\":{{\"io.modelcontextprotocol/protocolVersion\":\"{}\",\
-             \"io.modelcontextprotocol/clientCapabilities\":{{}},\
-             \"io.modelcontextprotocol/clientInfo\":{{\"name\":\"roadstead\",\"version\":\"{}\"}}}}}}",
-            version::MODERN,
-            env!("CARGO_PKG_VERSION")
-        );
-        let answer = server.ask("server/discover", &params, self.shared.config.discover_timeout).await;
-        if let Some((line, None)) = answer {
-            let head = std::str::from_utf8(&line).ok().and_then(ResultHead::read);
-            let versions = head.and_then(|head| head.supported_versions);
-            *self.supported.borrow_mut() = versions.map(|versions| versions.get().into());
+        let patience = self.shared.config.discover_timeout;
+        if let Discovery::Modern(versions) = discover(&server, patience).await {
+            *self.supported.borrow_mut() = versions;
         }
         Ok(())
     }

@@ -192,6 +192,29 @@ async fn a_modern_client_notices_too_that_a_remembered_legacy_server_has_changed
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_knows_the_modern_revision_and_does_not_serve_it_is_translated() {
+    for told in [
+        r#""error":{"code":-32022,"message":"no","data":{"supported":["2025-11-25"]}}"#,
+        r#""result":{"supportedVersions":["2025-11-25","2024-11-05"],"capabilities":{}}"#,
+    ] {
+        local(async {
+            let (rig, mut first) = Rig::new(Era::Auto);
+            let reply = rig.start(modern("1", "tools/list", None, ""));
+            let mut shared = rig.next_peer().await;
+            let asked = shared.hears().await;
+            assert_eq!(asked["method"], "server/discover");
+            shared.says(format!(r#"{{"jsonrpc":"2.0","id":{},{told}}}"#, asked["id"])).await;
+            assert_eq!(shared.is_ended().await, EndReason::NotModern);
+            // The client is spoken for in the older way.
+            assert_eq!(first.hears().await["method"], "initialize");
+            assert_eq!(found(&rig), [Era::Legacy]);
+            drop(reply);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pinned_era_is_not_questioned() {
     local(async {
         let (rig, mut first) = Rig::new(Era::Legacy);
