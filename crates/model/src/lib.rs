@@ -5,6 +5,7 @@ pub mod clock;
 pub mod duration;
 pub mod era;
 pub mod event;
+pub mod expiry;
 pub mod id;
 pub mod instance;
 pub mod limits;
@@ -19,6 +20,7 @@ pub use clock::{Clock, MockClock, SystemClock};
 pub use duration::{DurationError, Lifetime};
 pub use era::Era;
 pub use event::{Actor, EventType};
+pub use expiry::Extension;
 pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
     ProjectId, RequestId, TypeId, UserId,
