@@ -25,7 +25,7 @@ pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
     ProjectId, RequestId, TypeId, UserId,
 };
-pub use instance::{InstanceStatus, InvalidTransition, Verb};
+pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
 pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
 pub use randomness::Randomness;
