@@ -12,6 +12,7 @@ pub mod limits;
 pub mod log;
 pub mod port;
 pub mod randomness;
+pub mod restart;
 pub mod scope;
 pub mod transport;
 
@@ -29,5 +30,8 @@ pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb}
 pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
 pub use randomness::Randomness;
+pub use restart::{
+    RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,
+};
 pub use scope::{Scope, Scopes};
 pub use transport::{SessionMode, Transport};
