@@ -7,6 +7,7 @@ pub mod era;
 pub mod event;
 pub mod expiry;
 pub mod id;
+pub mod idle;
 pub mod instance;
 pub mod limits;
 pub mod log;
@@ -26,6 +27,7 @@ pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
     ProjectId, RequestId, TypeId, UserId,
 };
+pub use idle::{Activity, Idle, WhyAlive, why_alive};
 pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
 pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
