@@ -13,6 +13,7 @@ pub mod limits;
 pub mod log;
 pub mod port;
 pub mod randomness;
+pub mod reconcile;
 pub mod restart;
 pub mod scope;
 pub mod transport;
