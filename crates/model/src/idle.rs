@@ -226,6 +226,8 @@ mod tests {
         assert_eq!(words(used(), None, 720, 200), "no idle limit; its time is up in 12m");
         assert_eq!(words(busy(1), None, 720, 200), "no idle limit; its time is up in 12m");
         assert_eq!(words(used(), Some(LIMIT), 120, 200), "idle limit 10m, but its time is up in 2m already");
+        let last = "last request 40s ago; idle limit 10m, so 9m 20s more unless another comes";
+        assert_eq!(words(used(), Some(LIMIT), 560, 200), last, "both at one moment");
         assert_eq!(
             words(used(), Some(LIMIT), 720, 800),
             "idle for 10m, which is its limit; it is about to end"

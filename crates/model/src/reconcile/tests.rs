@@ -299,7 +299,12 @@ fn everything_comes_to_rest_but_what_waits_for_its_deadline_or_for_a_try() {
                 Decision::Leave => assert!(!is_foreign(&seen)),
                 Decision::RefuseStart => assert!(is_foreign(&seen)),
                 Decision::Wait => {
-                    let waits = matches!(seen.contact, Contact::Refused | Contact::NotTried);
+                    let is_noted = matches!(seen.folder, Folder::Own(OwnFolder { stage: Stage::Noted, .. }));
+                    let waits = match seen.contact {
+                        Contact::Refused => true,
+                        Contact::NotTried => !is_noted,
+                        _ => false,
+                    };
                     assert!(waits && process_lives(&seen), "{first:?} waits for ever");
                 }
                 other => panic!("{first:?} never rests: {other:?}"),
