@@ -51,6 +51,21 @@ pub fn short(duration: Duration) -> String {
     }
 }
 
+/// A duration as people say it: its two largest units, the rest cut off, such as `9m 20s` or `1d 3h`.
+pub fn spoken(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let Some(first) = parts.iter().position(|(scale, _)| seconds >= *scale) else { return "0s".to_owned() };
+    let (scale, unit) = parts[first];
+    let large = format!("{}{unit}", seconds / scale);
+    match parts.get(first + 1) {
+        Some((smaller, unit)) if seconds % scale >= *smaller => {
+            format!("{large} {}{unit}", seconds % scale / smaller)
+        }
+        _ => large,
+    }
+}
+
 /// How long an instance may live: within the system's bounds and its type's cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(Duration);
@@ -96,6 +111,26 @@ mod tests {
         assert!(matches!(parse("18446744073709551615d"), Err(DurationError::OutOfRange { .. })));
         let year = Duration::from_hours(365 * 24);
         assert!(matches!(Lifetime::within(year, year), Err(DurationError::OutOfRange { .. })));
+    }
+
+    #[test]
+    fn people_hear_the_two_largest_units() {
+        let said = [
+            (0, "0s"),
+            (1, "1s"),
+            (60, "1m"),
+            (560, "9m 20s"),
+            (3_600, "1h"),
+            (3_659, "1h"),
+            (3_660, "1h 1m"),
+            (86_399, "23h 59m"),
+            (90_061, "1d 1h"),
+            (86_460, "1d"),
+        ];
+        for (seconds, words) in said {
+            assert_eq!(spoken(Duration::from_secs(seconds)), words, "{seconds}");
+        }
+        assert_eq!(spoken(Duration::from_millis(1_999)), "1s");
     }
 
     #[test]

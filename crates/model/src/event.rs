@@ -37,7 +37,9 @@ event_types! {
     Renewed = "renewed",
     /// Its deadline was moved.
     Extended = "extended",
-    /// Its server was ended and started again.
+    /// Its time is up soon.
+    Expiring = "expiring",
+    /// Its server was ended, or had ended, and was started again.
     Restarted = "restarted",
     /// It was asked to leave and left.
     Stopped = "stopped",

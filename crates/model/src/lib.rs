@@ -5,12 +5,16 @@ pub mod clock;
 pub mod duration;
 pub mod era;
 pub mod event;
+pub mod expiry;
 pub mod id;
+pub mod idle;
 pub mod instance;
 pub mod limits;
 pub mod log;
 pub mod port;
 pub mod randomness;
+pub mod reconcile;
+pub mod restart;
 pub mod scope;
 pub mod transport;
 
@@ -19,13 +23,18 @@ pub use clock::{Clock, MockClock, SystemClock};
 pub use duration::{DurationError, Lifetime};
 pub use era::Era;
 pub use event::{Actor, EventType};
+pub use expiry::Extension;
 pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
     ProjectId, RequestId, TypeId, UserId,
 };
-pub use instance::{InstanceStatus, InvalidTransition, Verb};
+pub use idle::{Activity, Idle, WhyAlive, why_alive};
+pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
 pub use log::{LogLevel, LogSource};
 pub use port::{Port, PortRange, PortRangeError};
 pub use randomness::Randomness;
+pub use restart::{
+    RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,
+};
 pub use scope::{Scope, Scopes};
 pub use transport::{SessionMode, Transport};
