@@ -102,6 +102,7 @@ impl Life {
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
+            ready: watch::Sender::new(None),
             era: watch::Sender::new(None),
             shim,
             init: init.process,
@@ -142,6 +143,7 @@ impl Life {
             other => other,
         }?;
         instance.phase.set(Phase::Running);
+        instance.ready.send_replace(Some(ready.clone()));
         self.say(&Report::Ready(ready));
         // Nothing more is reported there: roadstead reads to the end.
         self.channel = None;
