@@ -56,14 +56,6 @@ pub(crate) struct Adopting {
     route: Option<RouteLease>,
 }
 
-/// What one look came to.
-enum Next {
-    /// A driver has taken over, or all is over.
-    Done,
-    /// Not clear yet.
-    Again(Adopting),
-}
-
 impl Inner {
     /// Takes a live row in charge; `None` when its port is leased already, which a row that somebody answers for explains.
     pub(crate) fn take_charge(self: &Arc<Self>, row: &InstanceRow, found: Option<Found>) -> Option<Adopting> {
@@ -97,10 +89,8 @@ impl Adopting {
                     (Decision::Wait, streak, None, None)
                 }
             };
-            match self.act(decision, proof, row).await {
-                Next::Done => return,
-                Next::Again(this) => self = this,
-            }
+            let Some(this) = self.act(decision, proof, row).await else { return };
+            self = this;
             let rest = if look <= QUICK_LOOKS { LOOK_REST } else { LONG_REST };
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
@@ -154,18 +144,19 @@ impl Adopting {
         })
     }
 
+    /// Does what was decided; itself again when nothing is clear yet.
     async fn act(
         self,
         decision: Decision,
         proof: Option<(ControlSecret, Box<Status>)>,
         row: Option<InstanceRow>,
-    ) -> Next {
+    ) -> Option<Self> {
         match (decision, proof, row) {
             (Decision::Adopt { how, push }, Some((secret, status)), Some(row)) => {
                 return self.adopt(how, push, secret, &status, &row).await;
             }
             (Decision::Adopt { .. } | Decision::Wait | Decision::RefuseStart, ..) => {
-                return Next::Again(self);
+                return Some(self);
             }
             (Decision::EndRow { status, message }, ..) => {
                 let end = End::unrecorded(status, message, self.inner.now());
@@ -186,7 +177,7 @@ impl Adopting {
             }
             (Decision::RemoveFolder | Decision::Leave, ..) => self.inner.remove_folders(self.instance),
         }
-        Next::Done
+        None
     }
 
     async fn adopt(
@@ -196,21 +187,21 @@ impl Adopting {
         secret: ControlSecret,
         status: &Status,
         row: &InstanceRow,
-    ) -> Next {
-        let Some(found) = &self.found else { return Next::Again(self) };
+    ) -> Option<Self> {
+        let Some(found) = &self.found else { return Some(self) };
         let shim = match self.inner.parts.supervisor.adopt(found, secret) {
             Ok(Some(shim)) => shim,
-            Ok(None) => return Next::Again(self),
+            Ok(None) => return Some(self),
             Err(error) => {
                 tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                     "a living shim could not be watched");
-                return Next::Again(self);
+                return Some(self);
             }
         };
         let mut shim = shim;
         let control = shim.control();
         if !self.bring_up_to_date(&control, push, status, row).await {
-            return Next::Again(self);
+            return Some(self);
         }
         match how {
             Adoption::Serve if self.route.is_none() => {
@@ -241,7 +232,7 @@ impl Adopting {
             is_ending: matches!(how, Adoption::SeeOut | Adoption::Expire),
         };
         driver.run().await;
-        Next::Done
+        None
     }
 
     /// The row says that it was adopted, and the shim has the deadline and the token of the row.
@@ -295,10 +286,6 @@ impl Adopting {
             if let Err(error) = ended {
                 tracing::error!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                     "processes of an instance did not go");
-            }
-            if let Err(error) = self.inner.store_spool(found).await {
-                tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
-                    "the last lines of an instance could not be stored");
             }
         }
         self.inner.finish(self.instance, end, actor).await;

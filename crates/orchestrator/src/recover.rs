@@ -84,10 +84,10 @@ impl Orchestrator {
     }
 
     fn take_charge(&self, row: &roadstead_store::InstanceRow, found: Option<Found>) {
-        match self.0.take_charge(row, found) {
-            Some(adopting) => drop(self.0.parts.drivers.spawn(adopting.run())),
-            None => tracing::warn!(instance.id = %row.id,
-                "an instance was not taken over: its port belongs to another one"),
+        if let Some(adopting) = self.0.take_charge(row, found) {
+            self.0.parts.drivers.spawn(adopting.run());
+        } else {
+            tracing::warn!(instance.id = %row.id, "an instance was not taken over: its port belongs to another one");
         }
     }
 

@@ -150,7 +150,7 @@ async fn wait_for_receipt(
     mut decoder: Decoder,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
-    while !instance.logs.waiting().is_empty() {
+    while !instance.logs.are_stored() {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             break;
