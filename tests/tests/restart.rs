@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 use roadstead_test_support::app::{App, processes_of};
+use roadstead_test_support::raw::{Session, http_client};
 use roadstead_test_support::wait_for;
 use serde_json::json;
 
@@ -32,33 +33,73 @@ fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// One call of a tool, which must be answered.
+async fn answers(session: &Session, number: u64) {
+    let answer = session.call(&json!(number), "echo", &json!({"text": "still here"})).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "still here", "{answer}");
+}
+
+/// Waits until the last event of an instance is this one, and answers with all of them.
+async fn events_until(app: &App, id: &str, last: &str) -> Vec<String> {
+    wait_for("an event", PATIENCE, async || {
+        let events = app.event_types(id).await;
+        (events.last().is_some_and(|event| event == last)).then_some(events)
+    })
+    .await
+}
+
 /// Launches on one run, ends the run by a signal, and looks at what the next one makes of it.
-async fn the_next_start_tells_the_truth(signal: Signal, first_port: u16) {
+async fn instances_outlive_the_service(signal: Signal, first_port: u16) {
     let (kept, app) = Kept::start("serve").await;
     set_ports(&app, first_port, first_port + 19).await;
     let left = Launched::new(&app, json!({"type": "echo"})).await;
+    let lost = Launched::new(&app, json!({"type": "echo"})).await;
     let stopped = Launched::new(&app, json!({"type": "echo"})).await;
     let answer = app.ask("POST", &format!("/instances/{}/stop", stopped.id), None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    let client = http_client(false);
+    let mut session =
+        Session::open(&client, &format!("http://127.0.0.1:{}/mcp", left.port), &left.token).await;
     app.signal(signal);
     let (status, data) = app.ended().await;
     assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}");
     assert!(left.lives(), "an instance outlives the service");
     assert!(cluster_runs(data.path()), "so does the cluster");
-    let connected = tokio::net::TcpStream::connect(("127.0.0.1", left.port)).await;
-    assert!(connected.is_ok(), "its port is served without the service");
+    answers(&session, 1).await;
+    kill(lost.shim);
+    lost.gone().await;
 
-    let app = kept.start_again("up", data).await;
-    let row = app.instance(&left.id).await;
-    assert_eq!(row["status"], "disconnected", "{row}");
-    let why = row["error_message"].as_str().expect("it says why");
-    assert!(why.contains("started again"), "{why}");
-    assert_eq!(app.event_types(&left.id).await, ["created", "started", "disconnected"]);
-    left.gone().await;
-    assert_eq!(left.route(&app, &left.token).await.0, 410);
+    let app = kept.start_again("serve", data).await;
+    assert_eq!(left.route(&app, &left.token).await.0, 200, "callers need not wait until it is adopted");
+    assert_eq!(events_until(&app, &left.id, "adopted").await, ["created", "started", "adopted"]);
+    assert_eq!(app.instance(&left.id).await["status"], "running");
+    answers(&session, 2).await;
+    session.url = format!("{}/i/{}/mcp", app.url, left.id);
+    answers(&session, 3).await;
+    let row = app.wait_status(&lost.id, "disconnected", PATIENCE).await;
+    assert!(row["error_message"].as_str().is_some_and(|why| why.contains("shim")), "{row}");
+    assert_eq!(app.event_types(&lost.id).await, ["created", "started", "disconnected"]);
+    assert_eq!(lost.route(&app, &lost.token).await.0, 410);
     assert_eq!(app.instance(&stopped.id).await["status"], "stopped", "an end is written once");
     let new = Launched::new(&app, json!({"type": "echo"})).await;
-    assert!(new.port != left.port && new.port != stopped.port, "ports go on resting");
+    assert!(![left.port, lost.port, stopped.port].contains(&new.port), "ports are held, or go on resting");
+
+    // Everything that may be asked of an instance may be asked of one that was taken over, a second time too.
+    let extended = format!("/instances/{}/extend", left.id);
+    let answer = app.ask("POST", &extended, Some(json!({"by": "10m"}))).await;
+    assert_eq!((answer.status, &answer.body["generation"]), (200, &json!(2)), "{answer:?}");
+    let answer = app.ask("POST", &format!("/instances/{}/rotate-token", left.id), None).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let token = answer.body["access_token"].as_str().expect("a new token").to_owned();
+    assert_eq!(left.route(&app, &left.token).await.0, 401);
+    app.signal(Signal::SIGKILL);
+    let (_, data) = app.ended().await;
+    let app = kept.start_again("up", data).await;
+    events_until(&app, &left.id, "adopted").await;
+    assert_eq!(left.route(&app, &token).await.0, 200);
+    let answer = app.ask("POST", &format!("/instances/{}/stop", left.id), None).await;
+    assert_eq!((answer.status, &answer.body["status"]), (200, &json!("stopped")), "{answer:?}");
+    left.gone().await;
 
     let (status, data) = app.interrupt().await;
     assert!(status.success(), "{status}");
@@ -66,14 +107,18 @@ async fn the_next_start_tells_the_truth(signal: Signal, first_port: u16) {
     nothing_runs_in(data.path()).await;
 }
 
-#[tokio::test]
-async fn sigterm_leaves_instances_and_cluster_and_the_next_start_tells_what_became_of_them() {
-    the_next_start_tells_the_truth(Signal::SIGTERM, 21_300).await;
+fn kill(pid: i32) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("it lives");
 }
 
 #[tokio::test]
-async fn a_service_that_was_killed_is_followed_by_one_that_tells_what_became_of_its_instances() {
-    the_next_start_tells_the_truth(Signal::SIGKILL, 21_320).await;
+async fn sigterm_leaves_instances_and_cluster_and_the_next_start_takes_them_over() {
+    instances_outlive_the_service(Signal::SIGTERM, 21_300).await;
+}
+
+#[tokio::test]
+async fn a_service_that_was_killed_is_followed_by_one_that_takes_its_instances_over() {
+    instances_outlive_the_service(Signal::SIGKILL, 21_320).await;
 }
 
 #[tokio::test]
@@ -168,7 +213,7 @@ async fn down_leaves_or_ends_instances_as_it_is_told() {
 
     let app = kept.start_again("up", data).await;
     // Its shim wrote down that it was asked to leave.
-    assert_eq!(app.instance(&instance.id).await["status"], "stopped");
+    app.wait_status(&instance.id, "stopped", PATIENCE).await;
     let second = Launched::new(&app, json!({"type": "echo"})).await;
     let down = run(&kept.folder, &["down", "--instances"], &[]);
     assert!(down.status.success(), "{down:?}");

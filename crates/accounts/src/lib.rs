@@ -13,8 +13,8 @@ pub mod users;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use roadstead_crypto::KeyRing;
-use roadstead_model::{ApiKeyId, Clock, Randomness};
+use roadstead_crypto::{KeyRing, SecretBox};
+use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
 use roadstead_store::{KeyUse, Store};
 
 pub use authenticate::AuthenticationError;
@@ -25,6 +25,9 @@ pub use roadstead_crypto::{ExposeSecret, PlainToken, SecretString};
 pub use roadstead_store::{ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, TypeRow, UserRow};
 pub use settings::Settings;
 pub use users::NewUser;
+
+/// Tells the secrets of control connections apart from whatever else is made from the keys.
+const CONTROL_LABEL: &str = "roadstead control 1";
 
 /// Everything about people and what they own; cheap to clone.
 #[derive(Debug, Clone)]
@@ -58,6 +61,12 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, clock, randomness } = parts;
         Self(Arc::new(Inner { store, ring, clock, randomness, uses: Mutex::default() }))
+    }
+
+    /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the
+    /// first is for a new shim, the others are those that an earlier key made.
+    pub fn control_secrets(&self, instance: InstanceId) -> Vec<SecretBox<[u8; 32]>> {
+        self.0.ring.derive(CONTROL_LABEL, &instance.uuid().into_bytes()).collect()
     }
 
     fn store(&self) -> &Store {

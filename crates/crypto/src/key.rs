@@ -83,6 +83,14 @@ impl MasterKey {
         SecretString::from(std::str::from_utf8(&*digits).expect("hexadecimal digits are ASCII"))
     }
 
+    /// A secret made from this key (HKDF, RFC 5869): another one for each label and context.
+    pub(crate) fn derive(&self, label: &str, context: &[u8]) -> SecretBox<[u8; KEY_BYTES]> {
+        let hkdf = hkdf::Hkdf::<Sha256>::new(Some(label.as_bytes()), self.0.expose_secret());
+        SecretBox::init_with_mut(|derived: &mut [u8; KEY_BYTES]| {
+            hkdf.expand(context, derived).expect("so few bytes are always given");
+        })
+    }
+
     /// The id that values sealed by this key carry: the first bytes of a hash, so it reveals nothing useful.
     pub fn id(&self) -> KeyId {
         let hash = Sha256::new().chain_update(ID_DOMAIN).chain_update(self.0.expose_secret()).finalize();

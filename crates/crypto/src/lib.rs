@@ -23,5 +23,5 @@ mod base62;
 pub use key::{KeyId, MasterKey, MasterKeyError};
 pub use ring::{KeyRing, KeyRingError};
 pub use sealed::{Binding, OpenError};
-pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
+pub use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 pub use token::{PlainToken, TokenError, TokenHash, TokenHashError, TokenKind};

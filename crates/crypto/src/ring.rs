@@ -2,10 +2,10 @@
 
 use aes_gcm::Aes256Gcm;
 use rand::CryptoRng;
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 use zeroize::Zeroizing;
 
-use crate::key::{KeyId, MasterKey, MasterKeyError};
+use crate::key::{KEY_BYTES, KeyId, MasterKey, MasterKeyError};
 use crate::sealed::{self, Binding, OpenError, Parts};
 
 /// Keys of one ring at most: each stays only until a rotation has re-encrypted everything.
@@ -104,6 +104,12 @@ impl KeyRing {
     /// Every key's id, newest first.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().map(|key| key.id)
+    }
+
+    /// Secrets that are made from the keys instead of being kept, newest key first: the same label and context always
+    /// make the same ones, and neither tells anything of the keys or of another context's.
+    pub fn derive(&self, label: &str, context: &[u8]) -> impl Iterator<Item = SecretBox<[u8; KEY_BYTES]>> {
+        self.keys.iter().map(move |key| key.master.derive(label, context))
     }
 
     /// Seals a secret so that it opens only under the same binding.

@@ -9,12 +9,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_control::{ExitRecord, ProcessId, StopReason, TokenHash};
+use roadstead_control::{ExitRecord, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
 use roadstead_model::{Actor, Era, InstanceId, LogLevel, TypeId};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
-use roadstead_supervisor::{ShimControl, ShimEvent};
+use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -40,7 +40,14 @@ pub(crate) struct Driver {
     pub(crate) type_version: (TypeId, i32),
     /// The server process that the row names.
     pub(crate) server: ProcessId,
+    /// The row says that the server is ready.
+    pub(crate) is_ready: bool,
+    /// The shim was told to end.
+    pub(crate) is_ending: bool,
 }
+
+/// Rest before it is tried again to write down that a server is ready.
+const PUBLISH_REST: Duration = Duration::from_secs(1);
 
 /// What happens next to an instance.
 enum Event {
@@ -49,6 +56,7 @@ enum Event {
     Stored(u64),
     Due,
     Overdue,
+    Again,
 }
 
 impl Driver {
@@ -56,6 +64,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let (stored, mut storing) = watch::channel(0_u64);
         let mut asking = true;
+        let mut unpublished: Option<Ready> = None;
         let mut overdue_at = self.overdue_at(self.deadline);
         let record = loop {
             let due = self.route.is_some();
@@ -66,10 +75,17 @@ impl Driver {
                 Ok(()) = storing.changed() => Event::Stored(*storing.borrow_and_update()),
                 () = sleep_until(&self.inner, self.deadline), if due => Event::Due,
                 () = sleep_until(&self.inner, overdue_at) => Event::Overdue,
+                () = tokio::time::sleep(PUBLISH_REST), if unpublished.is_some() => Event::Again,
             };
             match event {
                 Event::Shim(Some(ShimEvent::Logs { entries, .. })) => {
                     self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
+                }
+                Event::Shim(Some(ShimEvent::Ready(ready))) => unpublished = self.publish(ready).await,
+                Event::Again => {
+                    if let Some(ready) = unpublished.take() {
+                        unpublished = self.publish(ready).await;
+                    }
                 }
                 Event::Shim(Some(ShimEvent::EraFound(era))) => self.remember(era).await,
                 Event::Shim(Some(ShimEvent::ServerChanged(server))) => self.name(server).await,
@@ -77,7 +93,7 @@ impl Driver {
                 Event::Shim(None) => break None,
                 Event::Stored(seq) => self.control.logs_received(seq).await,
                 // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
-                Event::Due => self.route = None,
+                Event::Due => (self.route, self.is_ending) = (None, true),
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
@@ -85,13 +101,13 @@ impl Driver {
                 }
                 Event::Asked(None) => asking = false,
                 Event::Asked(Some(request)) => {
-                    let was_open = self.route.is_some();
+                    let was_ending = self.is_ending;
                     self.obey(request).await;
                     // Asked again while it ends, it gets no more time.
-                    match (was_open, self.route.is_some()) {
-                        (_, true) => overdue_at = self.overdue_at(self.deadline),
-                        (true, false) => overdue_at = self.overdue_at(self.inner.now()),
-                        (false, false) => {}
+                    match (was_ending, self.is_ending) {
+                        (_, false) => overdue_at = self.overdue_at(self.deadline),
+                        (false, true) => overdue_at = self.overdue_at(self.inner.now()),
+                        (true, true) => {}
                     }
                 }
             }
@@ -123,9 +139,10 @@ impl Driver {
     }
 
     async fn stop(&mut self, reason: StopReason, actor: Actor) {
-        if self.route.take().is_none() {
+        if std::mem::replace(&mut self.is_ending, true) {
             return;
         }
+        self.route = None;
         self.actor = actor;
         let word = match reason {
             StopReason::Requested => "requested",
@@ -142,8 +159,10 @@ impl Driver {
         }
         let grace =
             if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
-        if self.control.stop(reason, grace).await.is_err() {
-            self.control.kill();
+        match self.control.stop(reason, grace).await {
+            // On its way already, for a reason of its own.
+            Ok(()) | Err(CommandError::Ending) => {}
+            Err(_) => self.control.kill(),
         }
     }
 
@@ -155,6 +174,30 @@ impl Driver {
             tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                 "the era of a type that was found out could not be kept; the next launch finds it out again");
         }
+    }
+
+    /// A launch that an earlier run began has come to its end: the row → running, and the way is open.
+    /// Gives the news back when it could not be written.
+    async fn publish(&mut self, ready: Ready) -> Option<Ready> {
+        if self.is_ready || self.is_ending {
+            return None;
+        }
+        let (inner, port) = (&self.inner, self.lease.port());
+        let started = crate::launch::started(inner, &ready, self.control.process(), port, Actor::SYSTEM);
+        match inner.store().instances().mark_running(self.instance, &started).await {
+            Ok(true) => {
+                self.route = Some(inner.route_to(self.instance));
+                (self.is_ready, self.server) = (true, ready.server);
+            }
+            // The row has ended meanwhile: nobody will ever use the server.
+            Ok(false) => self.stop(StopReason::LaunchFailed, Actor::SYSTEM).await,
+            Err(error) => {
+                tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                    "that an instance is ready could not be written");
+                return Some(ready);
+            }
+        }
+        None
     }
 
     async fn name(&mut self, server: ProcessId) {

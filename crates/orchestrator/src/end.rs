@@ -103,7 +103,13 @@ impl Inner {
     /// Gives up only when the service itself is told to end at once; the next start then finds the exit record.
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
         loop {
-            match self.write_end(instance, end, actor.clone()).await {
+            // The folder goes with the end: what the shim could not hand over is stored first.
+            let stored = self.store_last_lines(instance).await;
+            let written = match stored {
+                Ok(()) => self.write_end(instance, end, actor.clone()).await,
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(_) => break,
                 Err(error) if error.is_unavailable() && !self.parts.stopping.is_cancelled() => {
                     tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
@@ -118,6 +124,14 @@ impl Inner {
             }
         }
         self.remove_folders(instance);
+    }
+
+    async fn store_last_lines(&self, instance: InstanceId) -> Result<(), StoreError> {
+        let node = self.parts.node;
+        match self.parts.supervisor.look_at(instance, node.installation, node.boot) {
+            Some(found) => self.store_spool(&found).await,
+            None => Ok(()),
+        }
     }
 
     /// Removes what an ended instance leaves on disk.

@@ -19,7 +19,7 @@ use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
 use plan::Plan;
 use steps::Reserved;
-pub(crate) use steps::mark;
+pub(crate) use steps::{mark, started};
 
 /// How often a launch that lost its port to another program begins again with the next.
 const PORT_RACES: usize = 5;

@@ -9,6 +9,7 @@
 //! Each step of a launch consumes the one before. After it is published, only its driver changes an instance;
 //! others ask the driver. Ending is one function, whoever notices.
 
+mod adopt;
 mod change;
 mod doorkeeper;
 mod driver;

@@ -1,12 +1,15 @@
 //! What the orchestrator is made of.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use roadstead_accounts::{Accounts, AccountsError, Settings};
-use roadstead_gateway::Routes;
-use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness};
+use roadstead_control::HTTP_SOCKET;
+use roadstead_gateway::{RouteLease, Routes};
+use roadstead_model::reconcile::Streak;
+use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
 use roadstead_port_allocator::PortPool;
 use roadstead_store::Store;
 use roadstead_supervisor::Supervisor;
@@ -82,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) ports: PortPool,
     pub(crate) live: LiveInstances,
+    /// Shims that no live row claims, as often as they were seen so.
+    pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
     pub(crate) running_as_root: bool,
 }
@@ -96,6 +101,7 @@ impl Orchestrator {
             parts,
             ports: pool,
             live: LiveInstances::default(),
+            strangers: Mutex::default(),
             settings: settings_in_force,
             running_as_root,
         }))
@@ -132,6 +138,12 @@ impl Inner {
 
     pub(crate) fn now(&self) -> time::OffsetDateTime {
         self.parts.clock.now()
+    }
+
+    /// Opens the gateway's way to a living shim.
+    pub(crate) fn route_to(&self, instance: InstanceId) -> RouteLease {
+        let socket = self.parts.supervisor.run_folder(instance).join(HTTP_SOCKET);
+        self.parts.routes.open(instance, socket)
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roadstead_control::StopReason;
 use roadstead_model::{Actor, EventType, InstanceStatus, SystemClock};
-use roadstead_store::{NewEvent, NodeRow, StoreError};
+use roadstead_store::{InstanceRow, NewEvent, NodeRow, StoreError};
 use serde_json::json;
 
 use crate::end::End;
@@ -15,8 +15,6 @@ use crate::parts::Orchestrator;
 
 /// Instances that one tick deals with: a large backlog must not starve launches.
 const TICK_BATCH: u32 = 200;
-/// A row this young may belong to a launch that another process of ours began.
-const SETTLING: Duration = Duration::from_secs(5);
 
 /// What one run did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -52,25 +50,19 @@ impl Orchestrator {
     }
 
     /// Compares the rows with the owners, and does the chores that need no hurry. Called every 30 seconds.
-    pub async fn reconcile(&self, clock: &SystemClock) -> Result<ReapStatus, StoreError> {
+    pub async fn reconcile(&self, clock: &SystemClock) -> Result<(), StoreError> {
         let store = self.0.store();
         clock.set_offset(store.clock_offset(|| clock.machine_now()).await?);
-        let mut status = ReapStatus::default();
+        if let Err(error) = self.compare().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "rows and processes could not be compared"
+            );
+        }
         let node = self.0.parts.node;
         let rows = store.instances().live_of_node(node.node).await?;
-        let mut seen = Vec::new();
-        for row in &rows {
-            match (self.0.live.find(row.id), row.port()) {
-                (Some(_), Some(port)) => seen.push((port, self.0.now())),
-                (Some(_), None) => {}
-                (None, _) if self.0.now() - row.created_at < SETTLING => {}
-                (None, _) => {
-                    let message = "nobody answered for it any more; it was reaped";
-                    let end = End::unrecorded(InstanceStatus::Disconnected, message, self.0.now());
-                    self.reap(row.id, &end, &mut status).await;
-                }
-            }
-        }
+        let held = |row: &InstanceRow| row.port().filter(|_| self.0.live.find(row.id).is_some());
+        let seen: Vec<_> = rows.iter().filter_map(|row| Some((held(row)?, self.0.now()))).collect();
         store.ports().stamp_health(node.node, &seen).await?;
         store.ensure_partitions(self.0.now()).await?;
         self.0.parts.accounts.flush_uses().await?;
@@ -78,7 +70,7 @@ impl Orchestrator {
         if let Err(error) = self.settings_changed().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the settings could not be read again");
         }
-        Ok(status)
+        Ok(())
     }
 
     async fn reap(&self, id: roadstead_model::InstanceId, end: &End, status: &mut ReapStatus) {

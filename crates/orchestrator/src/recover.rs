@@ -1,33 +1,34 @@
-//! After a restart of our own: shims of an earlier run are ended, and every row tells what became of it.
+//! After a restart of our own: every live row gets an owner again, and shims that no row claims are found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use roadstead_model::{Actor, InstanceId, InstanceStatus};
+use roadstead_model::InstanceId;
+use roadstead_model::reconcile::{self, Contact, Decision, Row, Seen};
 use roadstead_store::StoreError;
-use roadstead_supervisor::{Survivor, SurvivorError};
+use roadstead_supervisor::{Found, SurvivorError};
 
-use crate::end::End;
-use crate::logs::as_row;
 use crate::parts::Orchestrator;
 
-/// How long survivors get to leave by themselves.
+/// How long a shim that no row claims gets to leave by itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a start found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RecoverStatus {
-    /// Shims that were alive and were ended.
-    pub ended: usize,
-    /// Rows that were live and now say how their instance ended.
-    pub rows: usize,
+    /// Shims that live and belong to a live row.
+    pub alive: usize,
+    /// Live rows whose shim is gone.
+    pub lost: usize,
+    /// Shims that no live row claims.
+    pub strangers: usize,
 }
 
 /// Why a start cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// The processes.
-    #[error("instances of an earlier run could not be ended")]
+    #[error("what an earlier run left could not be looked at")]
     Survivors(#[from] SurvivorError),
     /// The database.
     #[error("the rows of an earlier run could not be read or written")]
@@ -35,63 +36,106 @@ pub enum RecoverError {
 }
 
 impl Orchestrator {
-    /// Ends what an earlier run left, and makes the rows truthful. Called before anything is launched.
+    /// Gives every live row an owner, which finds out by itself what became of its shim; callers of those that live are let
+    /// through at once. Called before anything is launched; takes no longer for many instances than reading their rows and
+    /// folders does.
     pub async fn recover(&self) -> Result<RecoverStatus, RecoverError> {
         let node = self.0.parts.node;
-        let survivors = self.0.parts.supervisor.end_survivors(node.installation, node.boot, PATIENCE).await?;
-        let ended = survivors.iter().filter(|survivor| survivor.was_alive).count();
-        let mut status = RecoverStatus { ended, rows: 0 };
-        let mut found: HashMap<InstanceId, Survivor> =
-            survivors.into_iter().map(|survivor| (survivor.instance, survivor)).collect();
-        for row in self.0.store().instances().live_of_node(node.node).await? {
-            let survivor = found.remove(&row.id);
-            let end = self.end_of(&row, survivor.as_ref());
-            if let Some(survivor) = survivor {
-                self.store_spool(survivor).await?;
-            }
-            if self.0.write_end(row.id, &end, Actor::SYSTEM).await? {
-                status.rows += 1;
-            }
-            self.0.remove_folders(row.id);
+        let found = self.0.parts.supervisor.survey(node.installation, node.boot, true)?;
+        let rows = self.0.store().instances().live_of_node(node.node).await?;
+        let mut found: HashMap<InstanceId, Found> =
+            found.into_iter().map(|each| (each.instance, each)).collect();
+        let mut status = RecoverStatus::default();
+        for row in &rows {
+            let folder = found.remove(&row.id);
+            let lives = folder.as_ref().is_some_and(Found::is_alive);
+            *(if lives { &mut status.alive } else { &mut status.lost }) += 1;
+            self.take_charge(row, folder);
         }
-        for (id, survivor) in found {
-            // Its row has ended, or there is none: only what it said last is missing.
-            let known = self.0.store().instances().get(id, None).await?.is_some();
-            if known {
-                self.store_spool(survivor).await?;
-            }
-            self.0.remove_folders(id);
-        }
-        // The ports of what ended just now rest as well.
+        status.strangers = found.values().filter(|each| each.is_alive()).count();
+        let strangers: Vec<Found> = found.into_values().collect();
+        let this = self.clone();
+        self.0.parts.drivers.spawn(async move { this.consider_strangers(strangers).await });
         self.rest_released().await?;
         Ok(status)
     }
 
-    fn end_of(&self, row: &roadstead_store::InstanceRow, survivor: Option<&Survivor>) -> End {
-        if let Some(Survivor { was_alive: false, record: Some(record), .. }) = survivor {
-            return End::of(record);
-        }
-        let now = self.0.now();
-        if row.expires_at <= now {
-            return End::unrecorded(
-                InstanceStatus::Expired,
-                "its time was up while the service did not run",
-                now,
-            );
-        }
-        let message = match survivor {
-            Some(Survivor { was_alive: true, .. }) => "the service was started again, which ended it",
-            _ => "it was gone when the service was started again",
+    /// Looks for live rows without an owner and for shims without a live row.
+    pub(crate) async fn compare(&self) -> Result<(), RecoverError> {
+        let node = self.0.parts.node;
+        let this = self.clone();
+        let survey = move || this.0.parts.supervisor.survey(node.installation, node.boot, false);
+        // The folders first, the rows second: a row is written before its process exists.
+        let found = match tokio::task::spawn_blocking(survey).await {
+            Ok(found) => found?,
+            Err(_) => return Ok(()),
         };
-        End::unrecorded(InstanceStatus::Disconnected, message, now)
+        let mut found: HashMap<InstanceId, Found> =
+            found.into_iter().map(|each| (each.instance, each)).collect();
+        for row in &self.0.store().instances().live_of_node(node.node).await? {
+            let folder = found.remove(&row.id);
+            if self.0.live.find(row.id).is_none() {
+                self.take_charge(row, folder);
+            }
+        }
+        found.retain(|instance, _| self.0.live.find(*instance).is_none());
+        self.consider_strangers(found.into_values().collect()).await;
+        Ok(())
     }
 
-    async fn store_spool(&self, survivor: Survivor) -> Result<(), StoreError> {
-        let id = survivor.instance;
-        let lines: Vec<_> = survivor.spool.into_iter().map(|entry| as_row(id, entry)).collect();
-        if !lines.is_empty() {
-            self.0.store().logs().append(&lines).await?;
+    fn take_charge(&self, row: &roadstead_store::InstanceRow, found: Option<Found>) {
+        if let Some(adopting) = self.0.take_charge(row, found) {
+            self.0.parts.drivers.spawn(adopting.run());
+        } else {
+            tracing::warn!(instance.id = %row.id, "an instance was not taken over: its port belongs to another one");
         }
+    }
+
+    /// Shims without a live row: they are ended when they are seen so again, and what they said last is stored.
+    async fn consider_strangers(&self, found: Vec<Found>) {
+        let seen: HashSet<InstanceId> = found.iter().map(|each| each.instance).collect();
+        self.strangers().retain(|instance, _| seen.contains(instance));
+        for each in found {
+            if let Err(error) = self.consider(&each).await {
+                tracing::warn!(instance.id = %each.instance, error = &error as &dyn std::error::Error,
+                    "a shim that no live row claims could not be dealt with; the next look tries again");
+            }
+        }
+    }
+
+    async fn consider(&self, found: &Found) -> Result<(), RecoverError> {
+        let instance = found.instance;
+        let row = self.0.store().instances().get(instance, None).await?;
+        let is_known = row.is_some();
+        let row = match row {
+            None => Row::Nothing,
+            Some(row) if row.status().is_live() => return Ok(()),
+            Some(_) => Row::Ended,
+        };
+        let streak = self.strangers().get(&instance).copied().unwrap_or_default();
+        let seen = Seen { row, folder: found.seen(), contact: Contact::NotTried };
+        let (decision, streak) = reconcile::decide(&seen, streak);
+        tracing::debug!(instance.id = %instance, ?seen, ?decision, "looked at what no live row claims");
+        match decision {
+            Decision::EndShim { reason } => {
+                tracing::warn!(instance.id = %instance, %reason, "a living shim is ended");
+                self.0.parts.supervisor.end(std::slice::from_ref(found), PATIENCE).await?;
+            }
+            Decision::RemoveFolder => {}
+            _ => {
+                self.strangers().insert(instance, streak);
+                return Ok(());
+            }
+        }
+        if is_known {
+            self.0.store_spool(found).await?;
+        }
+        self.strangers().remove(&instance);
+        self.0.remove_folders(instance);
         Ok(())
+    }
+
+    fn strangers(&self) -> std::sync::MutexGuard<'_, HashMap<InstanceId, reconcile::Streak>> {
+        self.0.strangers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -139,10 +139,10 @@ impl Service {
         let (log_writer, log_task) = LogWriter::new(store.clone());
         let wired = Wired { tasks, drivers, soft: &soft, log_writer };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
+        background.spawn(log_task.run(hard.clone()));
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
-        background.spawn(log_task.run(hard.clone()));
         background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
@@ -371,8 +371,10 @@ pub async fn end_survivors(
     let settings =
         SupervisorConfig { shim_program: program_folder()?.join("roadstead-shim"), run_root: root };
     let supervisor = Supervisor::new(settings, tasks, clock, never_started)?;
-    let survivors = supervisor.end_survivors(installation, boot_id()?, patience).await?;
-    Ok(survivors.iter().filter(|survivor| survivor.was_alive).count())
+    let found = supervisor.survey(installation, boot_id()?, true)?;
+    let alive = found.iter().filter(|found| found.is_alive()).count();
+    supervisor.end(&found, patience).await?;
+    Ok(alive)
 }
 
 fn boot_id() -> anyhow::Result<BootId> {

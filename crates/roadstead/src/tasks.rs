@@ -27,7 +27,8 @@ pub async fn reap(orchestrator: Orchestrator, soft: CancellationToken) {
 /// Compares rows and owners, every 30 seconds.
 pub async fn reconcile(orchestrator: Orchestrator, clock: Arc<SystemClock>, soft: CancellationToken) {
     every(RECONCILE, &soft, || async {
-        report("reconcile", orchestrator.reconcile(&clock).await);
+        let done = orchestrator.reconcile(&clock).await;
+        report("reconcile", done.map(|()| ReapStatus::default()));
     })
     .await;
 }

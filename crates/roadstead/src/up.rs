@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use roadstead_cli::{Profile, StepPrinter, quickstart};
+use roadstead_orchestrator::RecoverStatus;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -205,10 +206,9 @@ fn show_stage(stage: &Stage, steps: &mut dyn StepPrinter) {
         }
         Stage::Migrated(0) => {}
         Stage::Migrated(count) => steps.done(&format!("Tables brought up to date ({count} migrations)")),
-        Stage::Recovered(status) if status.rows == 0 && status.ended == 0 => {}
-        Stage::Recovered(status) => steps.done(&format!(
-            "Dealt with an earlier run: {} instances ended, {} rows made truthful",
-            status.ended, status.rows
+        Stage::Recovered(status) if *status == RecoverStatus::default() => {}
+        Stage::Recovered(RecoverStatus { alive, lost, strangers }) => steps.done(&format!(
+            "Taking over {alive} living instances of an earlier run ({lost} lost, {strangers} unclaimed)"
         )),
         Stage::Listening(address) => steps.done(&format!("Listening on {address}")),
     }

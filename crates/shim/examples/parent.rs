@@ -32,9 +32,10 @@ async fn main() {
         "end-survivors" => {
             let installation = args[3].parse().expect("an id");
             let boot = args[4].parse().expect("an id");
-            let ended = supervisor.end_survivors(installation, boot, Duration::from_secs(5)).await;
-            let ended = ended.expect("survivors end");
-            println!("ENDED {} {}", ended.len(), ended.iter().filter(|each| each.was_alive).count());
+            let found = supervisor.survey(installation, boot, true).expect("a run folder");
+            let alive = found.iter().filter(|each| each.is_alive()).count();
+            supervisor.end(&found, Duration::from_secs(5)).await.expect("survivors end");
+            println!("ENDED {} {alive}", found.len());
         }
         other => panic!("unknown verb {other}"),
     }

@@ -82,6 +82,8 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
     let mut exit = instance.exit.subscribe();
     let (mut era, mut oldest) = (instance.era.subscribe(), instance.spawner.oldest());
     // Said again on each connection: on the one before it may have been lost.
+    let mut ready = instance.ready.subscribe();
+    ready.mark_changed();
     era.mark_changed();
     oldest.mark_changed();
     let mut decoder = Decoder::default();
@@ -104,6 +106,12 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                     }
                 }
                 unstored.retain(|last| *last > instance.logs.stored_up_to());
+            }
+            Ok(()) = ready.changed() => {
+                let told = ready.borrow_and_update().clone();
+                if let Some(ready) = told {
+                    send(&mut stream, &Report::Ready(ready)).await?;
+                }
             }
             Ok(()) = era.changed() => {
                 let found = *era.borrow_and_update();
@@ -142,7 +150,7 @@ async fn wait_for_receipt(
     mut decoder: Decoder,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
-    while !instance.logs.waiting().is_empty() {
+    while !instance.logs.are_stored() {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             break;

@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use roadstead_control::frame;
 use roadstead_control::{
     CONTROL_SOCKET, EXIT_FILE, ExitRecord, HTTP_SOCKET, SPOOL_FILE, STATE_FILE, ShimState,
 };
-use roadstead_control::{LogEntry, frame};
 use serde::Serialize;
 
 pub(crate) struct Folder(PathBuf);
@@ -33,13 +33,9 @@ impl Folder {
         self.replace(EXIT_FILE, record)
     }
 
-    /// Lines that nobody has stored: the next start of roadstead finds them.
-    pub(crate) fn spool(&self, entries: &[LogEntry]) -> io::Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<u8> = entries.iter().flat_map(frame::line).collect();
-        private(&self.0.join(SPOOL_FILE))?.write_all(&lines)
+    /// Where lines are that nobody has stored: an owner that was away finds them.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.0.join(SPOOL_FILE)
     }
 
     /// Nobody is led to a socket that answers no more.

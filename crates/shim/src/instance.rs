@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use roadstead_control::{
-    Answer, Command, ExitRecord, IsolationLevel, PROTOCOL_VERSION, ProcessId, ShimState, Specification,
-    Status, StopReason, TokenHash,
+    Answer, Command, ExitRecord, IsolationLevel, PROTOCOL_VERSION, ProcessId, Ready, ShimState,
+    Specification, Status, StopReason, TokenHash,
 };
 use roadstead_listener::Tidy;
 use roadstead_model::{Clock, Era};
@@ -56,6 +56,8 @@ pub(crate) struct Instance {
     pub(crate) tidy: Tidy,
     pub(crate) bridge: OnceCell<Mcp>,
     pub(crate) phase: Cell<Phase>,
+    /// What was reported of the server when it first answered.
+    pub(crate) ready: watch::Sender<Option<Ready>>,
     /// The era that the server was found to speak.
     pub(crate) era: watch::Sender<Option<Era>>,
     pub(crate) shim: ProcessId,

@@ -23,6 +23,7 @@ mod mask;
 mod mcp;
 mod memory_kills;
 mod spawner;
+mod spool;
 mod start;
 mod watched;
 

@@ -86,14 +86,15 @@ pub(crate) async fn live(prepared: Prepared) -> ExitCode {
 impl Life {
     fn new(prepared: Prepared) -> std::io::Result<Self> {
         let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
-        let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks));
+        let folder = Folder::new(&specification.run_folder);
+        let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks), folder.spool());
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
         let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
             Launcher::new(Rc::clone(&spawner), Rc::clone(&logs), &specification, secrets.environment, limits);
         let instance = Instance {
             clock,
-            folder: Folder::new(&specification.run_folder),
+            folder,
             token: Cell::new(secrets.token_sha256),
             generation: Cell::new(specification.generation),
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
@@ -102,6 +103,7 @@ impl Life {
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
+            ready: watch::Sender::new(None),
             era: watch::Sender::new(None),
             shim,
             init: init.process,
@@ -142,6 +144,7 @@ impl Life {
             other => other,
         }?;
         instance.phase.set(Phase::Running);
+        instance.ready.send_replace(Some(ready.clone()));
         self.say(&Report::Ready(ready));
         // Nothing more is reported there: roadstead reads to the end.
         self.channel = None;

@@ -1,15 +1,17 @@
-//! What the servers and the shim say: numbered, masked, kept until roadstead has stored it.
+//! What the servers and the shim say: numbered, masked, kept here and on disk until roadstead has stored it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use roadstead_control::LogEntry;
+use roadstead_control::{LogEntry, frame};
 use roadstead_model::{Clock, LogLevel, LogSource};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::Notify;
 
 use crate::mask::Masks;
+use crate::spool::Spool;
 
 /// A longer line is cut with a mark.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -29,6 +31,7 @@ const CUT_MARK: &str = " … [cut after 64 KiB]";
 pub(crate) struct Logs {
     clock: Rc<dyn Clock>,
     masks: Masks,
+    spool: RefCell<Spool>,
     inner: RefCell<Inner>,
     more: Notify,
 }
@@ -39,18 +42,24 @@ struct Inner {
     stored: u64,
     waiting: VecDeque<LogEntry>,
     waiting_bytes: usize,
+    /// Lines that are not on disk yet.
+    unsaved: Vec<u8>,
+    /// The disk does not take them; said once.
+    is_unsaved_known: bool,
     dropped: u64,
     tail: VecDeque<String>,
 }
 
 impl Logs {
-    pub(crate) fn new(clock: Rc<dyn Clock>, masks: Masks) -> Rc<Self> {
-        Rc::new(Self { clock, masks, inner: RefCell::default(), more: Notify::new() })
+    pub(crate) fn new(clock: Rc<dyn Clock>, masks: Masks, spool: PathBuf) -> Rc<Self> {
+        let spool = RefCell::new(Spool::new(spool));
+        Rc::new(Self { clock, masks, spool, inner: RefCell::default(), more: Notify::new() })
     }
 
     /// Something the shim itself has to say.
     pub(crate) fn say(&self, level: LogLevel, message: String) {
         self.push(level, LogSource::System, self.masks.apply(message));
+        self.save();
     }
 
     fn server_said(&self, line: &[u8], cut: bool) {
@@ -76,6 +85,7 @@ impl Logs {
         inner.last_seq += 1;
         let entry = LogEntry { seq: inner.last_seq, at: self.clock.now(), level, source, message };
         inner.waiting_bytes += entry.message.len() + ENTRY_BYTES;
+        inner.unsaved.extend(frame::line(&entry));
         inner.waiting.push_back(entry);
         while inner.waiting_bytes > MAX_WAITING_BYTES {
             inner.forget_oldest();
@@ -83,6 +93,28 @@ impl Logs {
         }
         drop(inner);
         self.more.notify_waiters();
+    }
+
+    /// Puts new lines on disk. A disk that takes nothing costs what a killed shim has not handed over, and no more.
+    fn save(&self) {
+        let mut inner = self.inner.borrow_mut();
+        let mut spool = self.spool.borrow_mut();
+        let lines = std::mem::take(&mut inner.unsaved);
+        let saved = match spool.append(&lines) {
+            Ok(true) => {
+                let waiting: Vec<u8> = inner.waiting.iter().flat_map(frame::line).collect();
+                spool.replace(&waiting)
+            }
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        drop((inner, spool));
+        if let Err(error) = saved
+            && !std::mem::replace(&mut self.inner.borrow_mut().is_unsaved_known, true)
+        {
+            let message = format!("log lines are not kept on disk: {error}");
+            self.push(LogLevel::Warn, LogSource::System, message);
+        }
     }
 
     /// The waiting lines after `seq`, as many as one message takes.
@@ -115,6 +147,9 @@ impl Logs {
         while inner.waiting.front().is_some_and(|entry| entry.seq <= seq) {
             inner.forget_oldest();
         }
+        if inner.waiting.is_empty() {
+            self.spool.borrow_mut().clear();
+        }
     }
 
     /// The last line that is stored elsewhere.
@@ -130,7 +165,13 @@ impl Logs {
         self.inner.borrow().dropped
     }
 
+    /// Whether everything is stored elsewhere.
+    pub(crate) fn are_stored(&self) -> bool {
+        self.inner.borrow().waiting.is_empty()
+    }
+
     /// Everything that nobody has stored yet.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> Vec<LogEntry> {
         self.inner.borrow().waiting.iter().cloned().collect()
     }
@@ -146,8 +187,10 @@ impl Logs {
         let mut buffer = vec![0; READ_BYTES];
         while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
             lines.feed(&buffer[..read], |line, cut| self.server_said(line, cut));
+            self.save();
         }
         lines.end(|line, cut| self.server_said(line, cut));
+        self.save();
     }
 }
 
@@ -212,10 +255,24 @@ mod tests {
     use super::*;
     use roadstead_control::Secret;
     use roadstead_model::MockClock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static FOLDER: tempfile::TempDir = tempfile::tempdir().unwrap();
+    }
+
+    fn on_disk(logs: &Logs) -> Vec<LogEntry> {
+        let path = logs.spool.borrow().path().to_owned();
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 
     fn logs(secrets: &[&str]) -> Rc<Logs> {
         let secrets: Vec<_> = secrets.iter().map(|s| Secret::new((*s).to_owned())).collect();
-        Logs::new(Rc::new(MockClock::default()), Masks::new(&secrets))
+        let spool =
+            FOLDER.with(|folder| folder.path().join(FILES.fetch_add(1, Ordering::Relaxed).to_string()));
+        Logs::new(Rc::new(MockClock::default()), Masks::new(&secrets), spool)
     }
 
     fn read(logs: &Logs, text: &[u8]) {
@@ -233,8 +290,11 @@ mod tests {
             seen,
             [(1, LogLevel::Info, "one"), (2, LogLevel::Info, ""), (3, LogLevel::Error, "ERROR three")]
         );
+        assert_eq!(on_disk(&logs), batch, "a shim that is killed leaves them");
         logs.stored(2);
         assert_eq!(logs.batch_after(0).len(), 1);
+        logs.stored(3);
+        assert_eq!(on_disk(&logs), []);
         assert_eq!(logs.tail(), ["one", "", "ERROR three"]);
     }
 
@@ -275,5 +335,6 @@ mod tests {
         assert!(logs.inner.borrow().waiting_bytes <= MAX_WAITING_BYTES);
         assert_eq!(logs.dropped() + logs.waiting().len() as u64, 10_000);
         assert_eq!(logs.last_seq(), 10_000);
+        assert_eq!(on_disk(&logs).last().unwrap().seq, 10_000);
     }
 }

@@ -93,6 +93,12 @@ impl Cgroups {
         Ok(group)
     }
 
+    /// The group that an earlier run made for an instance; empty where there is none.
+    pub(crate) fn existing(&self, installation: InstallationId, instance: InstanceId) -> Group {
+        let folder = |place: &Place| place.installation_folder(installation).join(instance.to_string());
+        Group { folders: self.places.iter().map(folder).filter(|folder| folder.is_dir()).collect() }
+    }
+
     /// Removes the groups that earlier runs of this installation left. The kernel keeps those with processes.
     pub(crate) fn sweep(&self, installation: InstallationId) {
         for place in &self.places {

@@ -20,4 +20,4 @@ mod survivors;
 pub use process::{is_alive, started};
 pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};
 pub use start::{Entropy, StartError, Supervisor, SupervisorConfig};
-pub use survivors::{Survivor, SurvivorError};
+pub use survivors::{Contact, Found, SurvivorError};

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roadstead_control::handshake::{self, End, NONCE_BYTES};
-use roadstead_control::{Answer, ControlSecret, Decoder, Report, Request, frame};
+use roadstead_control::{
+    Answer, Command, ControlSecret, Decoder, PROTOCOL_VERSION, Report, Request, Status, frame,
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -54,26 +56,12 @@ impl Link {
     }
 
     async fn connect(&self) -> io::Result<UnixStream> {
-        let shake = async {
-            let mut stream = UnixStream::connect(&self.socket).await?;
-            let mut ours = [0; NONCE_BYTES];
-            (self.entropy)(&mut ours);
-            stream.write_all(&ours).await?;
-            let (mut proof, mut theirs) = ([0; NONCE_BYTES], [0; NONCE_BYTES]);
-            stream.read_exact(&mut proof).await?;
-            stream.read_exact(&mut theirs).await?;
-            if !handshake::holds(&proof, &handshake::proof(&self.secret, End::Shim, &ours, &theirs)) {
-                return Err(io::ErrorKind::PermissionDenied.into());
-            }
-            stream.write_all(&handshake::proof(&self.secret, End::Supervisor, &ours, &theirs)).await?;
-            Ok(stream)
-        };
-        tokio::time::timeout(handshake::TIMEOUT, shake).await?
+        connect(&self.socket, &self.secret, &self.entropy).await
     }
 
     async fn converse(&mut self, stream: UnixStream) -> Conversation {
         let (read, mut write) = stream.into_split();
-        let mut reports = Reports { read, decoder: Decoder::default(), buffer: vec![0; READ_BYTES] };
+        let mut reports = Reports::new(read);
         let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
         let mut next = 0_u64;
         loop {
@@ -133,6 +121,10 @@ impl Link {
                 }
                 None
             }
+            Report::Ready(ready) => {
+                let _ = self.events.send(ShimEvent::Ready(ready)).await;
+                None
+            }
             Report::EraFound { era } => {
                 let _ = self.events.send(ShimEvent::EraFound(era)).await;
                 None
@@ -155,12 +147,52 @@ impl Link {
                 return;
             };
             id += 1;
-            if let roadstead_control::Command::LogsReceived { seq } = asked.command {
+            if let Command::LogsReceived { seq } = asked.command {
                 confirmed = seq;
             }
             if send(write, &Request { id, command: asked.command }).await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+/// A connection on which both ends have proved to know the secret; `PermissionDenied` when the shim knows another one.
+pub(crate) async fn connect(
+    socket: &Path,
+    secret: &ControlSecret,
+    entropy: &Entropy,
+) -> io::Result<UnixStream> {
+    let shake = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        let mut ours = [0; NONCE_BYTES];
+        entropy(&mut ours);
+        stream.write_all(&ours).await?;
+        let (mut proof, mut theirs) = ([0; NONCE_BYTES], [0; NONCE_BYTES]);
+        stream.read_exact(&mut proof).await?;
+        stream.read_exact(&mut theirs).await?;
+        if !handshake::holds(&proof, &handshake::proof(secret, End::Shim, &ours, &theirs)) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        stream.write_all(&handshake::proof(secret, End::Supervisor, &ours, &theirs)).await?;
+        Ok(stream)
+    };
+    tokio::time::timeout(handshake::TIMEOUT, shake).await?
+}
+
+/// Asks a shim once how it is.
+pub(crate) async fn status(stream: UnixStream) -> Option<Status> {
+    const ID: u64 = 1;
+    let (read, mut write) = stream.into_split();
+    let mut reports = Reports::new(read);
+    send(&mut write, &Request { id: ID, command: Command::Status }).await.ok()?;
+    loop {
+        match reports.next().await? {
+            Report::Hello { version } if version > PROTOCOL_VERSION => return None,
+            Report::Answer { id: ID, answer: Answer::Status(status) } => return Some(*status),
+            Report::Exited(_) => return None,
+            // What it says to whoever connects; it says it again to the connection that stays.
+            _ => {}
         }
     }
 }
@@ -172,6 +204,10 @@ struct Reports {
 }
 
 impl Reports {
+    fn new(read: OwnedReadHalf) -> Self {
+        Self { read, decoder: Decoder::default(), buffer: vec![0; READ_BYTES] }
+    }
+
     async fn next(&mut self) -> Option<Report> {
         loop {
             match self.decoder.message() {

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Group;
 use crate::link::Link;
-use crate::process;
+use crate::process::{self, Stranger};
 use crate::shim::{LaunchError, ShimEvent};
 
 /// How long the last lines may take to arrive after the shim has ended.
@@ -28,8 +28,41 @@ const STRAY_PATIENCE: Duration = Duration::from_secs(10);
 const SHIM_LOG_BYTES: usize = 2048;
 const READ_BYTES: usize = 4096;
 
+/// A shim's process.
+#[derive(Debug)]
+pub(crate) enum Process {
+    /// Started by us.
+    Child(Child),
+    /// Started by an earlier run.
+    Adopted(Stranger),
+}
+
+impl Process {
+    async fn ended(&mut self) {
+        match self {
+            Self::Child(child) => drop(child.wait().await),
+            Self::Adopted(stranger) => stranger.ended().await,
+        }
+    }
+
+    fn kill(&mut self) {
+        match self {
+            Self::Child(child) => drop(child.start_kill()),
+            Self::Adopted(stranger) => stranger.kill(),
+        }
+    }
+
+    /// Where a shim reports its launch.
+    fn take_output(&mut self) -> Option<ChildStdout> {
+        match self {
+            Self::Child(child) => child.stdout.take(),
+            Self::Adopted(_) => None,
+        }
+    }
+}
+
 pub(crate) struct Owner {
-    pub(crate) child: Child,
+    pub(crate) process: Process,
     pub(crate) folder: PathBuf,
     pub(crate) group: Option<Group>,
     pub(crate) instance: InstanceId,
@@ -45,7 +78,11 @@ impl Owner {
     pub(crate) async fn run(mut self) {
         let mut link = None;
         let mut failure = None;
-        if let Some(output) = self.child.stdout.take() {
+        if matches!(self.process, Process::Adopted(_)) {
+            // Its sockets have existed for long.
+            link = self.connect();
+        }
+        if let Some(output) = self.process.take_output() {
             let mut reports = Reports { output, decoder: Decoder::default() };
             while let Some(report) = self.report_or_kill(&mut reports).await {
                 match report {
@@ -77,7 +114,7 @@ impl Owner {
         tokio::select! {
             biased;
             () = wanted(&mut self.killed) => {
-                let _ = self.child.start_kill();
+                self.process.kill();
                 // The pipe ends with the process.
                 reports.next().await
             }
@@ -87,11 +124,11 @@ impl Owner {
 
     async fn wait(&mut self) {
         tokio::select! {
-            _ = self.child.wait() => return,
+            () = self.process.ended() => return,
             () = wanted(&mut self.killed) => {}
         }
-        let _ = self.child.start_kill();
-        let _ = self.child.wait().await;
+        self.process.kill();
+        self.process.ended().await;
     }
 
     fn connect(&mut self) -> Option<(JoinHandle<()>, watch::Sender<bool>)> {

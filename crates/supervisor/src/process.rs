@@ -1,6 +1,7 @@
 //! Processes by id and start time, and the strays of an instance by their mark.
 
 use std::collections::HashSet;
+use std::io;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use roadstead_control::{INSTANCE_MARK, ProcessId};
 use roadstead_model::InstanceId;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Rest between two looks while processes go.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
@@ -31,6 +34,42 @@ pub(crate) fn signal(process: ProcessId, signal: Signal) {
     {
         send(&handle, signal);
     }
+}
+
+/// A process that is no child of ours: its end can be waited for all the same.
+#[derive(Debug)]
+pub(crate) struct Stranger(AsyncFd<OwnedFd>);
+
+impl Stranger {
+    /// Nothing when it is gone.
+    pub(crate) fn find(process: ProcessId) -> io::Result<Option<Self>> {
+        let handle = match pidfd(process.pid) {
+            Ok(handle) => handle,
+            Err(Errno::ESRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // Opened first, compared second, as for a signal.
+        if !is_alive(process) {
+            return Ok(None);
+        }
+        watched(handle).map(|handle| Some(Self(handle)))
+    }
+
+    /// Resolves when it has ended.
+    pub(crate) async fn ended(&self) {
+        // Only the end makes the handle readable; a failure here would mean that the handle is closed.
+        let _ = self.0.readable().await;
+    }
+
+    pub(crate) fn kill(&self) {
+        send(self.0.get_ref(), Signal::SIGKILL);
+    }
+}
+
+#[expect(unsafe_code, reason = "the runtime cannot see that a descriptor is owned by what it is given")]
+fn watched(handle: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the owned descriptor stays open and the same until the registration is dropped, together with it.
+    Ok(unsafe { AsyncFd::register_with_interest(handle, Interest::READABLE) }?)
 }
 
 #[expect(unsafe_code, reason = "pidfd_open has no safe form")]

@@ -21,6 +21,8 @@ pub enum ShimEvent {
         /// How many lines the shim has had to drop so far.
         dropped: u64,
     },
+    /// The server answers. Said again on each connection.
+    Ready(Ready),
     /// The era that the server was found to speak. May be said again.
     EraFound(Era),
     /// The oldest of the servers that live is another one now. May be said again.
@@ -133,6 +135,11 @@ impl std::fmt::Debug for Asked {
 }
 
 impl ShimControl {
+    /// The shim's process.
+    pub fn process(&self) -> ProcessId {
+        self.process
+    }
+
     /// Ends the instance: calls in flight get the grace, then the server the ladder. Answered when begun; the
     /// end itself is the event `Exited`.
     pub async fn stop(&self, reason: StopReason, grace: Duration) -> Result<(), CommandError> {

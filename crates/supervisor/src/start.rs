@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
 use roadstead_control::{
-    ControlSecret, FrameError, LAUNCH_FILE, LaunchNote, ProcessId, SHIM_LOG_FILE, Secrets, Specification,
-    frame,
+    ControlSecret, FrameError, LAUNCH_FILE, LaunchNote, ProcessId, Ready, SHIM_LOG_FILE, Secrets,
+    Specification, frame,
 };
 use roadstead_model::{Clock, InstanceId};
 use tokio::io::AsyncWriteExt as _;
@@ -20,8 +20,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 use crate::cgroups::{Cgroups, Group};
-use crate::owner::Owner;
-use crate::shim::{Shim, ShimControl};
+use crate::owner::{Owner, Process};
+use crate::shim::{LaunchError, Shim, ShimControl};
 use crate::{link, process};
 
 /// A path longer than this does not fit a socket's address.
@@ -30,9 +30,9 @@ const MAX_SOCKET_PATH: usize = 107;
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events that may wait for the instance's driver. A shim keeps back lines long before this many batches are
 /// unconfirmed, and all that it may hold at its end fits as well: reading from it never waits for the driver.
-const EVENT_QUEUE: usize = 64;
+pub(crate) const EVENT_QUEUE: usize = 64;
 /// Commands that may wait for the shim.
-const COMMAND_QUEUE: usize = 16;
+pub(crate) const COMMAND_QUEUE: usize = 16;
 
 /// Fills nonces with unpredictable bytes.
 pub type Entropy = Arc<dyn Fn(&mut [u8; 32]) + Send + Sync>;
@@ -46,13 +46,22 @@ pub struct SupervisorConfig {
     pub run_root: PathBuf,
 }
 
+/// What an owner needs to know of a shim.
+pub(crate) struct Watch {
+    pub(crate) process: ProcessId,
+    pub(crate) instance: InstanceId,
+    pub(crate) folder: PathBuf,
+    pub(crate) group: Group,
+    pub(crate) secret: ControlSecret,
+}
+
 /// Starts shims.
 pub struct Supervisor {
     pub(crate) config: SupervisorConfig,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cgroups: Cgroups,
-    tasks: TaskTracker,
-    entropy: Entropy,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) entropy: Entropy,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -197,12 +206,25 @@ impl Supervisor {
         specification: &Specification,
         secret: ControlSecret,
     ) -> Shim {
+        let (launched, decided) = oneshot::channel();
+        let shim = Watch { process, instance: specification.instance, folder, group, secret };
+        let mut shim = self.own(Process::Child(child), shim, Some(launched));
+        shim.launched = Some(decided);
+        shim
+    }
+
+    /// Gives a shim its owner, and says how to reach it. One whose launch is not ours to decide is not ours to kill.
+    pub(crate) fn own(
+        &self,
+        process: Process,
+        watch: Watch,
+        launched: Option<oneshot::Sender<Result<Ready, LaunchError>>>,
+    ) -> Shim {
         let (asked, asking) = mpsc::channel(COMMAND_QUEUE);
         let (events, heard) = mpsc::channel(EVENT_QUEUE);
-        let (launched, decided) = oneshot::channel();
         let kill = watch::Sender::new(false);
-        let instance = specification.instance;
-        let control = ShimControl { instance, process, asked, kill: kill.clone() };
+        let Watch { process: id, instance, folder, group, secret } = watch;
+        let control = ShimControl { instance, process: id, asked, kill: kill.clone() };
         let link = link::Link {
             socket: folder.join(roadstead_control::CONTROL_SOCKET),
             secret,
@@ -211,20 +233,21 @@ impl Supervisor {
             events: events.clone(),
             forwarded: 0,
         };
+        let decided = launched.is_none();
         let owner = Owner {
-            child,
+            process,
             folder,
             group: Some(group),
             instance,
             clock: Arc::clone(&self.clock),
             events,
-            launched: Some(launched),
+            launched,
             killed: kill.subscribe(),
             link: Some(link),
             tasks: self.tasks.clone(),
         };
         self.tasks.spawn(owner.run());
-        Shim { control, launched: Some(decided), events: Some(heard), decided: false }
+        Shim { control, launched: None, events: Some(heard), decided }
     }
 
     /// Removes an ended instance's folder: its records have been stored.

@@ -236,3 +236,21 @@ proptest! {
         let _ = KeyRing::parse(&text);
     }
 }
+
+#[test]
+fn a_derived_secret_depends_on_key_label_and_context_and_comes_back_after_a_rotation() {
+    let first =
+        |ring: &KeyRing, label, context: &[u8]| *ring.derive(label, context).next().unwrap().expose_secret();
+    let ring = ring_of(&[1]);
+    let secret = first(&ring, "control", b"one");
+    assert_eq!(secret, first(&ring_of(&[1]), "control", b"one"));
+    for other in [
+        first(&ring, "control", b"two"),
+        first(&ring, "other", b"one"),
+        first(&ring_of(&[2]), "control", b"one"),
+    ] {
+        assert_ne!(secret, other);
+    }
+    let rotated = ring_of(&[2, 1]);
+    assert!(rotated.derive("control", b"one").any(|derived| *derived.expose_secret() == secret));
+}

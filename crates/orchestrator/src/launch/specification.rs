@@ -5,12 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rand::Rng;
 use roadstead_accounts::{ExposeSecret, SecretString};
 use roadstead_catalog::{Facts, Kind, Rendered};
 use roadstead_control::{
-    BridgeSettings, ControlSecret, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret,
-    Secrets, Specification, TokenHash, UserIds,
+    BridgeSettings, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret, Secrets,
+    Specification, TokenHash, UserIds,
 };
 use roadstead_model::{Era, Port, Transport};
 use serde::Serialize;
@@ -102,15 +101,13 @@ impl Reserved {
             bridge: self.bridge(inner),
             http,
         };
-        let mut control = [0_u8; 32];
-        inner.parts.randomness.lock().fill_bytes(&mut control);
         let headers = match specification.http {
             Some(_) => rendered.headers.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
             None => Vec::new(),
         };
         let secrets = Secrets {
             token_sha256: TokenHash::new(*self.token.hash().as_bytes()),
-            control: ControlSecret::new(control),
+            control: crate::adopt::newest_secret(inner, self.instance),
             environment,
             headers,
             masks: self.plan.values.values().map(secret).collect(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
-use roadstead_control::{HTTP_SOCKET, ProcessId, Ready as ShimReady, StopReason};
+use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{NewInstance, ProcessMark, ReserveError, SealedSlot, Started};
 use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
@@ -248,7 +248,8 @@ impl Spawned {
                 }
                 roadstead_supervisor::ShimEvent::Exited(exited) => record = Some(exited),
                 // It never served anybody: what it spoke, and in which process, is of no use.
-                roadstead_supervisor::ShimEvent::EraFound(_)
+                roadstead_supervisor::ShimEvent::Ready(_)
+                | roadstead_supervisor::ShimEvent::EraFound(_)
                 | roadstead_supervisor::ShimEvent::ServerChanged(_) => {}
             }
         }
@@ -286,22 +287,10 @@ impl Ready {
     pub(super) async fn publish(mut self, inner: &Arc<Inner>) -> Result<(), LaunchError> {
         let instance = self.reserved.instance;
         let control = self.shim.control();
-        let started = Started {
-            at: inner.now(),
-            process: mark(self.server.server),
-            shim: mark(self.shim.process()),
-            actor: self.reserved.actor.clone(),
-            event_data: json!({
-                "pid": self.server.server.pid,
-                "port": self.reserved.lease.port(),
-                "isolation": self.server.isolation.as_str(),
-                "era": self.server.era,
-            }),
-        };
+        let port = self.reserved.lease.port();
+        let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
         let published = inner.store().instances().mark_running(instance, &started).await;
-        let route = matches!(published, Ok(true)).then(|| {
-            inner.parts.routes.open(instance, inner.parts.supervisor.run_folder(instance).join(HTTP_SOCKET))
-        });
+        let route = matches!(published, Ok(true)).then(|| inner.route_to(instance));
         if self.server.silent {
             let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
             inner
@@ -328,6 +317,8 @@ impl Ready {
             actor: Actor::SYSTEM,
             type_version: (self.reserved.plan.type_id, self.reserved.plan.type_version),
             server: self.server.server,
+            is_ready: true,
+            is_ending: false,
         };
         inner.parts.drivers.spawn(driver.run());
         match published {
@@ -343,6 +334,28 @@ impl Ready {
             }
             Err(error) => Err(LaunchError::Store(error)),
         }
+    }
+}
+
+/// What a row is told when a server is ready.
+pub(crate) fn started(
+    inner: &Inner,
+    ready: &ShimReady,
+    shim: ProcessId,
+    port: Port,
+    actor: Actor,
+) -> Started {
+    Started {
+        at: inner.now(),
+        process: mark(ready.server),
+        shim: mark(shim),
+        actor,
+        event_data: json!({
+            "pid": ready.server.pid,
+            "port": port,
+            "isolation": ready.isolation.as_str(),
+            "era": ready.era,
+        }),
     }
 }
 

@@ -87,16 +87,13 @@ impl Life {
         }
     }
 
-    /// Tells roadstead, if it listens; spools what it has not stored.
+    /// Tells roadstead, if it listens. What it has not stored is on disk.
     async fn farewell(&mut self, record: &ExitRecord) {
         self.instance.exit.send_replace(Some(record.clone()));
         let mut open = self.control_open.subscribe();
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, open.wait_for(|open| *open == 0)).await;
         if let Some(control) = &self.control {
             control.abort();
-        }
-        if let Err(error) = self.instance.folder.spool(&self.instance.logs.waiting()) {
-            eprintln!("roadstead-shim: could not write the log spool: {error}");
         }
     }
 

@@ -185,15 +185,12 @@ async fn lines_that_nobody_stored_are_found_at_the_next_start() {
     let pid = nix::unistd::Pid::from_raw(process.pid);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     eventually("the shim ends", || !roadstead_supervisor::is_alive(process));
-    let found = place
-        .supervisor()
-        .end_survivors(place.installation, place.boot, Duration::from_secs(5))
-        .await
-        .unwrap();
+    let found = place.supervisor().survey(place.installation, place.boot, true).unwrap();
     assert_eq!(found.len(), 1);
-    assert!(!found[0].was_alive);
-    assert_eq!(found[0].record.as_ref().unwrap().reason, Some(StopReason::Shutdown));
-    assert!(found[0].spool.iter().any(|entry| entry.message == "remember me"), "{:?}", found[0].spool);
+    assert!(!found[0].is_alive());
+    assert_eq!(found[0].record().unwrap().reason, Some(StopReason::Shutdown));
+    let spool = found[0].spool();
+    assert!(spool.iter().any(|entry| entry.message == "remember me"), "{spool:?}");
 }
 
 #[tokio::test]
@@ -201,8 +198,7 @@ async fn a_foreign_installation_is_refused_and_left_alone() {
     let place = Place::new();
     let mut launched = place.launch(place.specification(&[])).await;
     let other = Place::new().installation;
-    let error =
-        place.supervisor().end_survivors(other, place.boot, Duration::from_secs(5)).await.unwrap_err();
+    let error = place.supervisor().survey(other, place.boot, true).unwrap_err();
     assert!(error.to_string().contains(&place.installation.to_string()), "{error}");
     assert!(roadstead_supervisor::is_alive(launched.shim.process()));
     launched.shim.control().kill();

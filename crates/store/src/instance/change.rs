@@ -83,6 +83,36 @@ impl Instances<'_> {
         .during("db.instance.mark_running")
     }
 
+    /// The shim of a live instance was taken over after a restart of ours. Its generation is raised to `generation` if it is
+    /// lower: the shim has seen that one. False when the instance is over.
+    #[tracing::instrument(name = "db.instance.mark_adopted", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn mark_adopted(
+        &self,
+        id: InstanceId,
+        generation: i64,
+        event_data: &Value,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        sqlx::query_scalar!(
+            r#"with adopted as (
+                 update mcp_instances set generation = greatest(generation, $2)
+                 where id = $1 and status in ('pending', 'running')
+                 returning id
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data)
+                 select uuid_v7($3), id, $3, 'adopted', $4 from adopted
+               )
+               select exists (select from adopted) as "done!""#,
+            id.uuid(),
+            generation,
+            at,
+            event_data,
+        )
+        .fetch_one(self.pool)
+        .await
+        .during("db.instance.mark_adopted")
+    }
+
     /// The oldest of a running instance's server processes is another one now. False when it does not run any more.
     #[tracing::instrument(name = "db.instance.change_process", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn change_process(&self, id: InstanceId, process: ProcessMark) -> Result<bool, StoreError> {

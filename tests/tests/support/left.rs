@@ -1,0 +1,182 @@
+//! What is left of instances on a machine, held against what the rows say.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The environment variable by which a server's process is known.
+const MARK: &str = "ROADSTEAD_INSTANCE=";
+
+/// Everything on the machine that belongs to instances of one data folder.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Instances that have a run folder.
+    folders: BTreeSet<String>,
+    /// Instances whose server has a folder of its own.
+    workplaces: BTreeSet<String>,
+    /// Instances that have a control group.
+    groups: BTreeSet<String>,
+    /// Instances that have a shim or an init, with the processes.
+    shims: Vec<(String, i32)>,
+    /// Instances that have a server, with the processes.
+    servers: Vec<(String, i32)>,
+}
+
+impl Left {
+    pub(crate) fn look(data: &Path) -> Self {
+        let installation = std::fs::read_to_string(data.join("installation")).unwrap_or_default();
+        let installation = installation.trim().to_owned();
+        let mut left = Self {
+            workplaces: names_in(&data.join("instances")).into_iter().collect(),
+            groups: groups(&installation),
+            ..Self::default()
+        };
+        let root = run_root(&installation);
+        for name in root.iter().flat_map(|root| names_in(root)) {
+            let folder = root.as_ref().map(|root| root.join(&name)).unwrap_or_default();
+            let note: Value = std::fs::read(folder.join("launch.json"))
+                .ok()
+                .and_then(|text| serde_json::from_slice(&text).ok())
+                .unwrap_or_default();
+            let id = note["instance"].as_str().unwrap_or(&name).to_owned();
+            left.folders.insert(id);
+        }
+        left.find_processes(root.as_deref());
+        left
+    }
+
+    fn find_processes(&mut self, root: Option<&Path>) {
+        for entry in std::fs::read_dir("/proc").expect("/proc can be read").flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+                continue;
+            };
+            let log = std::fs::read_link(format!("/proc/{pid}/fd/2")).unwrap_or_default();
+            if let Some(root) = root
+                && let Ok(inside) = log.strip_prefix(root)
+                && let Some(folder) = inside.components().next()
+            {
+                let name = folder.as_os_str().to_string_lossy().into_owned();
+                self.shims.push((name, pid));
+            }
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let mark =
+                environment.split(|byte| *byte == 0).find_map(|each| each.strip_prefix(MARK.as_bytes()));
+            if let Some(id) = mark {
+                self.servers.push((String::from_utf8_lossy(id).into_owned(), pid));
+            }
+        }
+    }
+
+    /// What does not fit these rows, which are all that live; nothing when all is well.
+    pub(crate) fn compared_with(&self, live: &[Value]) -> Vec<String> {
+        let ids: BTreeSet<String> =
+            live.iter().filter_map(|row| row["id"].as_str()).map(ToOwned::to_owned).collect();
+        let tails: BTreeSet<String> = ids.iter().map(|id| tail(id)).collect();
+        let mut wrong = Vec::new();
+        for (what, found) in [
+            ("run folder", &self.folders),
+            ("server's folder", &self.workplaces),
+            ("control group", &self.groups),
+        ] {
+            let strange = found.difference(&ids);
+            wrong.extend(strange.map(|id| format!("a {what} is left of {id}, which does not live")));
+        }
+        for (folder, pid) in &self.shims {
+            if !tails.contains(folder) {
+                wrong.push(format!("process {pid} of a shim in {folder}, which is no live instance's"));
+            }
+        }
+        let all_known: BTreeSet<&String> =
+            self.folders.iter().chain(&self.workplaces).chain(&self.groups).chain(&ids).collect();
+        for (id, pid) in &self.servers {
+            // Servers of other tests on this machine are not ours to judge.
+            if all_known.contains(id) && !ids.contains(id) {
+                wrong.push(format!("server {pid} of {id}, which does not live"));
+            }
+        }
+        for row in live {
+            let id = row["id"].as_str().unwrap_or_default();
+            if row["status"] == "pending" {
+                wrong.push(format!("{id} is still pending"));
+            } else if !self.shims.iter().any(|(folder, _)| *folder == tail(id)) {
+                wrong.push(format!("{id} is said to run and has no shim"));
+            }
+        }
+        wrong
+    }
+}
+
+/// The name of an instance's run folder.
+fn tail(id: &str) -> String {
+    let digits: String = id.chars().filter(|c| *c != '-').collect();
+    digits.get(20..).unwrap_or_default().to_owned()
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Where shims of an installation have their folders: named after the end of its id.
+fn run_root(installation: &str) -> Option<PathBuf> {
+    let digits: String = installation.chars().filter(|c| *c != '-').collect();
+    let own = format!("/tmp/roadstead-{}", nix::unistd::geteuid());
+    ["/run/roadstead", own.as_str()].iter().find_map(|parent| {
+        let found = names_in(Path::new(parent)).into_iter().find(|name| {
+            name.strip_prefix("run-").is_some_and(|end| !end.is_empty() && digits.ends_with(end))
+        });
+        found.map(|name| Path::new(parent).join(name))
+    })
+}
+
+/// The instances of an installation that have a control group, of whatever version.
+fn groups(installation: &str) -> BTreeSet<String> {
+    let name = format!("roadstead-{installation}");
+    let mut found = BTreeSet::new();
+    let mut folders = vec![(PathBuf::from("/sys/fs/cgroup"), 0)];
+    while let Some((folder, depth)) = folders.pop() {
+        for child in names_in(&folder) {
+            let path = folder.join(&child);
+            if child == name {
+                found.extend(names_in(&path).into_iter().filter(|id| path.join(id).is_dir()));
+            } else if depth < 4 && path.is_dir() {
+                folders.push((path, depth + 1));
+            }
+        }
+    }
+    found
+}
+
+/// The process that started another one.
+pub(crate) fn parent(of: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{of}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// The first process of a data folder's private database.
+pub(crate) fn postmaster(data: &Path) -> Option<i32> {
+    let file = names_in(&data.join("postgres"))
+        .into_iter()
+        .map(|name| data.join("postgres").join(name).join("postmaster.pid"))
+        .chain([data.join("postgres").join("postmaster.pid")])
+        .find(|path| path.is_file())?;
+    std::fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
+}
+
+/// Whether an ended instance's events tell one whole life that ends as its row says.
+pub(crate) fn life_is_whole(events: &[String], status: &str) -> Result<(), String> {
+    let count = |wanted: &[&str]| events.iter().filter(|event| wanted.contains(&event.as_str())).count();
+    let told = || format!("{events:?} do not tell the life of an instance that is {status}");
+    if events.first().map(String::as_str) != Some("created") || count(&["created"]) != 1 {
+        return Err(told());
+    }
+    let ends = ["expired", "disconnected", "stopped", "error"];
+    if count(&ends) != 1 || count(&[status]) != 1 || count(&["started"]) > 1 {
+        return Err(told());
+    }
+    if status != "error" && status != "stopped" && status != "expired" && count(&["started"]) != 1 {
+        return Err(told());
+    }
+    Ok(())
+}
