@@ -1,5 +1,6 @@
 //! `up`, `serve` and `quickstart`: a service in the foreground or in the background.
 
+use std::convert::Infallible;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use roadstead_cli::{Profile, StepPrinter, quickstart};
 use roadstead_orchestrator::RecoverStatus;
+use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -26,9 +28,31 @@ const LOOK: Duration = Duration::from_millis(50);
 pub async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let service = Service::start(config, |stage| log_stage(&stage)).await?;
-    // Without a service manager there is nobody to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    stay(service, &mut signals, |_| Survivors::Leave).await.map(drop)
+    tell(NotifyState::Ready);
+    let staying = stay(service, &mut signals, |_| {
+        tell(NotifyState::Stopping);
+        Survivors::Leave
+    });
+    tokio::select! {
+        stayed = staying => stayed.map(drop),
+        never = reassure() => match never {},
+    }
+}
+
+/// Tells a service manager; without one there is nobody to tell.
+fn tell(state: NotifyState<'_>) {
+    let _ = sd_notify::notify(&[state]);
+}
+
+/// Tells a service manager again and again, twice as often as it wants to hear it, that we are not stuck; it starts us again
+/// when we are, and instances do not notice.
+async fn reassure() -> Infallible {
+    let Some(patience) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(patience / 2);
+    loop {
+        ticks.tick().await;
+        tell(NotifyState::Watchdog);
+    }
 }
 
 /// `roadstead up`.

@@ -32,13 +32,15 @@ pub struct AppOptions {
     pub data: Option<tempfile::TempDir>,
     /// The command: `up` or `serve`.
     pub command: &'static str,
+    /// Where it listens.
+    pub listen: String,
     /// More environment.
     pub environment: Vec<(String, String)>,
 }
 
 impl Default for AppOptions {
     fn default() -> Self {
-        Self { data: None, command: "up", environment: Vec::new() }
+        Self { data: None, command: "up", listen: "127.0.0.1:0".to_owned(), environment: Vec::new() }
     }
 }
 
@@ -87,7 +89,7 @@ impl App {
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let mut command = Command::new(programs().join("roadstead"));
         command
-            .args([options.command, "--listen", "127.0.0.1:0"])
+            .args([options.command, "--listen", &options.listen])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", data.path())

@@ -56,6 +56,11 @@ pub fn call(id: &Value, tool: &str, arguments: &Value, progress: Option<&str>) -
 }
 
 impl Session {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Initializes a session.
     pub async fn open(client: &reqwest::Client, url: &str, token: &str) -> Self {
         let mut session =
