@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! bind ─► launch ─► ready ─► running ─┬─ deadline ──┐
-//!   └──────┴─► failed                 ├─ stop ──────┤─► grace ─► ladder ─► init ends the rest ─► record
-//!                                     └─ server lost ┘
+//!   └──────┴─► failed         ▲   │   ├─ idle ──────┤
+//!                             │   │   ├─ stop ──────┤─► grace ─► ladder ─► init ends the rest ─► record
+//!                       again ┘   └───┴─ server lost ┘
 //! ```
 //! The record says what is about to happen before it happens, and again when it is complete.
 
+mod again;
 mod end;
 
 use std::cell::{Cell, OnceCell};
@@ -22,8 +24,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::events::Events;
 use crate::folder::Folder;
 use crate::http_server::{HttpServer, Unusable};
 use crate::instance::{Instance, Phase};
@@ -35,6 +39,7 @@ use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
 use crate::{control, http};
+use again::Again;
 
 /// Ended servers whose owner has not looked yet: it looks all the time.
 const ENDED_QUEUE: usize = 16;
@@ -43,9 +48,13 @@ const ENDED_QUEUE: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Cause {
     Deadline,
+    /// Nobody used it for so long.
+    Idle(Duration),
     Stop { reason: StopReason, grace: Duration },
     Lost(End),
     Failed(Failure),
+    /// It ended too often to be started once more.
+    CrashLoop(Failure),
 }
 
 /// Everything that lives as long as the instance.
@@ -57,6 +66,7 @@ pub(crate) struct Life {
     channel: Option<LaunchChannel>,
     init: OwnedFd,
     ended: mpsc::Receiver<Option<Ended>>,
+    again: Again,
     terminate: Signal,
     /// They end as soon as the instance does, and what is tidied for them.
     listeners: Vec<JoinHandle<()>>,
@@ -87,6 +97,8 @@ impl Life {
     fn new(prepared: Prepared) -> std::io::Result<Self> {
         let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks));
+        let events = Events::new(Rc::clone(&clock), &specification.run_folder);
+        let again = Again::new(specification.restart);
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
         let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
@@ -98,10 +110,13 @@ impl Life {
             generation: Cell::new(specification.generation),
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
+            events,
             spawner,
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
+            began: Instant::now(),
+            ready_at: Cell::new(None),
             era: watch::Sender::new(None),
             shim,
             init: init.process,
@@ -117,6 +132,7 @@ impl Life {
             channel: Some(channel),
             init: init.pidfd,
             ended,
+            again,
             terminate: signal(SignalKind::terminate())?,
             listeners: Vec::new(),
             closing: watch::Sender::new(false),
@@ -141,6 +157,9 @@ impl Life {
             Err(Cause::Lost(end)) => Err(Cause::Failed(exited(end))),
             other => other,
         }?;
+        let now = instance.began.elapsed();
+        instance.ready_at.set(Some(now));
+        self.again.ready(now);
         instance.phase.set(Phase::Running);
         self.say(&Report::Ready(ready));
         // Nothing more is reported there: roadstead reads to the end.
@@ -196,11 +215,18 @@ impl Life {
                 biased;
                 ended = self.ended.recv() => match ended.flatten() {
                     None => return Cause::Lost(End::Lost),
-                    Some(Ended { unasked: true, left: 0, end }) => return Cause::Lost(end),
+                    Some(last @ Ended { unasked: true, left: 0, .. }) => {
+                        if let Some(cause) = self.lost(last) {
+                            return cause;
+                        }
+                    }
                     Some(Ended { unasked: true, end, .. }) => {
                         self.instance.logs.say(LogLevel::Warn, format!("one of several servers ended: {end}"));
                     }
                     Some(_) => {}
+                },
+                step = self.again.next() => if let Some(cause) = self.go_on(step) {
+                    return cause;
                 },
                 () = self.instance.deadline.due() => return Cause::Deadline,
                 Ok(wanted) = stop.wait_for(Option::is_some) => {
@@ -208,6 +234,7 @@ impl Life {
                         return Cause::Stop { reason: stop.reason, grace: stop.grace };
                     }
                 }
+                limit = self.instance.idle() => return Cause::Idle(limit),
                 _ = self.terminate.recv() => {
                     let grace = Duration::from_millis(self.instance.specification.grace_ms);
                     return Cause::Stop { reason: StopReason::Shutdown, grace };
@@ -271,7 +298,7 @@ async fn first_server(
         Unusable::Ended(end) => exited(end),
         Unusable::Refused(code, message) => failure(code, message),
     })?;
-    let server = http.server().clone();
+    let server = http.server();
     Ok((Mcp::over_http(http, plan, heard), server))
 }
 

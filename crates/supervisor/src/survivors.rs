@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use roadstead_control::{
-    EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LogEntry, ProcessId, SPOOL_FILE, STATE_FILE, ShimState,
+    EVENTS_FILE, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LifecycleEntry, LogEntry, ProcessId, SPOOL_FILE,
+    STATE_FILE, ShimState,
 };
 use roadstead_model::{BootId, InstallationId, InstanceId};
 
@@ -30,6 +31,8 @@ pub struct Survivor {
     pub record: Option<ExitRecord>,
     /// Lines that nobody had stored.
     pub spool: Vec<LogEntry>,
+    /// Steps that its shim took by itself and that nobody is known to have stored.
+    pub steps: Vec<LifecycleEntry>,
 }
 
 /// Why the survivors could not be dealt with.
@@ -152,10 +155,11 @@ fn report(found: &Found) -> Survivor {
         was_alive: found.was_alive,
         record: read(&found.folder.join(EXIT_FILE)),
         spool: spool(&found.folder.join(SPOOL_FILE)),
+        steps: spool(&found.folder.join(EVENTS_FILE)),
     }
 }
 
-fn spool(path: &Path) -> Vec<LogEntry> {
+fn spool<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

@@ -31,6 +31,8 @@ pub(crate) struct Asking {
     pub(crate) raw: Box<str>,
     pub(crate) kind: CallKind,
     token: Option<Id>,
+    /// A ping asks for nothing but an answer.
+    is_ping: bool,
 }
 
 impl Incoming {
@@ -45,7 +47,7 @@ impl Incoming {
                     _ => CallKind::Other,
                 };
                 let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
-                Self::Request(Asking { id, raw: raw.into(), kind, token })
+                Self::Request(Asking { id, raw: raw.into(), kind, token, is_ping: method == "ping" })
             }
             Kind::Notification { method } => Self::Notification {
                 cancels: params.and_then(|params| Id::read(params.request_id?)),
@@ -72,6 +74,7 @@ impl Asking {
             token: self.token.map(Token::Kept),
             logs: true,
             deadline: Some(deadline),
+            counted: (!self.is_ping).then(|| stream.requests().begin()),
         };
         server.register(self.id, call)
     }

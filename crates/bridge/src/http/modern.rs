@@ -110,6 +110,7 @@ async fn call(
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
+        counted: (!lasts && method != "ping").then(|| inner.shared.requests.begin()),
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
         return refusal(inner, &refused, raw);

@@ -91,6 +91,8 @@ impl Place {
             cgroups: Vec::new(),
             allowed_origins: Vec::new(),
             bridge: roadstead_control::BridgeSettings::default(),
+            restart: roadstead_model::RestartPolicy::Never,
+            idle_limit_ms: None,
             http: None,
         }
     }
@@ -134,7 +136,7 @@ impl Launched {
                         lines.extend(entries.into_iter().map(|entry| entry.message));
                     }
                     ShimEvent::Exited(record) => return record,
-                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) | ShimEvent::Lifecycle(_) => {}
                 }
             }
             panic!("the events ended without an end of the instance");
