@@ -117,7 +117,8 @@ async fn post<B: Body>(inner: &Rc<Inner>, headers: &HeaderMap, body: B) -> Answe
     if !envelope.says_version_2() {
         return not_a_message(envelope.id.map(serde_json::value::RawValue::get));
     }
-    let counts = |kind: Kind<'_>| matches!(kind, Kind::Request { method, .. } if !IDLE_METHODS.contains(&method));
+    let counts =
+        |kind: Kind<'_>| matches!(kind, Kind::Request { method, .. } if !IDLE_METHODS.contains(&method));
     // Until the call is in a table, where it counts by itself.
     let _counted = counts(envelope.kind()).then(|| inner.shared.requests.begin());
     if modern_header || envelope.meta().is_some_and(|meta| meta.protocol_version.is_some()) {

@@ -20,7 +20,9 @@ pub mod specification;
 
 pub use frame::{Decoder, FrameError};
 pub use lifecycle::{LifecycleEntry, LifecycleStep};
-pub use message::{Alive, Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason};
+pub use message::{
+    Alive, Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason,
+};
 pub use record::{ExitRecord, Failure, LaunchNote, Outcome, ProcessId, ServerEnd, ShimState};
 pub use secret::{ControlSecret, Secret, TokenHash};
 pub use specification::{

@@ -88,6 +88,9 @@ impl Orchestrator {
 
     async fn store_spool(&self, survivor: Survivor) -> Result<(), StoreError> {
         let id = survivor.instance;
+        for step in survivor.steps {
+            self.0.store_step(id, step).await?;
+        }
         let lines: Vec<_> = survivor.spool.into_iter().map(|entry| as_row(id, entry)).collect();
         if !lines.is_empty() {
             self.0.store().logs().append(&lines).await?;

@@ -123,12 +123,7 @@ impl HttpServer {
     fn pipes(&self, purpose: Purpose) -> ServerPipes {
         let (server, address) = (self.server(), self.running.borrow().address);
         let exited = Box::pin(async move { server.ended().await.to_string() });
-        roadstead_upstream::open(
-            Rc::clone(&self.upstream),
-            Rc::new(LoopbackDial(address)),
-            purpose,
-            exited,
-        )
+        roadstead_upstream::open(Rc::clone(&self.upstream), Rc::new(LoopbackDial(address)), purpose, exited)
     }
 }
 

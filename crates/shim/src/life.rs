@@ -50,7 +50,10 @@ pub(crate) enum Cause {
     Deadline,
     /// Nobody used it for so long.
     Idle(Duration),
-    Stop { reason: StopReason, grace: Duration },
+    Stop {
+        reason: StopReason,
+        grace: Duration,
+    },
     Lost(End),
     Failed(Failure),
     /// It ended too often to be started once more.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roadstead_control::{
-    Answer, Command, ExitRecord, Failure, LifecycleEntry, LogEntry, ProcessId, Ready, Status, StopReason, TokenHash,
+    Answer, Command, ExitRecord, Failure, LifecycleEntry, LogEntry, ProcessId, Ready, Status, StopReason,
+    TokenHash,
 };
 use roadstead_model::{Era, InstanceId};
 use tokio::sync::{mpsc, oneshot, watch};

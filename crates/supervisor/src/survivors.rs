@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use roadstead_control::{
-    EVENTS_FILE, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LifecycleEntry, LogEntry, ProcessId, SPOOL_FILE,
-    STATE_FILE, ShimState,
+    EVENTS_FILE, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LifecycleEntry, LogEntry, ProcessId,
+    SPOOL_FILE, STATE_FILE, ShimState,
 };
 use roadstead_model::{BootId, InstallationId, InstanceId};
 

@@ -63,11 +63,7 @@ impl Bridge {
 
     /// Takes over a fresh process as [`Bridge::adopt`] does and waits until it is ready as [`Bridge::ready`] does; then the pause is
     /// over. A process that does not become ready is ended, and the pause goes on.
-    pub async fn start_again(
-        &self,
-        pipes: ServerPipes,
-        patience: Duration,
-    ) -> Result<Ready, ReadyFailure> {
+    pub async fn start_again(&self, pipes: ServerPipes, patience: Duration) -> Result<Ready, ReadyFailure> {
         let began = Instant::now();
         let server = self.inner.adopt(pipes);
         let ready = match timeout(patience, self.inner.made_ready(&server, patience)).await {

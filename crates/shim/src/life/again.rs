@@ -15,9 +15,7 @@ use std::time::Duration;
 
 use roadstead_control::{Failure, FailureCode, LifecycleStep, ServerEnd};
 use roadstead_model::restart::GiveUp;
-use roadstead_model::{
-    LogLevel, RestartDecision, RestartHistory, RestartPolicy, ServerLoss, duration,
-};
+use roadstead_model::{LogLevel, RestartDecision, RestartHistory, RestartPolicy, ServerLoss, duration};
 use tokio::time::{Instant, sleep_until};
 
 use super::{Cause, Life};
@@ -38,8 +36,14 @@ pub(super) struct Again {
 enum State {
     /// Nothing is planned: no timer runs.
     Well,
-    Pause { lost: Lost, until: Instant },
-    Starting { lost: Lost, start: Starting },
+    Pause {
+        lost: Lost,
+        until: Instant,
+    },
+    Starting {
+        lost: Lost,
+        start: Starting,
+    },
 }
 
 type Starting = Pin<Box<dyn Future<Output = Result<Server, NotAgain>>>>;
