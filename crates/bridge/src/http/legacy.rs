@@ -223,9 +223,7 @@ pub(crate) async fn open(inner: &Rc<Inner>, raw: Option<&str>) -> Result<Opened,
     inner.open_session().await.map_err(|failure| {
         Box::new(match failure {
             NoRoom::Exhausted => answer::sessions_exhausted(raw, inner.shared.config.max_sessions),
-            NoRoom::NoServer(why) => {
-                answer::refuse(StatusCode::SERVICE_UNAVAILABLE, raw, compose::INTERNAL, &why)
-            }
+            NoRoom::NoServer(why) => answer::no_server(raw, &why),
         })
     })
 }
@@ -238,10 +236,7 @@ pub(crate) async fn session(inner: &Rc<Inner>, headers: &HeaderMap) -> Result<Rc
     };
     let server = match inner.session_or_revived(id).await {
         Ok(server) => server.filter(|server| !server.has_channel()),
-        Err(why) => {
-            let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, &why);
-            return Err(answer.into());
-        }
+        Err(why) => return Err(answer::no_server(None, &why).into()),
     };
     let Some(server) = server else { return Err(no_session().into()) };
     match text(headers, VERSION) {

@@ -76,9 +76,7 @@ async fn call(
     let server = match inner.modern_server().await {
         Ok(server) => server,
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
-        Err(NoModern::NoServer(why)) => {
-            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
-        }
+        Err(NoModern::NoServer(why)) => return answer::no_server(Some(raw), &why),
     };
     if method == "tools/call"
         && let Some(params) = &envelope.params
@@ -234,9 +232,7 @@ async fn unsupported(inner: &Rc<Inner>, raw: &str, version: &str) -> Answer {
     match inner.learn_versions().await {
         Ok(()) => {}
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
-        Err(NoModern::NoServer(why)) => {
-            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
-        }
+        Err(NoModern::NoServer(why)) => return answer::no_server(Some(raw), &why),
     }
     let requested = serde_json::to_string(version).expect("text is always JSON");
     let data = format!("{{\"supported\":{},\"requested\":{requested}}}", inner.supported_versions());
