@@ -134,7 +134,10 @@ async fn a_crash_loop_ends_as_an_error_that_shows_the_last_lines() {
     assert!(message.starts_with(expected), "{message}");
     assert!(message.ends_with("echo: told to exit now with 4"), "{message}");
     instance.gone().await;
-    assert_eq!(app.event_types(&instance.id).await, ["created", "started", "restarted", "restarted", "error"]);
+    assert_eq!(
+        app.event_types(&instance.id).await,
+        ["created", "started", "restarted", "restarted", "error"]
+    );
     assert_eq!(instance.route(&app, &instance.token).await, (410, "INSTANCE_NOT_RUNNING".to_owned()));
 }
 
@@ -188,7 +191,11 @@ async fn an_instance_that_nobody_uses_ends_and_neither_streams_nor_pings_are_use
 
     let row = app.instance(&busy.id).await;
     let alive = &row["alive"];
-    assert_eq!((&row["status"], &alive["because"]), (&json!("running"), &json!("1 request in flight")), "{row}");
+    assert_eq!(
+        (&row["status"], &alive["because"]),
+        (&json!("running"), &json!("1 request in flight")),
+        "{row}"
+    );
     assert_eq!((&alive["idle_limit_ms"], &alive["idle_left_ms"]), (&json!(6000), &Value::Null), "{row}");
     working.abort();
     let row = app.instance(&patient.id).await;

@@ -250,7 +250,8 @@ impl Spawned {
                 roadstead_supervisor::ShimEvent::Exited(exited) => record = Some(exited),
                 // It never served anybody: what it spoke, and in which process, is of no use.
                 roadstead_supervisor::ShimEvent::EraFound(_)
-                | roadstead_supervisor::ShimEvent::ServerChanged(_) => {}
+                | roadstead_supervisor::ShimEvent::ServerChanged(_)
+                | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}
             }
         }
         let (mut end, failure) = match error {

@@ -56,7 +56,10 @@ async fn a_server_that_is_killed_is_started_again_and_the_word_of_it_is_kept_unt
     until("what is stored is forgotten", || steps_on_disk(&run_folder).is_empty()).await;
 
     let status = launched.shim.control().status().await.unwrap();
-    assert_eq!((status.status.as_str(), status.server.map(|server| server.pid)), ("running", Some(process_id)));
+    assert_eq!(
+        (status.status.as_str(), status.server.map(|server| server.pid)),
+        ("running", Some(process_id))
+    );
     let (head, _) = post(&launched, INITIALIZE);
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("mcp-session-id"), "{head}");
     launched.shim.control().stop(StopReason::Requested, Duration::ZERO).await.unwrap();
@@ -159,5 +162,8 @@ async fn an_instance_that_nobody_uses_ends_and_looking_at_it_is_no_use() {
     let (head, body) = ask(launched.address, &get("/status", &bearer()));
     assert!(head.starts_with("HTTP/1.1 200 ") && body.contains("last request "), "{head} {body}");
     let record = launched.exited().await.0;
-    assert_eq!((record.outcome, record.reason, record.idle_ms), (Outcome::Expired, Some(StopReason::Idle), Some(4_000)));
+    assert_eq!(
+        (record.outcome, record.reason, record.idle_ms),
+        (Outcome::Expired, Some(StopReason::Idle), Some(4_000))
+    );
 }

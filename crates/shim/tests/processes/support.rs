@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roadstead_control::{
-    ControlSecret, INSTANCE_MARK, Isolation, LifecycleEntry, Limits, ProcessId, Secret, Secrets, Specification, TokenHash,
-    UserIds,
+    ControlSecret, INSTANCE_MARK, Isolation, LifecycleEntry, Limits, ProcessId, Secret, Secrets,
+    Specification, TokenHash, UserIds,
 };
 use roadstead_model::{BootId, Era, InstallationId, InstanceId, NodeId, SystemClock};
 use roadstead_supervisor::{Shim, ShimEvent, Supervisor, SupervisorConfig};
