@@ -79,7 +79,10 @@ async fn a_server_or_shim_killed_from_outside_leaves_a_disconnected_instance_and
     set_ports(&app, 21_100, 21_119).await;
     let kill_it = |pid: i32| kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
 
-    let by_server = Launched::new(&app, json!({"type": "echo"})).await;
+    let echo = programs().join("roadstead-echo");
+    let echo = echo.to_str().expect("a path of ours");
+    define(&app, "mortal", echo, json!({"era": "dual", "restart": "never"})).await;
+    let by_server = Launched::new(&app, json!({"type": "mortal"})).await;
     assert!(by_server.lives());
     kill_it(by_server.server);
     let row = app.wait_status(&by_server.id, "disconnected", PATIENCE).await;

@@ -209,7 +209,9 @@ async fn a_server_that_dies_or_never_listens_ends_its_instance_with_the_cause() 
     let subjects = Subjects::ready();
     let script = Script::new();
     let app = App::start().await;
-    define(&app, script.spec(&subjects, "mortal", "streamable_http", "/mcp")).await;
+    let mut mortal = script.spec(&subjects, "mortal", "streamable_http", "/mcp");
+    mortal["restart"] = json!("never");
+    define(&app, mortal).await;
     let instance = app.launch(json!({"type": "mortal", "credentials": {"token": CANARY}})).await;
     kill(Pid::from_raw(process(&instance)), Signal::SIGKILL).expect("it runs");
     app.wait_status(text(&instance, "id"), "disconnected", PATIENCE).await;

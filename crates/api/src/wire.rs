@@ -14,7 +14,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::extract::fields::Fields;
 
-pub use instance::{Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, TypeSummary};
+pub use instance::{Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, TypeSummary};
 pub use people::{
     ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
     SlotHint, User, UserBody,

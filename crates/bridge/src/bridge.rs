@@ -3,6 +3,7 @@
 mod attempt;
 mod eras;
 mod modern;
+mod pause;
 mod ready;
 mod revive;
 mod sessions;
@@ -22,6 +23,7 @@ use crate::config::{BridgeConfig, Era, SessionMode};
 use crate::http::{BridgeBody, Via, serve};
 use crate::launcher::{EndReason, Purpose, RandomBytes, ServerLauncher, ServerPipes};
 use crate::observer::Observer;
+use crate::requests::Use;
 use crate::server::{Output, Server};
 use crate::shared::{Counters, Shared};
 use crate::shared_process::SharedProcess;
@@ -30,6 +32,7 @@ pub(crate) use attempt::Attempt;
 use eras::Eras;
 use modern::Modern;
 pub(crate) use modern::NoModern;
+use pause::Pause;
 pub use ready::{Ready, ReadyFailure};
 use sessions::Session;
 pub(crate) use sessions::{NoRoom, Opened};
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     /// Every server process that has not ended, whoever it belongs to.
     live: RefCell<Vec<Rc<Server>>>,
     numbers: Cell<u64>,
+    /// Whether the last process was lost and another one will be given.
+    pause: Pause,
     draining: Cell<bool>,
     closed: Cell<bool>,
 }
@@ -90,6 +95,7 @@ impl Bridge {
             supported: RefCell::default(),
             live: RefCell::default(),
             numbers: Cell::new(0),
+            pause: Pause::default(),
             draining: Cell::new(false),
             closed: Cell::new(false),
         };
@@ -99,18 +105,7 @@ impl Bridge {
     /// Takes over the process that was started at launch. For a modern server it becomes the shared one, otherwise the first
     /// session gets it.
     pub fn adopt(&self, pipes: ServerPipes) {
-        let inner = &self.inner;
-        if inner.shared.config.era == Era::Modern {
-            let server = inner.take_in(pipes, Purpose::ModernShared);
-            *inner.modern.borrow_mut() = Modern::Up(server);
-        } else {
-            let pipes = match &inner.shared_process {
-                Some(process) => process.adopt(pipes),
-                None => pipes,
-            };
-            let server = inner.take_in(pipes, Purpose::LegacySession);
-            *inner.first.borrow_mut() = Some(server);
-        }
+        self.inner.adopt(pipes);
     }
 
     /// Answers one request to `/mcp`, or to `/sse` or `/messages` (HTTP with SSE, 2024-11-05). The caller's token has been checked
@@ -148,6 +143,16 @@ impl Bridge {
         self.inner.servers().iter().map(|server| server.history().bytes()).sum()
     }
 
+    /// How clients use the instance: their requests, without pings, streams and our own.
+    pub fn usage(&self) -> Use {
+        self.inner.shared.requests.seen()
+    }
+
+    /// Resolves when no request of a client waits for an answer.
+    pub async fn unused(&self) {
+        self.inner.shared.requests.over().await;
+    }
+
     /// When a client or a server last said something. Keep-alive comments do not count.
     pub fn last_activity(&self) -> Instant {
         self.inner.shared.last_activity()
@@ -172,6 +177,7 @@ impl Bridge {
     pub fn close(&self) {
         self.inner.draining.set(true);
         self.inner.closed.set(true);
+        self.inner.pause.end();
         for server in self.inner.servers() {
             server.end(EndReason::Closed, "the bridge was closed");
             self.inner.forget(&server);
@@ -195,6 +201,21 @@ impl fmt::Debug for Bridge {
 impl Inner {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    fn adopt(self: &Rc<Self>, pipes: ServerPipes) -> Rc<Server> {
+        if self.shared.config.era == Era::Modern {
+            let server = self.take_in(pipes, Purpose::ModernShared);
+            *self.modern.borrow_mut() = Modern::Up(Rc::clone(&server));
+            return server;
+        }
+        let pipes = match &self.shared_process {
+            Some(process) => process.adopt(pipes),
+            None => pipes,
+        };
+        let server = self.take_in(pipes, Purpose::LegacySession);
+        *self.first.borrow_mut() = Some(Rc::clone(&server));
+        server
     }
 
     /// Makes a server of pipes and starts moving its messages.

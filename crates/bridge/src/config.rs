@@ -108,6 +108,9 @@ pub struct BridgeConfig {
     pub parked_call_age: Duration,
     /// Whether legacy sessions are kept apart.
     pub session_mode: SessionMode,
+    /// How long a request waits for a server that is being started again before it is refused. Longer than the first pauses before
+    /// a restart, and shorter than the time after which clients give up by themselves.
+    pub restart_wait: Duration,
 }
 
 impl BridgeConfig {
@@ -151,6 +154,7 @@ impl BridgeConfig {
             max_parked_calls: 64,
             parked_call_age: Duration::from_mins(10),
             session_mode: SessionMode::PerSession,
+            restart_wait: Duration::from_secs(10),
         }
     }
 }

@@ -32,6 +32,7 @@ mod lines;
 mod message;
 mod observer;
 mod origin;
+mod requests;
 mod server;
 mod shared;
 mod shared_process;
@@ -48,4 +49,5 @@ pub use launcher::{
     EndReason, Ender, LaunchFailure, Opening, Purpose, RandomBytes, ServerLauncher, ServerPipes,
 };
 pub use observer::{Note, Observer, Silent};
+pub use requests::Use;
 pub use shared::Counters;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::config::BridgeConfig;
 use crate::observer::{Note, Observer};
+use crate::requests::Requests;
 
 /// Numbers since the bridge was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub(crate) struct Shared {
     in_flight: Cell<usize>,
     idle: Notify,
     last_activity: Cell<Instant>,
+    /// What clients ask.
+    pub(crate) requests: Rc<Requests>,
     /// Exchanges that are open: waiting answers and event streams.
     pub(crate) streams: Places,
     /// Subscriptions of modern clients.
@@ -104,6 +107,7 @@ impl Shared {
             in_flight: Cell::new(0),
             idle: Notify::new(),
             last_activity: Cell::new(Instant::now()),
+            requests: Rc::default(),
         })
     }
 

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::history::History;
 use crate::message::Id;
+use crate::requests::Requests;
 use crate::shared::Shared;
 
 /// Which connection of a stream, counted from 0; an older one has no say any more.
@@ -103,6 +104,11 @@ impl Stream {
         let stream = Self::new(shared, 0, true, false);
         stream.close();
         stream
+    }
+
+    /// Where the requests of clients are counted.
+    pub(crate) fn requests(&self) -> &Rc<Requests> {
+        &self.shared.requests
     }
 
     /// Whether a message put in now would reach somebody.

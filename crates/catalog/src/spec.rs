@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roadstead_model::{Era, SessionMode, Transport};
+use roadstead_model::{Era, RestartFields, RestartMode, SessionMode, Transport};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,9 +62,18 @@ pub struct TypeSpec {
     /// How long it may take to become ready.
     #[serde(default = "default_ready_timeout_s")]
     pub ready_timeout_s: u32,
-    /// After how long without a call an instance ends; never, if none is named.
+    /// After how many seconds without a request an instance ends; never, if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle_timeout_s: Option<u32>,
+    pub idle_limit_s: Option<u32>,
+    /// Whether its server is started again when it ends unasked.
+    #[serde(default)]
+    pub restart: RestartMode,
+    /// How many restarts within the window are enough.
+    #[serde(default = "default_max_restarts")]
+    pub max_restarts: u32,
+    /// The window's seconds.
+    #[serde(default = "default_restart_window_s")]
+    pub restart_window_s: u32,
     /// How the bridge speaks to it.
     #[serde(default)]
     pub transport: Transport,
@@ -168,6 +177,13 @@ impl TypeSpec {
         crate::validate::validate(self, author)
     }
 
+    /// Its fields about restarts.
+    pub const fn restart_fields(&self) -> RestartFields {
+        let (restart, max_restarts, restart_window_s) =
+            (self.restart, self.max_restarts, self.restart_window_s);
+        RestartFields { restart, max_restarts, restart_window_s }
+    }
+
     /// The slot of a name.
     pub fn slot(&self, name: &str) -> Option<&Slot> {
         self.credential_slots.iter().find(|slot| slot.name == name)
@@ -189,6 +205,14 @@ impl TypeSpec {
             (_, None) => Kind::Remote,
         }
     }
+}
+
+fn default_max_restarts() -> u32 {
+    RestartFields::default().max_restarts
+}
+
+fn default_restart_window_s() -> u32 {
+    RestartFields::default().restart_window_s
 }
 
 /// A yes or no, also in the words in which people switch things.

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use roadstead_model::{RestartFields, RestartPolicy};
+
 use crate::config;
 use crate::credentials::compile_pattern;
 use crate::names::{
@@ -249,8 +251,11 @@ impl Check<'_> {
         self.within("resource_limits.open_files", limits.open_files, 32..=65_536);
         self.within("max_duration_minutes", self.spec.max_duration_minutes, 1..=MAX_MINUTES);
         self.within("ready_timeout_s", self.spec.ready_timeout_s, 1..=600);
-        if let Some(idle) = self.spec.idle_timeout_s {
-            self.within("idle_timeout_s", idle, 10..=MAX_MINUTES * 60);
+        if let Some(idle) = self.spec.idle_limit_s {
+            self.within("idle_limit_s", idle, 1..=MAX_MINUTES * 60);
+        }
+        if let Err(error) = RestartPolicy::try_from(self.spec.restart_fields()) {
+            self.report(RestartFields::field_of(error), error.to_string());
         }
         if let Some(timeout) = self.spec.call_timeout_s {
             self.within("call_timeout_s", timeout, 1..=MAX_CALL_S);

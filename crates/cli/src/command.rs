@@ -190,6 +190,9 @@ pub struct Launch {
     /// How long it may live: 90s, 15m, 1h, 7d
     #[arg(long, value_name = "DURATION")]
     pub expires_in: Option<Span>,
+    /// End it after so long without a request; at most what its type allows
+    #[arg(long, value_name = "DURATION")]
+    pub idle_limit: Option<Span>,
     /// Do not wait until the server is ready
     #[arg(long)]
     pub no_wait: bool,

@@ -39,6 +39,14 @@ pub(crate) struct Instance {
     pub(crate) credential_id: Option<String>,
     #[serde(default)]
     pub(crate) config: Value,
+    #[serde(default)]
+    pub(crate) alive: Option<Alive>,
+}
+
+/// Why an instance is still alive.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Alive {
+    pub(crate) because: String,
 }
 
 impl Instance {

@@ -6,19 +6,23 @@
 //!   ◄───────────(lines on its stdout)── Hello, Bound, Ready | Failed
 //!   handshake ◄──(socket `c` in its run folder)──► handshake
 //!   Request{id, command} ──────────────────────────────────────►
-//!   ◄────────────────── Answer{id, …}, Logs, EraFound, ServerChanged, Exited
+//!   ◄─────── Answer{id, …}, Logs, EraFound, ServerChanged, Lifecycle, Exited
 //! ```
 //! `state.json` and `exit.json` in the run folder are the same words at rest: what a shim is, and how it ended.
 
 pub mod frame;
 pub mod handshake;
+pub mod lifecycle;
 pub mod message;
 pub mod record;
 pub mod secret;
 pub mod specification;
 
 pub use frame::{Decoder, FrameError};
-pub use message::{Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason};
+pub use lifecycle::{LifecycleEntry, LifecycleStep};
+pub use message::{
+    Alive, Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason,
+};
 pub use record::{ExitRecord, Failure, LaunchNote, Outcome, ProcessId, ServerEnd, ShimState};
 pub use secret::{ControlSecret, Secret, TokenHash};
 pub use specification::{
@@ -41,6 +45,8 @@ pub const LAUNCH_FILE: &str = "launch.json";
 pub const EXIT_FILE: &str = "exit.json";
 /// Log lines that nobody had stored when the shim ended, one JSON document a line.
 pub const SPOOL_FILE: &str = "spool.jsonl";
+/// Steps that the shim took by itself and that nobody has stored, one JSON document a line.
+pub const EVENTS_FILE: &str = "events.jsonl";
 /// Where a shim's own standard error goes: panics, and nothing else.
 pub const SHIM_LOG_FILE: &str = "shim.log";
 /// The mark in every server's environment by which a stray is found.

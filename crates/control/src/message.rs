@@ -4,7 +4,7 @@ use roadstead_model::{Era, LogLevel, LogSource};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{ExitRecord, Failure, IsolationLevel, ProcessId, TokenHash};
+use crate::{ExitRecord, Failure, IsolationLevel, LifecycleEntry, ProcessId, TokenHash};
 
 /// A line from the shim.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +41,8 @@ pub enum Report {
         /// Its process.
         server: ProcessId,
     },
+    /// A step that the shim took by itself; said again on each new connection until `LifecycleReceived`.
+    Lifecycle(LifecycleEntry),
     /// A request's answer.
     Answer {
         /// The request's number.
@@ -107,6 +109,11 @@ pub enum Command {
         /// The last line's number.
         seq: u64,
     },
+    /// The step of this number, and only that one, is stored: it need not be said again. Has no answer.
+    LifecycleReceived {
+        /// The step's number.
+        seq: u64,
+    },
 }
 
 /// Who wants an instance ended.
@@ -117,6 +124,8 @@ pub enum StopReason {
     Requested,
     /// Its time is up, as roadstead sees it.
     Expired,
+    /// Nobody used it for as long as its idle limit. Nobody asks for that: its shim notices.
+    Idle,
     /// Roadstead itself goes, and was told to take its instances along.
     Shutdown,
     /// Its launch failed elsewhere: nobody will ever use it.
@@ -164,6 +173,24 @@ pub struct Status {
     pub isolation: IsolationLevel,
     /// The number of the last log line.
     pub last_log_seq: u64,
+    /// Why it is still alive.
+    #[serde(default)]
+    pub alive: Option<Alive>,
+}
+
+/// Why an instance is still alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alive {
+    /// A clause for people, without a full stop.
+    pub because: String,
+    /// The milliseconds without a request after which it ends; none if it has no idle limit.
+    pub idle_limit_ms: Option<u64>,
+    /// What is left of them; none without a limit, or while a request is in flight.
+    pub idle_left_ms: Option<u64>,
+    /// The milliseconds since a request came or was answered last; none if there was none.
+    pub last_request_ms: Option<u64>,
+    /// Requests without an answer. Pings, event streams and subscriptions are none of them.
+    pub requests: usize,
 }
 
 /// One line that a server or the shim said.
@@ -206,6 +233,8 @@ pub enum FailureCode {
     InvalidSpecification,
     /// The kernel refused a part of the confinement that is never left out.
     ConfinementFailed,
+    /// The server ended again and again, and is not started once more.
+    CrashLoop,
     /// A fault of the shim or the machine.
     Internal,
 }
@@ -224,6 +253,7 @@ impl FailureCode {
             Self::ListensPublicly => "LISTENS_PUBLICLY",
             Self::InvalidSpecification => "INVALID_SPECIFICATION",
             Self::ConfinementFailed => "CONFINEMENT_FAILED",
+            Self::CrashLoop => "CRASH_LOOP",
             Self::Internal => "INTERNAL",
         }
     }

@@ -73,6 +73,8 @@ pub enum Outcome {
     Disconnected,
     /// It never became ready.
     Failed,
+    /// Its server ended too often to be started once more; the failure says how often.
+    CrashLoop,
 }
 
 /// How a server process ended.
@@ -97,7 +99,7 @@ impl std::fmt::Display for ServerEnd {
     }
 }
 
-/// Why a launch failed.
+/// Why a launch failed, or an instance could not go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
@@ -128,7 +130,10 @@ pub struct ExitRecord {
     pub at: OffsetDateTime,
     /// How the first server ended.
     pub server_end: Option<ServerEnd>,
-    /// Why the launch failed.
+    /// For how many milliseconds nobody had used it, if it ended for that.
+    #[serde(default)]
+    pub idle_ms: Option<u64>,
+    /// Why the launch failed, or the server is not started once more.
     pub failure: Option<Failure>,
     /// The last lines of standard error, masked.
     pub stderr_tail: Vec<String>,

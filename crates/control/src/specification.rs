@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use roadstead_model::{BootId, BridgeLimits, Era, InstallationId, InstanceId, NodeId, SessionMode};
+use roadstead_model::{
+    BootId, BridgeLimits, Era, InstallationId, InstanceId, NodeId, RestartPolicy, SessionMode,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{ControlSecret, Secret, TokenHash};
@@ -58,9 +60,20 @@ pub struct Specification {
     /// How the bridge behaves.
     #[serde(default)]
     pub bridge: BridgeSettings,
+    /// Whether the server is started again when it ends unasked.
+    #[serde(default = "never")]
+    pub restart: RestartPolicy,
+    /// The time without a request after which the instance ends; none for ever.
+    #[serde(default)]
+    pub idle_limit_ms: Option<u64>,
     /// Where the program answers, if it speaks HTTP itself; else it does on its standard streams.
     #[serde(default)]
     pub http: Option<HttpServer>,
+}
+
+/// What a sender means that knows nothing of restarts.
+const fn never() -> RestartPolicy {
+    RestartPolicy::Never
 }
 
 /// How the bridge of an instance behaves: the operator's limits, and what the type says.

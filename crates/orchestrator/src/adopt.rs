@@ -68,8 +68,11 @@ impl Inner {
         Some(Adopting { inner: Arc::clone(self), instance: row.id, found, ownership, lease, route })
     }
 
-    /// Lines that nobody had stored when a shim ended.
+    /// What nobody had stored when a shim ended: steps that it took by itself, and lines.
     pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
+        for step in found.steps() {
+            self.store_step(found.instance, step).await?;
+        }
         let lines: Vec<_> = found.spool().into_iter().map(|entry| as_row(found.instance, entry)).collect();
         if lines.is_empty() { Ok(()) } else { self.store().logs().append(&lines).await.map(drop) }
     }

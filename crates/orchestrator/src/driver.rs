@@ -89,6 +89,9 @@ impl Driver {
                 }
                 Event::Shim(Some(ShimEvent::EraFound(era))) => self.remember(era).await,
                 Event::Shim(Some(ShimEvent::ServerChanged(server))) => self.name(server).await,
+                Event::Shim(Some(ShimEvent::Lifecycle(step))) => {
+                    self.inner.take_step(self.instance, step, &self.control).await;
+                }
                 Event::Shim(Some(ShimEvent::Exited(record))) => break Some(record),
                 Event::Shim(None) => break None,
                 Event::Stored(seq) => self.control.logs_received(seq).await,
@@ -124,6 +127,10 @@ impl Driver {
     async fn obey(&mut self, request: Request) {
         match request {
             Request::Stop { reason, actor } => self.stop(reason, actor).await,
+            Request::Control { done } => {
+                // Whoever asked may have left.
+                let _ = done.send(self.control.clone());
+            }
             Request::SetDeadline { generation, expires_at, done } => {
                 let remaining = Duration::try_from(expires_at - self.inner.now()).unwrap_or_default();
                 let kept = self.control.set_deadline(generation, remaining).await.is_ok();
@@ -147,6 +154,7 @@ impl Driver {
         let word = match reason {
             StopReason::Requested => "requested",
             StopReason::Expired => "expired",
+            StopReason::Idle => "idle",
             StopReason::Shutdown => "shutdown",
             StopReason::LaunchFailed => "launch failed",
         };

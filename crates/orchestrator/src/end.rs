@@ -31,9 +31,13 @@ impl End {
             }
             (Outcome::Stopped, _) => (InstanceStatus::Stopped, EventType::Stopped),
             (Outcome::Disconnected, _) => (InstanceStatus::Disconnected, EventType::Disconnected),
-            (Outcome::Failed, _) => (InstanceStatus::Error, EventType::Error),
+            (Outcome::Failed | Outcome::CrashLoop, _) => (InstanceStatus::Error, EventType::Error),
         };
         let message = match (&record.failure, status) {
+            (None, InstanceStatus::Expired) => record.idle_ms.map(|idle| {
+                let idle = Duration::from_millis(idle);
+                format!("idle for {}", roadstead_model::duration::spoken(idle))
+            }),
             (Some(failure), _) => Some(with_tail(&failure.message, &failure.stderr_tail)),
             (None, InstanceStatus::Disconnected) => {
                 let how = record.server_end.map_or_else(

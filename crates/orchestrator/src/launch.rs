@@ -38,6 +38,8 @@ pub struct LaunchRequest {
     pub config: Map<String, Value>,
     /// The lifetime; none for the setting's.
     pub expires_in: Option<Duration>,
+    /// After how long without a request it ends; none for the type's. Not longer than the type's.
+    pub idle_limit: Option<Duration>,
     /// When to answer.
     pub wait: Wait,
 }

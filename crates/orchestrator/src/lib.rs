@@ -16,6 +16,7 @@ mod driver;
 mod end;
 mod error;
 mod launch;
+mod lifecycle;
 mod live;
 mod logs;
 mod parts;
@@ -33,6 +34,7 @@ pub use parts::{Limits, Node, Orchestrator, Parts};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
+pub use roadstead_control::Alive;
 pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor,
 };

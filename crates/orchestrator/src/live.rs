@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use roadstead_control::{StopReason, TokenHash};
 use roadstead_model::{Actor, InstanceId};
+use roadstead_supervisor::ShimControl;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -23,6 +24,11 @@ pub(crate) enum Request {
         reason: StopReason,
         /// Who asks.
         actor: Actor,
+    },
+    /// The way to its shim, for questions that change nothing.
+    Control {
+        /// The way.
+        done: oneshot::Sender<ShimControl>,
     },
     /// The deadline has moved.
     SetDeadline {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use roadstead_access::{AdminPermit, InstancePermit};
+use roadstead_control::Alive;
 use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource};
 use roadstead_port_allocator::PortStatus;
 use roadstead_store::{
@@ -12,15 +13,19 @@ use roadstead_store::{
     TimelineCursor,
 };
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::error::ChangeError;
+use crate::live::Request;
 use crate::parts::Orchestrator;
 
 /// Lines that a follower reads at once.
 const FOLLOW_BATCH: u32 = 200;
 /// How often a follower looks whether its instance has ended.
 const FOLLOW_LOOK: Duration = Duration::from_secs(1);
+
+/// How long a look at an instance waits for its shim: the row alone is an answer, too.
+const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which instances are wanted.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +91,18 @@ impl Orchestrator {
     pub async fn get(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
         let row = self.0.store().instances().get(id, permit.visible().owner()).await?;
         row.ok_or(ChangeError::NotFound)
+    }
+
+    /// Why a running instance is still alive, in its shim's words; nothing where the shim does not answer soon, and of an instance
+    /// that is not this process's.
+    pub async fn why_alive(&self, id: InstanceId) -> Option<Alive> {
+        let owner = self.0.live.find(id)?;
+        let question = async {
+            let (done, control) = oneshot::channel();
+            owner.requests.send(Request::Control { done }).await.ok()?;
+            control.await.ok()?.status().await.ok()?.alive
+        };
+        tokio::time::timeout(STATUS_PATIENCE, question).await.ok()?
     }
 
     /// The instances that the permit reaches.

@@ -10,6 +10,7 @@ fn main() {
     let mut silent = false;
     let mut stay = false;
     let mut eat = None;
+    let mut answers_left = u32::MAX;
     let mut sockets = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(flag) = args.next() {
@@ -25,6 +26,16 @@ fn main() {
             "--facts" => write_facts(&args.next().expect("a path")),
             "--listen" => {
                 sockets.push(TcpListener::bind(args.next().expect("an address")).expect("it is free"));
+            }
+            "--silent-if" => silent = exists(args.next()),
+            "--exit-if" => {
+                if exists(args.next()) {
+                    eprintln!("doomed");
+                    std::process::exit(3);
+                }
+            }
+            "--exit-after" => {
+                answers_left = args.next().and_then(|count| count.parse().ok()).expect("a number");
             }
             "--exit" => std::process::exit(args.next().and_then(|code| code.parse().ok()).expect("a code")),
             other => panic!("unknown flag {other}"),
@@ -42,6 +53,10 @@ fn main() {
         }
         let answer = serde_json::json!({"jsonrpc": "2.0", "id": message["id"], "result": {}});
         writeln!(output, "{answer}").expect("stdout is open");
+        answers_left -= 1;
+        if answers_left == 0 {
+            std::process::exit(0);
+        }
         if let Some(pipe) = &eat {
             // Blocks until somebody writes.
             std::fs::read(pipe).expect("the pipe can be read");
@@ -51,6 +66,11 @@ fn main() {
     if stay {
         wait_for_ever();
     }
+}
+
+/// Whether a test has made this file.
+fn exists(path: Option<String>) -> bool {
+    std::path::Path::new(&path.expect("a path")).exists()
 }
 
 /// Speaks HTTP, but says no to everything.

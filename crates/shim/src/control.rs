@@ -88,7 +88,7 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
     oldest.mark_changed();
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; READ_BYTES];
-    let mut sent = 0;
+    let (mut sent, mut told) = (0, 0);
     let mut unstored: VecDeque<u64> = VecDeque::new();
     send(&mut stream, &Report::Hello { version: PROTOCOL_VERSION }).await?;
     loop {
@@ -125,6 +125,10 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                     send(&mut stream, &Report::ServerChanged { server }).await?;
                 }
             }
+            step = instance.events.next_after(told) => {
+                told = step.seq;
+                send(&mut stream, &Report::Lifecycle(step)).await?;
+            }
             () = instance.logs.more_after(sent), if unstored.len() < MAX_UNSTORED_BATCHES => {
                 sent = send_logs(&mut stream, instance, sent).await?;
                 unstored.push_back(sent);
@@ -133,6 +137,10 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                 let record = record.map_err(io::Error::other)?.clone();
                 while sent < instance.logs.last_seq() {
                     sent = send_logs(&mut stream, instance, sent).await?;
+                }
+                while let Some(step) = instance.events.after(told) {
+                    told = step.seq;
+                    send(&mut stream, &Report::Lifecycle(step)).await?;
                 }
                 if let Some(record) = record {
                     send(&mut stream, &Report::Exited(record)).await?;
@@ -150,7 +158,7 @@ async fn wait_for_receipt(
     mut decoder: Decoder,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
-    while !instance.logs.are_stored() {
+    while !(instance.logs.are_stored() && instance.events.all_stored()) {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             break;

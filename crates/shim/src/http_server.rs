@@ -9,6 +9,7 @@ mod reach;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use roadstead_bridge::{LaunchFailure, Opening, Purpose, ServerLauncher, ServerPipes};
@@ -20,6 +21,7 @@ use tokio::net::unix::pipe;
 
 use crate::instance::Instance;
 use crate::launcher::{Launcher, Opened};
+use crate::mcp::NotAgain;
 use crate::spawner::{End, Server, StartFailure};
 
 /// Why the server is of no use; told as a launch's failure.
@@ -35,10 +37,15 @@ pub(crate) enum Unusable {
 /// The running server, as the bridge's launcher of conversations with it.
 pub(crate) struct HttpServer {
     launcher: Rc<Launcher>,
+    running: RefCell<Running>,
+    upstream: Rc<Upstream>,
+}
+
+/// Its process, which is another one after a restart.
+struct Running {
     server: Server,
     /// Kept open, because the end of its input means an order to leave for some servers.
-    stdin: RefCell<Option<pipe::Sender>>,
-    upstream: Rc<Upstream>,
+    stdin: Option<pipe::Sender>,
     address: SocketAddr,
 }
 
@@ -52,19 +59,9 @@ impl HttpServer {
     ) -> Result<Rc<Self>, Unusable> {
         let wrong = |message: String| Unusable::Refused(FailureCode::InvalidSpecification, message);
         let url: Uri = plan.url.parse().map_err(|_| wrong(format!("{:?} is no address", plan.url)))?;
-        let candidates = reach::addresses(&url).map_err(wrong)?;
         let headers = headers.iter().map(header).collect::<Result<_, _>>().map_err(wrong)?;
-        let Opened { server, stdin, stdout } = launcher.open().await.map_err(Unusable::NotStarted)?;
-        launcher.log(stdout);
-        let address = match reach::listening(&candidates, server.clone()).await {
-            Ok(address) => address,
-            Err(end) if reach::is_taken(&candidates) => return Err(lost_port(&plan.url, Some(end))),
-            Err(end) => return Err(Unusable::Ended(end)),
-        };
-        look(instance, plan, address)?;
-        reach::answering(address, &url, plan.transport, server.clone()).await.map_err(Unusable::Ended)?;
-        // Sockets that it opened while it made itself ready count as well.
-        look(instance, plan, address)?;
+        let opened = launcher.open().await.map_err(Unusable::NotStarted)?;
+        let running = running(instance, &launcher, plan, &url, opened).await?;
         let limits = UpstreamLimits {
             max_message: usize::try_from(instance.specification.bridge.limits.max_message_bytes)
                 .unwrap_or(usize::MAX),
@@ -75,12 +72,39 @@ impl HttpServer {
             HttpTransport::Sse => Transport::Sse,
         };
         let upstream = Rc::new(Upstream { transport, url, headers, limits });
-        Ok(Rc::new(Self { launcher, server, stdin: RefCell::new(Some(stdin)), upstream, address }))
+        Ok(Rc::new(Self { launcher, running: RefCell::new(running), upstream }))
+    }
+
+    /// Starts its program again, on the same port, and waits until it answers. A process that does not is ended.
+    pub(crate) async fn start_again(
+        &self,
+        instance: &Instance,
+        patience: Duration,
+    ) -> Result<Server, NotAgain> {
+        // A server of HTTP has been started from a plan for one.
+        let Some(plan) = &instance.specification.http else { return Ok(self.server()) };
+        let opened = self.launcher.open().await.map_err(|fault| NotAgain::not_started(&fault))?;
+        let server = opened.server.clone();
+        let making = running(instance, &self.launcher, plan, &self.upstream.url, opened);
+        let failure = match tokio::time::timeout(patience, making).await {
+            Ok(Ok(running)) => {
+                self.running.replace(running);
+                return Ok(server);
+            }
+            Ok(Err(Unusable::Ended(end))) => return Err(NotAgain::ended(&server, end)),
+            Ok(Err(Unusable::NotStarted(fault))) => return Err(NotAgain::not_started(&fault)),
+            Ok(Err(Unusable::Refused(_, message))) => message,
+            Err(_) => format!("it did not answer within {} ms", patience.as_millis()),
+        };
+        self.launcher.expect_end(&server);
+        Rc::clone(&self.launcher).terminate(server.clone()).await;
+        let why = format!("the server was started again, but is not ready: {failure}");
+        Err(NotAgain { why, end: End::Lost, server: Some(server.number) })
     }
 
     /// The server's process.
-    pub(crate) fn server(&self) -> &Server {
-        &self.server
+    pub(crate) fn server(&self) -> Server {
+        self.running.borrow().server.clone()
     }
 
     /// The conversation that the bridge begins with.
@@ -90,32 +114,52 @@ impl HttpServer {
 
     /// Closes its input and starts its ladder.
     pub(crate) fn stop(&self) {
-        self.launcher.expect_end(&self.server);
-        self.stdin.take();
-        tokio::task::spawn_local(Rc::clone(&self.launcher).terminate(self.server.clone()));
+        let server = self.server();
+        self.launcher.expect_end(&server);
+        self.running.borrow_mut().stdin.take();
+        tokio::task::spawn_local(Rc::clone(&self.launcher).terminate(server));
     }
 
     fn pipes(&self, purpose: Purpose) -> ServerPipes {
-        let server = self.server.clone();
+        let (server, address) = (self.server(), self.running.borrow().address);
         let exited = Box::pin(async move { server.ended().await.to_string() });
-        roadstead_upstream::open(
-            Rc::clone(&self.upstream),
-            Rc::new(LoopbackDial(self.address)),
-            purpose,
-            exited,
-        )
+        roadstead_upstream::open(Rc::clone(&self.upstream), Rc::new(LoopbackDial(address)), purpose, exited)
     }
 }
 
 impl ServerLauncher for HttpServer {
     fn open(&self, purpose: Purpose) -> Opening {
-        let opened = if self.server.end.borrow().is_none() {
+        let opened = if self.server().end.borrow().is_none() {
             Ok(self.pipes(purpose))
         } else {
             Err(LaunchFailure { message: "the server has ended".to_owned() })
         };
         Box::pin(std::future::ready(opened))
     }
+}
+
+/// Waits until a process that was started answers. Bounded by the caller.
+async fn running(
+    instance: &Instance,
+    launcher: &Rc<Launcher>,
+    plan: &roadstead_control::HttpServer,
+    url: &Uri,
+    opened: Opened,
+) -> Result<Running, Unusable> {
+    let wrong = |message: String| Unusable::Refused(FailureCode::InvalidSpecification, message);
+    let candidates = reach::addresses(url).map_err(wrong)?;
+    let Opened { server, stdin, stdout } = opened;
+    launcher.log(stdout);
+    let address = match reach::listening(&candidates, server.clone()).await {
+        Ok(address) => address,
+        Err(end) if reach::is_taken(&candidates) => return Err(lost_port(&plan.url, Some(end))),
+        Err(end) => return Err(Unusable::Ended(end)),
+    };
+    look(instance, plan, address)?;
+    reach::answering(address, url, plan.transport, server.clone()).await.map_err(Unusable::Ended)?;
+    // Sockets that it opened while it made itself ready count as well.
+    look(instance, plan, address)?;
+    Ok(Running { server, stdin: Some(stdin), address })
 }
 
 /// Looks at every socket on which the server's processes take connections.

@@ -11,8 +11,10 @@ use roadstead_control::{
 use roadstead_listener::Tidy;
 use roadstead_model::{Clock, Era};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::events::Events;
 use crate::folder::Folder;
 use crate::logs::Logs;
 use crate::mcp::Mcp;
@@ -52,12 +54,17 @@ pub(crate) struct Instance {
     pub(crate) generation: Cell<u64>,
     pub(crate) deadline: Deadline,
     pub(crate) logs: Rc<Logs>,
+    pub(crate) events: Events,
     pub(crate) spawner: Rc<Spawner>,
     pub(crate) tidy: Tidy,
     pub(crate) bridge: OnceCell<Mcp>,
     pub(crate) phase: Cell<Phase>,
     /// What was reported of the server when it first answered.
     pub(crate) ready: watch::Sender<Option<Ready>>,
+    /// From here on time is counted that no change of a clock may change.
+    pub(crate) began: Instant,
+    /// When the first server was ready, from then on.
+    pub(crate) ready_at: Cell<Option<Duration>>,
     /// The era that the server was found to speak.
     pub(crate) era: watch::Sender<Option<Era>>,
     pub(crate) shim: ProcessId,
@@ -73,6 +80,10 @@ impl Instance {
         let answer = match *command {
             Command::LogsReceived { seq } => {
                 self.logs.stored(seq);
+                return None;
+            }
+            Command::LifecycleReceived { seq } => {
+                self.events.stored(seq);
                 return None;
             }
             Command::Status => Answer::Status(Box::new(self.status())),
@@ -124,6 +135,7 @@ impl Instance {
             in_flight: self.in_flight(),
             isolation: self.isolation,
             last_log_seq: self.logs.last_seq(),
+            alive: self.alive(),
         }
     }
 

@@ -11,9 +11,11 @@
 
 mod control;
 mod deadline;
+mod events;
 mod folder;
 mod http;
 mod http_server;
+mod idle;
 mod init;
 mod instance;
 mod launcher;

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! bind ─► launch ─► ready ─► running ─┬─ deadline ──┐
-//!   └──────┴─► failed                 ├─ stop ──────┤─► grace ─► ladder ─► init ends the rest ─► record
-//!                                     └─ server lost ┘
+//!   └──────┴─► failed         ▲   │   ├─ idle ──────┤
+//!                             │   │   ├─ stop ──────┤─► grace ─► ladder ─► init ends the rest ─► record
+//!                       again ┘   └───┴─ server lost ┘
 //! ```
 //! The record says what is about to happen before it happens, and again when it is complete.
 
+mod again;
 mod end;
 
 use std::cell::{Cell, OnceCell};
@@ -22,8 +24,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::events::Events;
 use crate::folder::Folder;
 use crate::http_server::{HttpServer, Unusable};
 use crate::instance::{Instance, Phase};
@@ -35,6 +39,7 @@ use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
 use crate::{control, http};
+use again::Again;
 
 /// Ended servers whose owner has not looked yet: it looks all the time.
 const ENDED_QUEUE: usize = 16;
@@ -43,9 +48,16 @@ const ENDED_QUEUE: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Cause {
     Deadline,
-    Stop { reason: StopReason, grace: Duration },
+    /// Nobody used it for so long.
+    Idle(Duration),
+    Stop {
+        reason: StopReason,
+        grace: Duration,
+    },
     Lost(End),
     Failed(Failure),
+    /// It ended too often to be started once more.
+    CrashLoop(Failure),
 }
 
 /// Everything that lives as long as the instance.
@@ -57,6 +69,7 @@ pub(crate) struct Life {
     channel: Option<LaunchChannel>,
     init: OwnedFd,
     ended: mpsc::Receiver<Option<Ended>>,
+    again: Again,
     terminate: Signal,
     /// They end as soon as the instance does, and what is tidied for them.
     listeners: Vec<JoinHandle<()>>,
@@ -88,6 +101,8 @@ impl Life {
         let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
         let folder = Folder::new(&specification.run_folder);
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks), folder.spool());
+        let events = Events::new(Rc::clone(&clock), &specification.run_folder);
+        let again = Again::new(specification.restart);
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
         let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
@@ -99,11 +114,14 @@ impl Life {
             generation: Cell::new(specification.generation),
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
+            events,
             spawner,
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
             phase: Cell::new(Phase::Pending),
             ready: watch::Sender::new(None),
+            began: Instant::now(),
+            ready_at: Cell::new(None),
             era: watch::Sender::new(None),
             shim,
             init: init.process,
@@ -119,6 +137,7 @@ impl Life {
             channel: Some(channel),
             init: init.pidfd,
             ended,
+            again,
             terminate: signal(SignalKind::terminate())?,
             listeners: Vec::new(),
             closing: watch::Sender::new(false),
@@ -143,6 +162,9 @@ impl Life {
             Err(Cause::Lost(end)) => Err(Cause::Failed(exited(end))),
             other => other,
         }?;
+        let now = instance.began.elapsed();
+        instance.ready_at.set(Some(now));
+        self.again.ready(now);
         instance.phase.set(Phase::Running);
         instance.ready.send_replace(Some(ready.clone()));
         self.say(&Report::Ready(ready));
@@ -199,11 +221,18 @@ impl Life {
                 biased;
                 ended = self.ended.recv() => match ended.flatten() {
                     None => return Cause::Lost(End::Lost),
-                    Some(Ended { unasked: true, left: 0, end }) => return Cause::Lost(end),
+                    Some(last @ Ended { unasked: true, left: 0, .. }) => {
+                        if let Some(cause) = self.lost(last) {
+                            return cause;
+                        }
+                    }
                     Some(Ended { unasked: true, end, .. }) => {
                         self.instance.logs.say(LogLevel::Warn, format!("one of several servers ended: {end}"));
                     }
                     Some(_) => {}
+                },
+                step = self.again.next() => if let Some(cause) = self.go_on(step) {
+                    return cause;
                 },
                 () = self.instance.deadline.due() => return Cause::Deadline,
                 Ok(wanted) = stop.wait_for(Option::is_some) => {
@@ -211,6 +240,7 @@ impl Life {
                         return Cause::Stop { reason: stop.reason, grace: stop.grace };
                     }
                 }
+                limit = self.instance.idle() => return Cause::Idle(limit),
                 _ = self.terminate.recv() => {
                     let grace = Duration::from_millis(self.instance.specification.grace_ms);
                     return Cause::Stop { reason: StopReason::Shutdown, grace };
@@ -274,7 +304,7 @@ async fn first_server(
         Unusable::Ended(end) => exited(end),
         Unusable::Refused(code, message) => failure(code, message),
     })?;
-    let server = http.server().clone();
+    let server = http.server();
     Ok((Mcp::over_http(http, plan, heard), server))
 }
 

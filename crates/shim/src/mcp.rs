@@ -9,15 +9,20 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use roadstead_bridge::{
     Bridge, BridgeBody, EndReason, Ender, LaunchFailure, Note, Observer, Opening, Purpose, ReadyFailure,
-    ServerLauncher, ServerPipes, Via,
+    ServerLauncher, ServerPipes, Use, Via,
 };
 use roadstead_control::Specification;
 use roadstead_model::{Era, LogLevel};
 use tokio::sync::watch;
 
 use crate::http_server::HttpServer;
+use crate::instance::Instance;
 use crate::launcher::{Launcher, Opened};
 use crate::logs::Logs;
+use crate::spawner::{End, Server, StartFailure};
+
+/// How long the word of a server's end may take after its output has ended.
+const END_NOTICE: Duration = Duration::from_secs(1);
 
 /// The router of the instance, and the era that its type was given.
 pub(crate) struct Mcp {
@@ -32,6 +37,16 @@ pub(crate) struct Heard {
     pub(crate) logs: Rc<Logs>,
     /// Told the era, once it was found out.
     pub(crate) era: watch::Sender<Option<Era>>,
+}
+
+/// Why a server that was started again is not ready.
+pub(crate) struct NotAgain {
+    /// For people: a clause.
+    pub(crate) why: String,
+    /// How it ended, if that was seen.
+    pub(crate) end: End,
+    /// Which it was, if its process was started.
+    pub(crate) server: Option<u32>,
 }
 
 /// The first server answers, or lives.
@@ -100,6 +115,54 @@ impl Mcp {
         }
     }
 
+    /// From now on what needs a server waits for one that is started again.
+    pub(crate) fn pause(&self) {
+        self.bridge.pause();
+    }
+
+    /// Starts a fresh first server and waits until it is ready, as at launch.
+    pub(crate) async fn start_again(
+        &self,
+        instance: &Instance,
+        launcher: &Rc<Launcher>,
+        patience: Duration,
+    ) -> Result<Server, NotAgain> {
+        let (server, pipes) = match &self.http {
+            Some(http) => {
+                let server = http.start_again(instance, patience).await?;
+                (server, http.first(self.era))
+            }
+            None => {
+                let opened = launcher.open().await.map_err(|fault| NotAgain::not_started(&fault))?;
+                (opened.server.clone(), launcher.pipes(opened))
+            }
+        };
+        match self.bridge.start_again(pipes, patience).await {
+            Ok(_) => Ok(server),
+            Err(failure) => {
+                let end = tokio::time::timeout(END_NOTICE, server.clone().ended()).await;
+                if let (ReadyFailure::Ended, Ok(end)) = (&failure, end) {
+                    return Err(NotAgain::ended(&server, end));
+                }
+                if let Some(http) = &self.http {
+                    http.stop();
+                }
+                let why = format!("the server was started again, but is not ready: {failure}");
+                Err(NotAgain { why, end: End::Lost, server: Some(server.number) })
+            }
+        }
+    }
+
+    /// How clients use the instance.
+    pub(crate) fn usage(&self) -> Use {
+        self.bridge.usage()
+    }
+
+    /// Resolves when no request of a client waits for an answer.
+    pub(crate) async fn unused(&self) {
+        self.bridge.unused().await;
+    }
+
     pub(crate) async fn handle(&self, request: Request<Incoming>, via: Via) -> Response<BridgeBody> {
         self.bridge.handle(request, via).await
     }
@@ -120,6 +183,18 @@ impl Mcp {
         if let Some(server) = &self.http {
             server.stop();
         }
+    }
+}
+
+impl NotAgain {
+    pub(crate) fn ended(server: &Server, end: End) -> Self {
+        let why = format!("the server was started again and ended before it was ready: {end}");
+        Self { why, end, server: Some(server.number) }
+    }
+
+    pub(crate) fn not_started(fault: &StartFailure) -> Self {
+        let why = format!("the server could not be started again: {}", fault.message);
+        Self { why, end: End::Lost, server: None }
     }
 }
 

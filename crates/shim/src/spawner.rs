@@ -70,6 +70,8 @@ pub(crate) struct StartFailure {
 /// A server that ended, as the owner of the instance is told.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
+    /// Which.
+    pub(crate) server: u32,
     pub(crate) end: End,
     /// Nobody had asked for it.
     pub(crate) unasked: bool,
@@ -222,7 +224,7 @@ impl Spawner {
                 self.living.send_modify(|living| *living -= 1);
                 self.name_oldest(&servers);
                 let left = self.living();
-                return Some(Ended { end: End::Seen(end), unasked: !entry.asked, left });
+                return Some(Ended { server, end: End::Seen(end), unasked: !entry.asked, left });
             }
         }
         None

@@ -175,6 +175,7 @@ fn fail(
         reason: None,
         at: clock.now(),
         server_end: None,
+        idle_ms: None,
         failure: Some(failure.clone()),
         stderr_tail: Vec::new(),
         last_log_seq: 0,

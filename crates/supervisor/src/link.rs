@@ -133,6 +133,10 @@ impl Link {
                 let _ = self.events.send(ShimEvent::ServerChanged(server)).await;
                 None
             }
+            Report::Lifecycle(step) => {
+                let _ = self.events.send(ShimEvent::Lifecycle(step)).await;
+                None
+            }
             Report::Exited(_) => Some(Conversation::Over),
             _ => None,
         }

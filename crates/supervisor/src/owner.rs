@@ -170,6 +170,7 @@ impl Owner {
             reason: None,
             at: self.clock.now(),
             server_end: None,
+            idle_ms: None,
             failure,
             stderr_tail: Vec::new(),
             last_log_seq: 0,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roadstead_control::{
-    Answer, Command, ExitRecord, Failure, LogEntry, ProcessId, Ready, Status, StopReason, TokenHash,
+    Answer, Command, ExitRecord, Failure, LifecycleEntry, LogEntry, ProcessId, Ready, Status, StopReason,
+    TokenHash,
 };
 use roadstead_model::{Era, InstanceId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -27,6 +28,8 @@ pub enum ShimEvent {
     EraFound(Era),
     /// The oldest of the servers that live is another one now. May be said again.
     ServerChanged(ProcessId),
+    /// A step that the shim took by itself. May be said again; confirm it with `lifecycle_received` once stored.
+    Lifecycle(LifecycleEntry),
     /// The instance has ended and its tree is gone. Always the last event.
     Exited(ExitRecord),
 }
@@ -168,6 +171,12 @@ impl ShimControl {
     pub async fn logs_received(&self, seq: u64) {
         // A shim that is gone has forgotten them anyway.
         let _ = self.asked.send(Asked { command: Command::LogsReceived { seq }, answer: None }).await;
+    }
+
+    /// The step of this number is stored: the shim may forget it.
+    pub async fn lifecycle_received(&self, seq: u64) {
+        // A shim that is gone has left it on disk.
+        let _ = self.asked.send(Asked { command: Command::LifecycleReceived { seq }, answer: None }).await;
     }
 
     /// Kills the shim, and with it everything that belongs to it. `Exited` follows.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use roadstead_control::{
-    ControlSecret, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LogEntry, ProcessId, SPOOL_FILE,
-    STATE_FILE, ShimState, Status, handshake,
+    ControlSecret, EVENTS_FILE, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LifecycleEntry, LogEntry,
+    ProcessId, SPOOL_FILE, STATE_FILE, ShimState, Status, handshake,
 };
 use roadstead_model::reconcile::{self, Boot, OwnFolder, Record, Stage};
 use roadstead_model::{BootId, InstallationId, InstanceId};
@@ -118,8 +118,12 @@ impl Found {
 
     /// Lines that nobody had stored when its shim ended.
     pub fn spool(&self) -> Vec<LogEntry> {
-        let text = std::fs::read_to_string(self.path.join(SPOOL_FILE)).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        lines(&self.path.join(SPOOL_FILE))
+    }
+
+    /// Steps that its shim took by itself and that nobody is known to have stored.
+    pub fn steps(&self) -> Vec<LifecycleEntry> {
+        lines(&self.path.join(EVENTS_FILE))
     }
 }
 
@@ -244,4 +248,9 @@ async fn wait_gone(asked: &[ProcessId], patience: Duration) {
     while asked.iter().any(|shim| process::is_alive(*shim)) && tokio::time::Instant::now() < until {
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+}
+
+fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

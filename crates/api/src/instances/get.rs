@@ -2,12 +2,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, InstanceStatus};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
 use crate::state::ApiState;
-use crate::wire::Instance;
+use crate::wire::{Alive, Instance};
 
 /// Get an instance
 #[utoipa::path(get, path = "/instances/{id}", tag = "instances", params(("id" = String, Path)),
@@ -20,5 +20,9 @@ pub(crate) async fn get(
 ) -> Result<Json<Instance>, ApiError> {
     let permit = caller.may_read_instances()?;
     let instance = state.orchestrator().get(&permit, id).await?;
-    Ok(Json(Instance::new(instance, state.public_base())))
+    let alive = match instance.status() {
+        InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),
+        _ => None,
+    };
+    Ok(Json(Instance { alive, ..Instance::new(instance, state.public_base()) }))
 }

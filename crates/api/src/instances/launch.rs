@@ -58,6 +58,7 @@ fn read(mut fields: Fields) -> Result<LaunchRequest, ApiError> {
         secrets: fields.secrets("credentials"),
         config: fields.object("config").unwrap_or_default(),
         expires_in: fields.duration("expires_in"),
+        idle_limit: fields.duration("idle_limit"),
         wait: match fields.text("wait", 10).as_deref() {
             None | Some("ready") => Wait::Ready,
             Some("none") => Wait::None,

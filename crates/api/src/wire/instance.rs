@@ -26,6 +26,9 @@ pub struct LaunchBody {
     /// The lifetime: `90s`, `15m`, `1h`, `7d`.
     #[schema(example = "1h")]
     pub expires_in: Option<String>,
+    /// The time without a request after which it ends; at most the type's own, which holds when none is given.
+    #[schema(example = "30m")]
+    pub idle_limit: Option<String>,
     /// `ready` (default): answer when the server is ready; `none`: at once, with status `pending`.
     #[schema(example = "ready")]
     pub wait: Option<String>,
@@ -105,6 +108,39 @@ pub struct Instance {
     pub updated_at: String,
     /// Counts the changes of deadline and token.
     pub generation: i64,
+    /// The idle limit that its launch asked for, in seconds; null for its type's.
+    pub idle_limit_s: Option<i32>,
+    /// Why it is still alive: where one running instance is asked for, and its shim answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alive: Option<Alive>,
+}
+
+/// Why an instance is still alive.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Alive {
+    /// For people.
+    #[schema(example = "last request 40s ago; idle limit 10m, so 9m 20s more unless another comes")]
+    pub because: String,
+    /// The idle limit that holds, in milliseconds; null if there is none.
+    pub idle_limit_ms: Option<u64>,
+    /// What is left of it; null without one, or while a request is in flight.
+    pub idle_left_ms: Option<u64>,
+    /// Since a request came or was answered last; null if there was none.
+    pub last_request_ms: Option<u64>,
+    /// Requests without an answer; pings, event streams and subscriptions are none of them.
+    pub requests_in_flight: usize,
+}
+
+impl Alive {
+    pub(crate) fn new(told: roadstead_orchestrator::Alive) -> Self {
+        Self {
+            because: told.because,
+            idle_limit_ms: told.idle_limit_ms,
+            idle_left_ms: told.idle_left_ms,
+            last_request_ms: told.last_request_ms,
+            requests_in_flight: told.requests,
+        }
+    }
 }
 
 /// An instance with its access token, which is shown only here.
@@ -157,6 +193,8 @@ impl Instance {
             last_accessed: row.last_accessed.map(rfc3339),
             updated_at: rfc3339(row.updated_at),
             generation: row.generation,
+            idle_limit_s: row.idle_limit_s,
+            alive: None,
         }
     }
 }

@@ -61,6 +61,14 @@ pub struct TypeBody {
     pub era_bridge: Option<bool>,
     /// Whether a session outlives its server.
     pub replay_initialize: Option<bool>,
+    /// Seconds without a request after which an instance ends.
+    pub idle_limit_s: Option<u32>,
+    /// `on-failure`: a server that ends unasked is started again; `never`: its instance ends with it.
+    pub restart: Option<String>,
+    /// How many restarts within the window are enough.
+    pub max_restarts: Option<u32>,
+    /// The window's seconds.
+    pub restart_window_s: Option<u32>,
     /// Whether a remote server may be on a loopback, link-local or private address, and without TLS.
     pub allow_private: Option<bool>,
     /// Whether a server that speaks HTTP may listen on more than the loopback address.

@@ -74,6 +74,10 @@ impl Inner {
         if let Some(server) = self.running_modern_server() {
             return Ok(server);
         }
+        self.until_resumed().await.map_err(NoModern::NoServer)?;
+        if let Some(server) = self.running_modern_server() {
+            return Ok(server);
+        }
         let running = match &*self.modern.borrow() {
             Modern::Opening(attempt) => Some(Rc::clone(attempt)),
             _ => None,

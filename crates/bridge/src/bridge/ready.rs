@@ -56,34 +56,42 @@ impl Bridge {
             Modern::Up(server) => Some(Rc::clone(server)),
             _ => inner.first.borrow().clone(),
         };
-        let server = server.ok_or(ReadyFailure::NothingAdopted)?;
-        if inner.shared.config.era != Era::Modern {
+        inner.made_ready(&server.ok_or(ReadyFailure::NothingAdopted)?, patience).await
+    }
+}
+
+impl Inner {
+    /// Waits until a fresh process that was adopted is ready.
+    pub(super) async fn made_ready(
+        self: &Rc<Self>,
+        server: &Rc<Server>,
+        patience: Duration,
+    ) -> Result<Ready, ReadyFailure> {
+        if self.shared.config.era != Era::Modern {
             let began = Instant::now();
-            let ready = ping(&inner.shared, &server, patience).await;
+            let ready = ping(&self.shared, server, patience).await;
             if ready == Ok(Ready::AnsweredPing) {
-                inner.startup.set(Some(began.elapsed()));
+                self.startup.set(Some(began.elapsed()));
             }
             return ready;
         }
-        let may_be_wrong = inner.eras.is_unproven();
+        let may_be_wrong = self.eras.is_unproven();
         // Half of the time is for finding out that what was remembered is wrong.
         let first = if may_be_wrong { patience / 2 } else { patience };
-        match discover(&server, first).await {
+        match discover(server, first).await {
             Discovery::Modern(supported) => {
-                inner.found_modern(supported);
+                self.found_modern(supported);
                 Ok(Ready::AnsweredDiscover)
             }
             Discovery::NotModern | Discovery::Silent if may_be_wrong => {
-                inner.not_modern_any_more(&server, patience.saturating_sub(first)).await
+                self.not_modern_any_more(server, patience.saturating_sub(first)).await
             }
             Discovery::NotModern => Err(ReadyFailure::NotModern),
             Discovery::Silent => Err(ReadyFailure::Silent(patience)),
             Discovery::Ended => Err(ReadyFailure::Ended),
         }
     }
-}
 
-impl Inner {
     /// The server was remembered as modern and is not: a fresh process is made ready in the other way, because this one has heard
     /// a modern request.
     async fn not_modern_any_more(

@@ -48,12 +48,11 @@ impl Inner {
         if self.is_draining() {
             return Err("the instance is shutting down".to_owned());
         }
-        let pipes = if is_translated {
-            ToModern::open(self)
+        let server = if is_translated {
+            self.take_in(ToModern::open(self), Purpose::LegacySession)
         } else {
-            self.launcher.open(Purpose::LegacySession).await.map_err(|failure| failure.message)?
+            self.legacy_process().await?
         };
-        let server = self.take_in(pipes, Purpose::LegacySession);
         let hello = server.inherit(&old);
         let greeted = self.greet(&server, hello).await;
         let mut sessions = self.sessions.borrow_mut();

@@ -125,6 +125,7 @@ impl Inner {
 
     /// Such a process, and what has to be held until there is one.
     async fn process_for<T: 'static>(self: &Rc<Self>, held: T) -> Result<(Rc<Server>, T), String> {
+        self.until_resumed().await?;
         let first = self.first.borrow_mut().take();
         if let Some(server) = first.filter(|server| server.is_alive()) {
             return Ok((server, held));

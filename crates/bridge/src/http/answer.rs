@@ -8,7 +8,7 @@ use super::Answer;
 use super::body::{BridgeBody, Events};
 use crate::message::compose;
 
-/// After this many seconds what was exhausted may have become free.
+/// After this many seconds what was exhausted may have become free, and what was away come back.
 const RETRY_SECONDS: &str = "5";
 
 /// A JSON-RPC error; without an id when the request has none we know of.
@@ -22,6 +22,13 @@ pub(crate) fn refuse_with(status: StatusCode, id: &str, code: i64, message: &str
 
 pub(crate) fn refuse_without_id(status: StatusCode, code: i64, message: &str, data: &str) -> Answer {
     json(status, compose::error(None, code, message, Some(data)).into())
+}
+
+/// There is no server process now; the next try may find one.
+pub(crate) fn no_server(id: Option<&str>, why: &str) -> Answer {
+    let mut answer = refuse(StatusCode::SERVICE_UNAVAILABLE, id, compose::INTERNAL, why);
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    answer
 }
 
 pub(crate) fn sessions_exhausted(id: Option<&str>, max: usize) -> Answer {

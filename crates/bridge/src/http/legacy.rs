@@ -31,6 +31,8 @@ pub(crate) struct Asking {
     pub(crate) raw: Box<str>,
     pub(crate) kind: CallKind,
     token: Option<Id>,
+    /// A ping asks for nothing but an answer.
+    is_ping: bool,
 }
 
 impl Incoming {
@@ -45,7 +47,7 @@ impl Incoming {
                     _ => CallKind::Other,
                 };
                 let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
-                Self::Request(Asking { id, raw: raw.into(), kind, token })
+                Self::Request(Asking { id, raw: raw.into(), kind, token, is_ping: method == "ping" })
             }
             Kind::Notification { method } => Self::Notification {
                 cancels: params.and_then(|params| Id::read(params.request_id?)),
@@ -72,6 +74,7 @@ impl Asking {
             token: self.token.map(Token::Kept),
             logs: true,
             deadline: Some(deadline),
+            counted: (!self.is_ping).then(|| stream.requests().begin()),
         };
         server.register(self.id, call)
     }
@@ -220,9 +223,7 @@ pub(crate) async fn open(inner: &Rc<Inner>, raw: Option<&str>) -> Result<Opened,
     inner.open_session().await.map_err(|failure| {
         Box::new(match failure {
             NoRoom::Exhausted => answer::sessions_exhausted(raw, inner.shared.config.max_sessions),
-            NoRoom::NoServer(why) => {
-                answer::refuse(StatusCode::SERVICE_UNAVAILABLE, raw, compose::INTERNAL, &why)
-            }
+            NoRoom::NoServer(why) => answer::no_server(raw, &why),
         })
     })
 }
@@ -235,10 +236,7 @@ pub(crate) async fn session(inner: &Rc<Inner>, headers: &HeaderMap) -> Result<Rc
     };
     let server = match inner.session_or_revived(id).await {
         Ok(server) => server.filter(|server| !server.has_channel()),
-        Err(why) => {
-            let answer = answer::refuse(StatusCode::SERVICE_UNAVAILABLE, None, compose::INTERNAL, &why);
-            return Err(answer.into());
-        }
+        Err(why) => return Err(answer::no_server(None, &why).into()),
     };
     let Some(server) = server else { return Err(no_session().into()) };
     match text(headers, VERSION) {

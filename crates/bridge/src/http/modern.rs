@@ -76,9 +76,7 @@ async fn call(
     let server = match inner.modern_server().await {
         Ok(server) => server,
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
-        Err(NoModern::NoServer(why)) => {
-            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
-        }
+        Err(NoModern::NoServer(why)) => return answer::no_server(Some(raw), &why),
     };
     if method == "tools/call"
         && let Some(params) = &envelope.params
@@ -110,6 +108,7 @@ async fn call(
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
+        counted: (!lasts && method != "ping").then(|| inner.shared.requests.begin()),
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
         return refusal(inner, &refused, raw);
@@ -233,9 +232,7 @@ async fn unsupported(inner: &Rc<Inner>, raw: &str, version: &str) -> Answer {
     match inner.learn_versions().await {
         Ok(()) => {}
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
-        Err(NoModern::NoServer(why)) => {
-            return answer::refuse(StatusCode::SERVICE_UNAVAILABLE, Some(raw), compose::INTERNAL, &why);
-        }
+        Err(NoModern::NoServer(why)) => return answer::no_server(Some(raw), &why),
     }
     let requested = serde_json::to_string(version).expect("text is always JSON");
     let data = format!("{{\"supported\":{},\"requested\":{requested}}}", inner.supported_versions());

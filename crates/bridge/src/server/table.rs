@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::message::Id;
+use crate::requests::Counted;
 use crate::shared::Work;
 use crate::stream::{Item, Stream};
 
@@ -27,6 +28,9 @@ pub(crate) struct Call {
     pub(crate) logs: bool,
     /// When it is given up; never for what is meant to last.
     pub(crate) deadline: Option<Instant>,
+    /// That a client uses the server, where the request means that.
+    #[expect(dead_code, reason = "held until the call is over")]
+    pub(crate) counted: Option<Counted>,
 }
 
 /// What makes some calls different.

@@ -1,5 +1,6 @@
 //! The router between clients in memory and scripted servers in memory.
 
+mod again;
 mod eras;
 mod eras_found;
 mod eras_legacy_client;

@@ -110,6 +110,11 @@ impl Peer {
     }
 }
 
+/// A process that somebody else has started, and its pipes.
+pub fn fresh() -> (ServerPipes, Peer) {
+    pipes(PIPE)
+}
+
 fn pipes(input_room: usize) -> (ServerPipes, Peer) {
     let (input, stdin): (_, WriteHalf<SimplexStream>) = tokio::io::simplex(input_room);
     let (output, stdout) = tokio::io::duplex(PIPE);

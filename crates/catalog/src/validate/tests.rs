@@ -42,6 +42,7 @@ fn a_sound_type_has_no_problem_and_gets_the_defaults() {
     assert_eq!(spec.resource_limits, crate::ResourceLimits::default());
     assert_eq!((spec.ready_timeout_s, spec.max_duration_minutes), (30, 43_200));
     assert_eq!(spec.era, roadstead_model::Era::Auto);
+    assert_eq!((spec.restart_fields(), spec.idle_limit_s), (RestartFields::default(), None));
     assert!(spec.credential_slots[0].secret && spec.credential_slots[0].required);
 }
 
@@ -191,7 +192,9 @@ fn limits_outside_their_bounds_are_refused() {
     breaks("resource_limits.open_files", |spec| spec.resource_limits.open_files = u32::MAX);
     breaks("max_duration_minutes", |spec| spec.max_duration_minutes = 43_201);
     breaks("ready_timeout_s", |spec| spec.ready_timeout_s = 0);
-    breaks("idle_timeout_s", |spec| spec.idle_timeout_s = Some(0));
+    breaks("idle_limit_s", |spec| spec.idle_limit_s = Some(0));
+    breaks("max_restarts", |spec| spec.max_restarts = 0);
+    breaks("restart_window_s", |spec| spec.restart_window_s = 31);
 }
 
 #[test]

@@ -59,6 +59,9 @@ async fn body(rest: &Rest, launch: Launch) -> Result<Value, CliError> {
     if let Some(length) = launch.expires_in {
         body["expires_in"] = length.text().into();
     }
+    if let Some(length) = launch.idle_limit {
+        body["idle_limit"] = length.text().into();
+    }
     Ok(body)
 }
 

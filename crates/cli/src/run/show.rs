@@ -7,11 +7,17 @@ use super::{Session, now, read};
 use crate::failure::CliError;
 use crate::find;
 use crate::screen::{self, Entry, Table, Tint};
-use crate::wire::Instance;
+use crate::wire::{Instance, text};
 use crate::words::{moment, relative};
 
 pub(super) async fn show(session: &Session<'_>, named: &str) -> Result<(), CliError> {
-    let found = find::instance(&session.rest()?, named).await?;
+    let rest = session.rest()?;
+    let mut found = find::instance(&rest, named).await?;
+    let id = text(&found, "id").to_owned();
+    // A list does not tell why an instance is still alive.
+    if named != id {
+        found = find::instance(&rest, &id).await?;
+    }
     if session.screen.is_json() {
         return screen::value(&found);
     }
@@ -42,6 +48,8 @@ fn details(instance: &Instance) -> Table {
     table.detail("ended", at(instance.ended_at));
     // A deadline says nothing about what has ended.
     table.detail("expires", at(instance.expires_at.filter(|_| instance.is_live())));
+    let alive = instance.alive.as_ref().map(|alive| alive.because.as_str());
+    table.detail("alive because", alive.unwrap_or_default());
     table.detail("last used", at(instance.last_accessed));
     table.detail("config", settings(&instance.config));
     table

@@ -6,6 +6,7 @@ use std::time::Duration;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
+use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
 use roadstead_model::{CredentialId, Lifetime, TypeId};
 use roadstead_store::Probed;
 use serde_json::{Map, Value};
@@ -29,6 +30,8 @@ pub(super) struct Plan {
     pub(super) values: BTreeMap<String, SecretString>,
     pub(super) config: Map<String, Value>,
     pub(super) lifetime: Duration,
+    /// The idle limit that was asked for; none for the type's.
+    pub(super) idle_limit: Option<Duration>,
 }
 
 impl Plan {
@@ -62,6 +65,11 @@ impl Plan {
             },
             Lifetime::get,
         );
+        if let Some(asked) = request.idle_limit
+            && let Some(problem) = idle_problem(asked, spec.idle_limit_s)
+        {
+            problems.push(("idle_limit".to_owned(), problem));
+        }
         if !problems.is_empty() {
             return Err(LaunchError::Invalid(problems));
         }
@@ -89,8 +97,19 @@ impl Plan {
             values,
             config,
             lifetime,
+            idle_limit: request.idle_limit,
         })
     }
+}
+
+/// What is wrong with an idle limit that is asked for: a type's own is there to free what nobody uses.
+fn idle_problem(asked: Duration, of_type: Option<u32>) -> Option<String> {
+    let most = of_type.map_or(LONGEST_LIFETIME, |seconds| Duration::from_secs(seconds.into()));
+    let fits = (SHORTEST_LIFETIME..=most).contains(&asked);
+    let why = if of_type.is_some() { ", the limit of the type" } else { "" };
+    (!fits).then(|| {
+        format!("must be between {} and {}{why}", duration::short(SHORTEST_LIFETIME), duration::short(most))
+    })
 }
 
 /// The values of a stored credential: the owner's, for this type.

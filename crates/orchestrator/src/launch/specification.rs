@@ -11,7 +11,7 @@ use roadstead_control::{
     BridgeSettings, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret, Secrets,
     Specification, TokenHash, UserIds,
 };
-use roadstead_model::{Era, Port, Transport};
+use roadstead_model::{Era, Port, RestartPolicy, Transport};
 use serde::Serialize;
 
 use super::steps::{PORT_ATTEMPTS, Reserved};
@@ -99,6 +99,9 @@ impl Reserved {
             cgroups: Vec::new(),
             allowed_origins: Vec::new(),
             bridge: self.bridge(inner),
+            // A type that is stored has been checked.
+            restart: RestartPolicy::try_from(spec.restart_fields()).unwrap_or(RestartPolicy::Never),
+            idle_limit_ms: self.plan.idle_limit().map(millis),
             http,
         };
         let headers = match specification.http {
@@ -169,6 +172,12 @@ impl Reserved {
 }
 
 impl super::plan::Plan {
+    /// The idle limit that holds: the launch's own, else the type's.
+    fn idle_limit(&self) -> Option<Duration> {
+        let of_type = self.spec.idle_limit_s.map(|seconds| Duration::from_secs(seconds.into()));
+        self.idle_limit.or(of_type)
+    }
+
     /// The era to launch with, and whether an earlier instance found it out.
     fn era(&self) -> (Era, bool) {
         match (self.spec.era, self.probed) {

@@ -194,6 +194,7 @@ fn new_row(
             vec![]
         },
         expires_at: at + plan.lifetime,
+        idle_limit_s: plan.idle_limit.and_then(|limit| i32::try_from(limit.as_secs()).ok()),
         at,
         actor: permit.actor().clone(),
         event_data: json!({
@@ -250,7 +251,8 @@ impl Spawned {
                 // It never served anybody: what it spoke, and in which process, is of no use.
                 roadstead_supervisor::ShimEvent::Ready(_)
                 | roadstead_supervisor::ShimEvent::EraFound(_)
-                | roadstead_supervisor::ShimEvent::ServerChanged(_) => {}
+                | roadstead_supervisor::ShimEvent::ServerChanged(_)
+                | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}
             }
         }
         let (mut end, failure) = match error {

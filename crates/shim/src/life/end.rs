@@ -33,11 +33,11 @@ impl Life {
         }
         self.closing.send_replace(true);
         let grace = match cause {
-            Cause::Deadline => Duration::from_millis(self.instance.specification.grace_ms),
+            Cause::Deadline | Cause::Idle(_) => Duration::from_millis(self.instance.specification.grace_ms),
             Cause::Stop { grace, .. } => grace,
-            Cause::Lost(_) | Cause::Failed(_) => Duration::ZERO,
+            Cause::Lost(_) | Cause::Failed(_) | Cause::CrashLoop(_) => Duration::ZERO,
         };
-        if !grace.is_zero() || matches!(cause, Cause::Deadline | Cause::Stop { .. }) {
+        if !grace.is_zero() || matches!(cause, Cause::Deadline | Cause::Idle(_) | Cause::Stop { .. }) {
             self.leave(grace).await;
         }
         self.end_tree(&cause).await;
@@ -51,7 +51,7 @@ impl Life {
         self.farewell(&record).await;
         match record.outcome {
             Outcome::Expired | Outcome::Stopped => ExitCode::SUCCESS,
-            Outcome::Disconnected | Outcome::Failed => ExitCode::FAILURE,
+            Outcome::Disconnected | Outcome::Failed | Outcome::CrashLoop => ExitCode::FAILURE,
         }
     }
 
@@ -61,7 +61,8 @@ impl Life {
         let gone = self.instance.spawner.all_ended();
         tokio::select! {
             _ = tokio::time::timeout(grace, bridge.drain()) => {}
-            () = gone => return,
+            // Who waits for a server that is started again is told when the bridge closes.
+            () = gone => {}
         }
         bridge.close();
         let step = Duration::from_millis(self.instance.specification.stop_step_ms);
@@ -100,12 +101,20 @@ impl Life {
     fn record(&self, cause: &Cause) -> ExitRecord {
         let (outcome, reason, failure, server_end) = match cause {
             Cause::Deadline => (Outcome::Expired, None, None, None),
+            Cause::Idle(_) => (Outcome::Expired, Some(StopReason::Idle), None, None),
             Cause::Stop { reason: StopReason::Expired, .. } => {
                 (Outcome::Expired, Some(StopReason::Expired), None, None)
             }
             Cause::Stop { reason, .. } => (Outcome::Stopped, Some(*reason), None, None),
             Cause::Lost(end) => (Outcome::Disconnected, None, None, seen(*end)),
             Cause::Failed(failure) => (Outcome::Failed, None, Some(failure.clone()), failure.server_end),
+            Cause::CrashLoop(failure) => {
+                (Outcome::CrashLoop, None, Some(failure.clone()), failure.server_end)
+            }
+        };
+        let idle_ms = match cause {
+            Cause::Idle(limit) => Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            _ => None,
         };
         ExitRecord {
             instance: self.instance.specification.instance,
@@ -114,6 +123,7 @@ impl Life {
             reason,
             at: self.instance.clock.now(),
             server_end,
+            idle_ms,
             failure,
             stderr_tail: Vec::new(),
             last_log_seq: self.instance.logs.last_seq(),

@@ -22,7 +22,8 @@ pub async fn fails(place: &Place, specification: Specification) -> Failure {
             ShimEvent::Logs { .. }
             | ShimEvent::Ready(_)
             | ShimEvent::EraFound(_)
-            | ShimEvent::ServerChanged(_) => {}
+            | ShimEvent::ServerChanged(_)
+            | ShimEvent::Lifecycle(_) => {}
         }
     };
     assert_eq!(record.outcome, Outcome::Failed);

@@ -2,7 +2,11 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use roadstead_control::{FailureCode, HttpServer, HttpTransport, Specification, UserIds};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use roadstead_control::{
+    FailureCode, HttpServer, HttpTransport, LifecycleStep, Outcome, ServerEnd, Specification, UserIds,
+};
 
 use crate::failure::fails;
 use crate::support::{Place, free_address, is_root};
@@ -44,6 +48,23 @@ async fn a_server_that_answers_on_the_loopback_address_is_ready_and_goes_when_as
     launched.exited().await;
     assert!(!roadstead_supervisor::is_alive(server));
     TcpListener::bind(address).expect("nobody listens any more");
+}
+
+#[tokio::test]
+async fn a_server_that_is_killed_is_started_again_on_its_port() {
+    let place = Place::new();
+    let address = free_address();
+    let mut specification =
+        server(&place, &["--ignore-end-of-input", "--listen", &address.to_string()], address);
+    specification.restart = crate::again::at_most(1);
+    let mut launched = place.launch(specification).await;
+    kill(Pid::from_raw(launched.ready.server.pid), Signal::SIGKILL).unwrap();
+    let LifecycleStep::Restarted { process_id, ended, .. } = launched.step().await.step;
+    assert_eq!(ended, Some(ServerEnd::Signal(9)));
+    std::net::TcpStream::connect(address).expect("it listens again");
+    kill(Pid::from_raw(process_id), Signal::SIGTERM).unwrap();
+    let record = launched.exited().await.0;
+    assert_eq!((record.outcome, record.server_end), (Outcome::CrashLoop, Some(ServerEnd::Signal(15))));
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use nix::sys::stat::Mode;
-use roadstead_control::{Outcome, ServerEnd};
+use roadstead_control::{LifecycleStep, Outcome, ServerEnd};
 
+use crate::again::at_most;
 use crate::support::{Place, eventually};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -32,6 +33,7 @@ async fn a_server_that_eats_all_memory_ends_and_the_record_says_why() {
     std::fs::set_permissions(&told, Permissions::from_mode(0o666)).unwrap();
     let mut specification = place.specification(&["--eat-when-told", told.to_str().unwrap()]);
     specification.limits.memory_bytes = Some(64 * MEBIBYTE);
+    specification.restart = at_most(1);
     let mut launched = place.launch(specification).await;
     let groups = groups_of(launched.ready.server.pid);
     if groups.is_empty() {
@@ -41,8 +43,13 @@ async fn a_server_that_eats_all_memory_ends_and_the_record_says_why() {
         return;
     }
     std::fs::write(&told, "now").unwrap();
+    let LifecycleStep::Restarted { ended, .. } = launched.step().await.step;
+    assert_eq!(ended, Some(ServerEnd::OutOfMemory));
+    std::fs::write(&told, "again").unwrap();
     let record = launched.exited().await.0;
-    assert_eq!((record.outcome, record.server_end), (Outcome::Disconnected, Some(ServerEnd::OutOfMemory)));
+    assert_eq!((record.outcome, record.server_end), (Outcome::CrashLoop, Some(ServerEnd::OutOfMemory)));
+    let message = record.failure.unwrap().message;
+    assert!(message.ends_with("its last end was out of memory"), "{message}");
     for group in groups {
         eventually("the group is removed", || folders_named(&group).is_empty());
     }

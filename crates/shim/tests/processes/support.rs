@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roadstead_control::{
-    ControlSecret, INSTANCE_MARK, Isolation, Limits, ProcessId, Secret, Secrets, Specification, TokenHash,
-    UserIds,
+    ControlSecret, INSTANCE_MARK, Isolation, LifecycleEntry, Limits, ProcessId, Secret, Secrets,
+    Specification, TokenHash, UserIds,
 };
 use roadstead_model::{BootId, Era, InstallationId, InstanceId, NodeId, SystemClock};
 use roadstead_supervisor::{Shim, ShimEvent, Supervisor, SupervisorConfig};
@@ -91,6 +91,8 @@ impl Place {
             cgroups: Vec::new(),
             allowed_origins: Vec::new(),
             bridge: roadstead_control::BridgeSettings::default(),
+            restart: roadstead_model::RestartPolicy::Never,
+            idle_limit_ms: None,
             http: None,
         }
     }
@@ -134,13 +136,36 @@ impl Launched {
                         lines.extend(entries.into_iter().map(|entry| entry.message));
                     }
                     ShimEvent::Exited(record) => return record,
-                    ShimEvent::Ready(_) | ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+                    ShimEvent::Ready(_)
+                    | ShimEvent::EraFound(_)
+                    | ShimEvent::ServerChanged(_)
+                    | ShimEvent::Lifecycle(_) => {}
                 }
             }
             panic!("the events ended without an end of the instance");
         };
         let record = tokio::time::timeout(PATIENCE, all).await.expect("the instance ends");
         (record, lines)
+    }
+}
+
+impl Launched {
+    /// The next step that the shim took by itself; lines and other words before it are passed over.
+    pub async fn step(&mut self) -> LifecycleEntry {
+        let control = self.shim.control();
+        let next = async {
+            loop {
+                match self.events.recv().await.expect("the instance has not ended") {
+                    ShimEvent::Lifecycle(entry) => return entry,
+                    ShimEvent::Logs { entries, .. } => {
+                        control.logs_received(entries.last().unwrap().seq).await;
+                    }
+                    ShimEvent::Exited(record) => panic!("it has ended: {record:?}"),
+                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("a step")
     }
 }
 
@@ -197,6 +222,15 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < until, "still not: {what}");
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(2));
+    }
+}
+
+/// The same while the tasks of this process go on.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "still not: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -49,6 +49,8 @@ pub struct NewInstance {
     pub secrets: Vec<SealedSlot>,
     /// Its deadline.
     pub expires_at: OffsetDateTime,
+    /// The idle limit that is asked for, in seconds; none for its type's.
+    pub idle_limit_s: Option<i32>,
     /// Now.
     pub at: OffsetDateTime,
     /// Who launches it.
@@ -116,8 +118,9 @@ async fn insert(
         r#"with instance as (
              insert into mcp_instances (
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
-               name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at)
-             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16
+               name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
+               idle_limit_s)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16, $25
              where (select count(*) from mcp_instances
                     where user_id = $2 and status in ('pending', 'running')) < $17
              returning id
@@ -163,6 +166,7 @@ async fn insert(
         actor.api_key,
         actor.ip_address,
         actor.user_agent,
+        new.idle_limit_s,
     )
     .fetch_one(&mut **transaction)
     .await

@@ -105,6 +105,8 @@ pub struct InstanceRow {
     pub shim: Option<ProcessMark>,
     /// Its deadline.
     pub expires_at: OffsetDateTime,
+    /// The idle limit that its launch asked for, in seconds; none for its type's.
+    pub idle_limit_s: Option<i32>,
     /// What went wrong last.
     pub error_message: Option<String>,
     /// When a client used it last.
@@ -179,6 +181,7 @@ pub(super) struct Record {
     pub shim_pid: Option<i32>,
     pub shim_started: Option<i64>,
     pub expires_at: OffsetDateTime,
+    pub idle_limit_s: Option<i32>,
     pub started_at: Option<OffsetDateTime>,
     pub stopping_at: Option<OffsetDateTime>,
     pub stop_reason: Option<String>,
@@ -269,6 +272,7 @@ impl TryFrom<Record> for InstanceRow {
             state,
             shim: mark(record.shim_pid, record.shim_started).map_err(wrong)?,
             expires_at: record.expires_at,
+            idle_limit_s: record.idle_limit_s,
             error_message: record.error_message,
             last_accessed: record.last_accessed,
             stats: record.stats,

@@ -103,6 +103,7 @@ impl World {
             token_hint: "abcd".to_owned(),
             port: port(number),
             secrets: Vec::new(),
+            idle_limit_s: None,
             expires_at: self.now() + time::Duration::HOUR,
             at: self.now(),
             actor: Actor { user: Some(self.user.id), ..Actor::SYSTEM },
