@@ -170,14 +170,18 @@ async fn insert(
     )
     .fetch_one(&mut **transaction)
     .await
-    .during(NAME);
+    .during(NAME)
+    .map(|row| (row.reserved, row.leased));
+    outcome(inserted, new.port, quota_limit)
+}
+
+fn outcome(inserted: Result<(bool, bool), StoreError>, port: Port, limit: u32) -> Result<(), ReserveError> {
     match inserted {
-        Ok(row) if !row.reserved => Err(ReserveError::QuotaReached { limit: quota_limit }),
-        Ok(row) if !row.leased => Err(ReserveError::PortHeld(new.port)),
-        Ok(_) => Ok(()),
-        Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
-            Err(ReserveError::PortHeld(new.port))
+        Ok((false, _)) => Err(ReserveError::QuotaReached { limit }),
+        Ok((true, false)) | Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
+            Err(ReserveError::PortHeld(port))
         }
+        Ok((true, true)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
