@@ -38,6 +38,7 @@ mod shared_process;
 mod stream;
 mod tools;
 mod translate;
+mod usage;
 mod version;
 mod writer;
 
@@ -49,3 +50,4 @@ pub use launcher::{
 };
 pub use observer::{Note, Observer, Silent};
 pub use shared::Counters;
+pub use usage::{CallOutcome, Called, Fact, Parent, Request};

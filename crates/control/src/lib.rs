@@ -6,7 +6,7 @@
 //!   ◄───────────(lines on its stdout)── Hello, Bound, Ready | Failed
 //!   handshake ◄──(socket `c` in its run folder)──► handshake
 //!   Request{id, command} ──────────────────────────────────────►
-//!   ◄────────────────── Answer{id, …}, Logs, EraFound, ServerChanged, Exited
+//!   ◄────────────────── Answer{id, …}, Logs, Usage, EraFound, ServerChanged, Exited
 //! ```
 //! `state.json` and `exit.json` in the run folder are the same words at rest: what a shim is, and how it ended.
 
@@ -16,6 +16,7 @@ pub mod message;
 pub mod record;
 pub mod secret;
 pub mod specification;
+pub mod usage;
 
 pub use frame::{Decoder, FrameError};
 pub use message::{Answer, Command, FailureCode, LogEntry, Ready, Report, Request, Status, StopReason};
@@ -25,6 +26,7 @@ pub use specification::{
     BridgeSettings, HttpServer, HttpTransport, Isolation, IsolationLevel, Limits, Secrets, Specification,
     UserIds,
 };
+pub use usage::UsageFact;
 
 /// The version of these messages. A shim answers with its own in `Hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -41,6 +43,8 @@ pub const LAUNCH_FILE: &str = "launch.json";
 pub const EXIT_FILE: &str = "exit.json";
 /// Log lines that nobody had stored when the shim ended, one JSON document a line.
 pub const SPOOL_FILE: &str = "spool.jsonl";
+/// Usage facts that nobody has confirmed, one JSON document a line; written as they are made.
+pub const USAGE_FILE: &str = "usage.jsonl";
 /// Where a shim's own standard error goes: panics, and nothing else.
 pub const SHIM_LOG_FILE: &str = "shim.log";
 /// The mark in every server's environment by which a stray is found.

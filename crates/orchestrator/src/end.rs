@@ -103,8 +103,14 @@ impl Inner {
     /// Gives up only when the service itself is told to end at once; the next start then finds the exit record.
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
         loop {
-            match self.write_end(instance, end, actor.clone()).await {
-                Ok(_) => break,
+            let written = self.write_end(instance, end, actor.clone()).await;
+            let stored = match written {
+                // Before its folder goes.
+                Ok(_) => self.store_usage_left(instance).await,
+                Err(error) => Err(error),
+            };
+            match stored {
+                Ok(()) => break,
                 Err(error) if error.is_unavailable() && !self.parts.stopping.is_cancelled() => {
                     tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
                         "the end of an instance could not be written; trying again");

@@ -21,6 +21,7 @@ mod parts;
 mod query;
 mod reap;
 mod recover;
+mod usage;
 mod uses;
 mod workplace;
 
@@ -33,5 +34,7 @@ pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_store::{
-    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor,
+    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
+    UsageSum,
 };
+pub use usage::{UsageQuery, UsageTask, UsageWriter};

@@ -49,6 +49,7 @@ impl Orchestrator {
             if let Some(survivor) = survivor {
                 self.store_spool(survivor).await?;
             }
+            self.0.store_usage_left(row.id).await?;
             if self.0.write_end(row.id, &end, Actor::SYSTEM).await? {
                 status.rows += 1;
             }
@@ -59,6 +60,7 @@ impl Orchestrator {
             let known = self.0.store().instances().get(id, None).await?.is_some();
             if known {
                 self.store_spool(survivor).await?;
+                self.0.store_usage_left(id).await?;
             }
             self.0.remove_folders(id);
         }

@@ -17,6 +17,7 @@ use crate::folder::Folder;
 use crate::logs::Logs;
 use crate::mcp::Mcp;
 use crate::spawner::Spawner;
+use crate::usage::Usage;
 
 /// Where the instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) struct Instance {
     pub(crate) generation: Cell<u64>,
     pub(crate) deadline: Deadline,
     pub(crate) logs: Rc<Logs>,
+    pub(crate) usage: Rc<Usage>,
     pub(crate) spawner: Rc<Spawner>,
     pub(crate) tidy: Tidy,
     pub(crate) bridge: OnceCell<Mcp>,
@@ -71,6 +73,10 @@ impl Instance {
         let answer = match *command {
             Command::LogsReceived { seq } => {
                 self.logs.stored(seq);
+                return None;
+            }
+            Command::UsageReceived { seq } => {
+                self.usage.confirmed(seq);
                 return None;
             }
             Command::Status => Answer::Status(Box::new(self.status())),

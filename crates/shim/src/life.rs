@@ -15,7 +15,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason};
+use roadstead_control::{
+    ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason, USAGE_FILE,
+};
 use roadstead_listener::Tidy;
 use roadstead_model::LogLevel;
 use tokio::net::{TcpListener, UnixListener};
@@ -34,6 +36,7 @@ use crate::mcp::{Heard, Mcp, NotReady};
 use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
+use crate::usage::Usage;
 use crate::{control, http};
 
 /// Ended servers whose owner has not looked yet: it looks all the time.
@@ -87,6 +90,7 @@ impl Life {
     fn new(prepared: Prepared) -> std::io::Result<Self> {
         let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks));
+        let usage = Usage::new(Rc::clone(&clock), specification.run_folder.join(USAGE_FILE));
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
         let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
@@ -98,6 +102,7 @@ impl Life {
             generation: Cell::new(specification.generation),
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
+            usage,
             spawner,
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
@@ -259,7 +264,11 @@ async fn first_server(
     headers: Vec<(String, Secret)>,
 ) -> Result<(Mcp, Server), Failure> {
     let plan = &instance.specification;
-    let heard = Heard { logs: Rc::clone(&instance.logs), era: instance.era.clone() };
+    let heard = Heard {
+        logs: Rc::clone(&instance.logs),
+        usage: Rc::clone(&instance.usage),
+        era: instance.era.clone(),
+    };
     let Some(http) = &plan.http else {
         let opened = launcher.open().await.map_err(|fault| not_started(instance, &fault))?;
         let server = opened.server.clone();

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::http_server::HttpServer;
 use crate::launcher::{Launcher, Opened};
 use crate::logs::Logs;
+use crate::usage::Usage;
 
 /// The router of the instance, and the era that its type was given.
 pub(crate) struct Mcp {
@@ -30,6 +31,7 @@ pub(crate) struct Mcp {
 /// What the bridge has to say, and to whom.
 pub(crate) struct Heard {
     pub(crate) logs: Rc<Logs>,
+    pub(crate) usage: Rc<Usage>,
     /// Told the era, once it was found out.
     pub(crate) era: watch::Sender<Option<Era>>,
 }
@@ -194,6 +196,7 @@ impl Observer for Heard {
             Note::ServerEnded { server, reason, detail } => {
                 (LogLevel::Info, format!("server {server} left: {reason:?}, {detail}"))
             }
+            Note::CallOver(fact) => return self.usage.record(fact),
             Note::EraFound { era } => return self.found(era),
             Note::ServerOpened { .. } => return,
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roadstead_control::{
     Answer, Command, ExitRecord, Failure, LogEntry, ProcessId, Ready, Status, StopReason, TokenHash,
+    UsageFact,
 };
 use roadstead_model::{Era, InstanceId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,6 +21,11 @@ pub enum ShimEvent {
         entries: Vec<LogEntry>,
         /// How many lines the shim has had to drop so far.
         dropped: u64,
+    },
+    /// What calls cost. Confirm them with `usage_received` once stored.
+    Usage {
+        /// The facts, each seen once.
+        facts: Vec<UsageFact>,
     },
     /// The era that the server was found to speak. May be said again.
     EraFound(Era),
@@ -161,6 +167,12 @@ impl ShimControl {
     pub async fn logs_received(&self, seq: u64) {
         // A shim that is gone has forgotten them anyway.
         let _ = self.asked.send(Asked { command: Command::LogsReceived { seq }, answer: None }).await;
+    }
+
+    /// The facts up to this one are stored: the shim may forget them.
+    pub async fn usage_received(&self, seq: u64) {
+        // A shim that is gone has left them on disk.
+        let _ = self.asked.send(Asked { command: Command::UsageReceived { seq }, answer: None }).await;
     }
 
     /// Kills the shim, and with it everything that belongs to it. `Exited` follows.

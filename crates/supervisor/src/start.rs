@@ -210,6 +210,7 @@ impl Supervisor {
             asking,
             events: events.clone(),
             forwarded: 0,
+            usage: crate::link::Passed::default(),
         };
         let owner = Owner {
             child,

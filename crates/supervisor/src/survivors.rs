@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use roadstead_control::{
     EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LogEntry, ProcessId, SPOOL_FILE, STATE_FILE, ShimState,
+    USAGE_FILE, UsageFact,
 };
 use roadstead_model::{BootId, InstallationId, InstanceId};
 
@@ -93,6 +94,11 @@ impl Supervisor {
         Ok(found.iter().map(report).collect())
     }
 
+    /// The usage facts that a shim, now gone, left unconfirmed; of what was written half there is nothing.
+    pub fn usage_left(&self, instance: InstanceId) -> Vec<UsageFact> {
+        json_lines(&self.run_folder(instance).join(USAGE_FILE))
+    }
+
     fn find(&self, installation: InstallationId, boot: BootId) -> Result<Vec<Found>, SurvivorError> {
         let root = &self.config.run_root;
         let unreadable = |source| SurvivorError::Unreadable { path: root.clone(), source };
@@ -151,11 +157,11 @@ fn report(found: &Found) -> Survivor {
         instance: found.instance,
         was_alive: found.was_alive,
         record: read(&found.folder.join(EXIT_FILE)),
-        spool: spool(&found.folder.join(SPOOL_FILE)),
+        spool: json_lines(&found.folder.join(SPOOL_FILE)),
     }
 }
 
-fn spool(path: &Path) -> Vec<LogEntry> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+fn json_lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

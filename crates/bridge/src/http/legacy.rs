@@ -15,6 +15,7 @@ use crate::launcher::EndReason;
 use crate::message::{Envelope, Id, Kind, compose};
 use crate::server::{Call, CallKind, Refused, Server, Token};
 use crate::stream::Stream;
+use crate::usage::{Fact, Tally};
 use crate::version;
 
 /// A message of a client, with all that routing needs of it.
@@ -31,10 +32,13 @@ pub(crate) struct Asking {
     pub(crate) raw: Box<str>,
     pub(crate) kind: CallKind,
     token: Option<Id>,
+    /// What is known of it for the fact that will be told.
+    fact: Option<Fact>,
 }
 
 impl Incoming {
-    pub(crate) fn read(envelope: &Envelope<'_>) -> Option<Self> {
+    /// Reads a message of so many bytes.
+    pub(crate) fn read(envelope: &Envelope<'_>, bytes: usize, headers: &HeaderMap) -> Option<Self> {
         let params = envelope.params.as_ref();
         Some(match envelope.kind() {
             Kind::Request { method, id, raw } => {
@@ -45,7 +49,8 @@ impl Incoming {
                     _ => CallKind::Other,
                 };
                 let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
-                Self::Request(Asking { id, raw: raw.into(), kind, token })
+                let fact = Fact::of(method, envelope, bytes, headers);
+                Self::Request(Asking { id, raw: raw.into(), kind, token, fact })
             }
             Kind::Notification { method } => Self::Notification {
                 cancels: params.and_then(|params| Id::read(params.request_id?)),
@@ -72,6 +77,7 @@ impl Asking {
             token: self.token.map(Token::Kept),
             logs: true,
             deadline: Some(deadline),
+            tally: self.fact.map(Tally::new),
         };
         server.register(self.id, call)
     }

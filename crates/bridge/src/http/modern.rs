@@ -18,6 +18,7 @@ use crate::bridge::{Inner, NoModern};
 use crate::message::{Edit, Envelope, Id, Kind, compose, splice, string};
 use crate::server::{Call, CallKind, Server, Token};
 use crate::stream::Stream;
+use crate::usage::{Fact, Tally};
 
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
@@ -110,6 +111,7 @@ async fn call(
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
+        tally: Fact::of(method, envelope, message.len(), headers).map(Tally::new),
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
         return refusal(inner, &refused, raw);

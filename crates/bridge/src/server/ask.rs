@@ -53,6 +53,7 @@ impl Server {
             token: None,
             logs: false,
             deadline: None,
+            tally: None,
         };
         self.register(id.clone(), call).ok()?;
         let _asked = Asked { server: self, id };

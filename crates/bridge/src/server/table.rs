@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::message::Id;
 use crate::shared::Work;
 use crate::stream::{Item, Stream};
+use crate::usage::{CallOutcome, Tally};
 
 /// Calls that were given up and that are still remembered, so that their late answers are told from stray ones.
 const GIVEN_UP: usize = 256;
@@ -27,6 +28,17 @@ pub(crate) struct Call {
     pub(crate) logs: bool,
     /// When it is given up; never for what is meant to last.
     pub(crate) deadline: Option<Instant>,
+    /// What will be told of it; nothing of a call that no client made.
+    pub(crate) tally: Option<Tally>,
+}
+
+impl Call {
+    /// It ended like this, with an answer of this length.
+    pub(crate) fn ended(&mut self, outcome: CallOutcome, answer_bytes: usize) {
+        if let Some(tally) = &mut self.tally {
+            tally.ended(outcome, answer_bytes);
+        }
+    }
 }
 
 /// What makes some calls different.

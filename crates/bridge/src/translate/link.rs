@@ -38,6 +38,7 @@ impl Outgoing<'_> {
             token: self.token,
             logs: self.logs,
             deadline: None,
+            tally: None,
         };
         server.register(id.clone(), call).map_err(|refused| NotSent(text_of(&refused).to_owned()))?;
         let sent = say(server, self.line).await;

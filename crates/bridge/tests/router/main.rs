@@ -20,3 +20,4 @@ mod rig;
 mod shared;
 mod sse;
 mod streams;
+mod usage;

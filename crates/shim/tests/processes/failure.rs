@@ -19,7 +19,10 @@ pub async fn fails(place: &Place, specification: Specification) -> Failure {
     let record = loop {
         match events.recv().await.unwrap() {
             ShimEvent::Exited(record) => break record,
-            ShimEvent::Logs { .. } | ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+            ShimEvent::Logs { .. }
+            | ShimEvent::Usage { .. }
+            | ShimEvent::EraFound(_)
+            | ShimEvent::ServerChanged(_) => {}
         }
     };
     assert_eq!(record.outcome, Outcome::Failed);

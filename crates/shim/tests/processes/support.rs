@@ -134,7 +134,7 @@ impl Launched {
                         lines.extend(entries.into_iter().map(|entry| entry.message));
                     }
                     ShimEvent::Exited(record) => return record,
-                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+                    ShimEvent::Usage { .. } | ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
                 }
             }
             panic!("the events ended without an end of the instance");
