@@ -92,7 +92,7 @@ async fn modern_calls(client: &Client, url: &str, token: &str, count: usize, mad
 }
 
 /// One call that its session takes back, and one whose stateless client hangs up.
-async fn cancelled_calls(session: &Session, client: &Client, made: &mut Made) {
+async fn cancelled_calls(session: &Session, token: &str, made: &mut Made) {
     let long = json!({"ms": 600_000});
     let id = made.number("tools/call", "sleep", "legacy", "cancelled");
     let sleeping = session.request("POST").json(&call(&id, "sleep", &long, Some("p"))).send();
@@ -101,7 +101,7 @@ async fn cancelled_calls(session: &Session, client: &Client, made: &mut Made) {
     drop(response);
     let id = made.number("tools/call", "sleep", "modern", "cancelled");
     let message = call(&id, "sleep", &long, None);
-    let response = stateless(client, &session.url, &session.token, &message).send().await.expect("a head");
+    let response = stateless(&session.client, &session.url, token, &message).send().await.expect("a head");
     drop(response);
 }
 
@@ -183,7 +183,7 @@ async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed(
     let (_, data) = app.ended().await;
     legacy_calls(&session, 12, &mut made).await;
     modern_calls(&http_client(false), &port, &first.token, 14, &mut made).await;
-    cancelled_calls(&session, &http_client(false), &mut made).await;
+    cancelled_calls(&session, &first.token, &mut made).await;
 
     let app = kept.start_again("up", data).await;
     every_call_is_told_once(&app, &made).await;
