@@ -181,6 +181,7 @@ async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed(
     legacy_calls(&session, 12, &mut made).await;
     app.signal(Signal::SIGKILL);
     let (_, data) = app.ended().await;
+    assert!(first.lives(), "its calls go on without the service");
     legacy_calls(&session, 12, &mut made).await;
     modern_calls(&http_client(false), &port, &first.token, 14, &mut made).await;
     cancelled_calls(&session, &first.token, &mut made).await;
@@ -194,6 +195,8 @@ async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed(
     // At once, while the last of them still linger.
     let answer = app.ask("POST", &format!("/instances/{}/stop", second.id), None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
+    second.gone().await;
+    assert_eq!(second.route(&app, &second.token).await.0, 410);
     let told = every_call_is_told_once(&app, &made).await;
     sums_say_the_same(&app, &told, &second).await;
     only_those_who_may_see_them_do(&app).await;

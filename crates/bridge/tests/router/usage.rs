@@ -85,6 +85,9 @@ async fn however_a_call_in_a_session_ends_it_leaves_one_fact() {
         let early = [(0, success), (1, error), (2, error), (3, CallOutcome::Cancelled), (4, success)];
         assert_eq!(told(&rig), early);
         pass(TIMEOUT + Duration::from_secs(1)).await;
+        for reply in replies.split_off(4) {
+            assert!(reply.await.unwrap().text().await.contains("CALL_TIMED_OUT"));
+        }
         let late: Vec<_> = (5..9).map(|id| (id, CallOutcome::Timeout)).collect();
         assert_eq!(told(&rig)[5..], late);
         let facts = rig.notes.facts();
@@ -146,6 +149,7 @@ async fn however_a_stateless_call_ends_it_leaves_one_fact() {
         let (error, cancelled) = (CallOutcome::Error, CallOutcome::Cancelled);
         assert_eq!(told(&rig), [(0, CallOutcome::Success), (1, error), (2, error), (3, cancelled)]);
         pass(TIMEOUT + Duration::from_secs(1)).await;
+        assert!(replies.remove(3).await.unwrap().text().await.contains("CALL_TIMED_OUT"));
         assert_eq!(told(&rig)[4..], [(4, CallOutcome::Timeout)]);
         assert!(rig.notes.facts().iter().all(|fact| fact.modern && &*fact.name == "x"));
         let get = rig.start(modern("10", "prompts/get", Some("p"), ""));
