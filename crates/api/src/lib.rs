@@ -12,6 +12,7 @@ pub mod router;
 pub mod settings;
 mod state;
 pub mod types;
+mod usage;
 pub mod users;
 pub mod wire;
 

@@ -12,7 +12,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{credentials, health, instances, keys, request_id, settings, types, users};
+use crate::{credentials, health, instances, keys, request_id, settings, types, usage, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -67,6 +67,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::rotate_token::rotate_token))
         .routes(routes!(instances::logs::logs))
         .routes(routes!(instances::events::events))
+        .routes(routes!(usage::list))
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::get, types::update))
         .routes(routes!(types::disable))

@@ -3,6 +3,7 @@
 mod instance;
 mod people;
 mod types;
+mod usage;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,6 +21,7 @@ pub use people::{
     SlotHint, User, UserBody,
 };
 pub use types::{ServerType, Slot, TypeBody};
+pub use usage::{UsageEntry, UsageTotal};
 
 /// The end of the year 9999, in microseconds since 1970.
 const LAST_MICROSECOND: i64 = 253_402_300_799_999_999;

@@ -124,7 +124,7 @@ async fn post<B: Body>(inner: &Rc<Inner>, headers: &HeaderMap, body: B) -> Answe
     if modern_header || envelope.meta().is_some_and(|meta| meta.protocol_version.is_some()) {
         return modern::post(inner, headers, accept, message, &envelope).await;
     }
-    match legacy::Incoming::read(&envelope) {
+    match legacy::Incoming::read(&envelope, message.len(), headers) {
         Some(incoming) => legacy::post(inner, headers, accept, incoming, body).await,
         None => not_a_message(None),
     }

@@ -39,6 +39,7 @@ mod shared_process;
 mod stream;
 mod tools;
 mod translate;
+mod usage;
 mod version;
 mod writer;
 
@@ -51,3 +52,4 @@ pub use launcher::{
 pub use observer::{Note, Observer, Silent};
 pub use requests::Use;
 pub use shared::Counters;
+pub use usage::{CallOutcome, Called, Fact, Parent, Request};

@@ -70,6 +70,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) log_level: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/subscriptionId", default, borrow)]
     pub(crate) subscription_id: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    pub(crate) traceparent: Option<&'a RawValue>,
     #[serde(rename = "io.modelcontextprotocol/related-task", default, borrow, deserialize_with = "object")]
     pub(crate) related_task: Option<RelatedTask<'a>>,
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
+use crate::usage::Fact;
 
 /// Longest part of an unreadable line that is repeated in a note.
 pub(crate) const EXCERPT: usize = 200;
@@ -76,6 +77,8 @@ pub enum Note {
         /// What is known about its exit.
         detail: String,
     },
+    /// A client's call is over: told once for each that was let in, before its client can have read the answer.
+    CallOver(Fact),
     /// The era question has been answered, or what was configured or remembered has proven wrong.
     EraFound {
         /// What the server speaks; never `Auto`.

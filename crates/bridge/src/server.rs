@@ -30,6 +30,7 @@ use crate::observer::Note;
 use crate::shared::Shared;
 use crate::stream::{Item, Stream, Turn};
 use crate::tools::Tools;
+use crate::usage::CallOutcome;
 use crate::version;
 use crate::writer::{NotWritten, Writer};
 use chores::{Chore, Chores};
@@ -246,7 +247,7 @@ impl Server {
     }
 
     /// Takes a call into the table. The message itself is sent afterwards, so that no answer can be faster than the table.
-    pub(crate) fn register(&self, id: Id, call: Call) -> Result<(), Refused> {
+    pub(crate) fn register(&self, id: Id, mut call: Call) -> Result<(), Refused> {
         if !self.is_alive() {
             return Err(Refused::Ended);
         }
@@ -257,6 +258,9 @@ impl Server {
         if table.len() >= self.shared.config.max_calls {
             return Err(Refused::TooMany);
         }
+        if let Some(tally) = &mut call.tally {
+            tally.let_in(&self.shared, self.is_modern());
+        }
         let work = call.stream.is_of_session().then(|| self.shared.work());
         table.insert(id, call, work);
         self.shared.count(|counters| counters.calls += 1);
@@ -266,14 +270,19 @@ impl Server {
     /// Forgets a call that never reached the server.
     pub(crate) fn unregister(&self, id: &Id) {
         let call = self.table.borrow_mut().remove(id);
-        if let Some(call) = call {
+        if let Some(mut call) = call {
+            call.ended(CallOutcome::Error, 0);
             call.stream.forgo();
         }
     }
 
-    /// Forgets a call but leaves its stream waiting; whether it was known.
+    /// Forgets a call that failed on its way but leaves its stream waiting; whether it was known.
     pub(crate) fn forget_call(&self, id: &Id) -> bool {
-        self.table.borrow_mut().give_up(id).is_some()
+        let call = self.table.borrow_mut().give_up(id);
+        call.is_some_and(|mut call| {
+            call.ended(CallOutcome::Error, 0);
+            true
+        })
     }
 
     /// Sends a message that ends with a newline; waits while the server does not read, as long as the limit allows.
@@ -343,7 +352,7 @@ impl Server {
     /// Gives up the calls of this stream that took too long; when to look again.
     pub(crate) fn expire(&self, stream: &Rc<Stream>) -> Option<Instant> {
         let overdue = self.table.borrow_mut().take_overdue(stream);
-        for Overdue { id, call, after } in overdue {
+        for Overdue { id, mut call, after } in overdue {
             if call.kind != CallKind::Initialize {
                 self.push(compose::cancelled(&id.to_json(), "the call took too long"));
             }
@@ -351,6 +360,7 @@ impl Server {
             let message = format!("the server did not answer within {} s", after.as_secs());
             let data = r#"{"code":"CALL_TIMED_OUT"}"#;
             let line = compose::error(Some(&call.raw), compose::INTERNAL, &message, Some(data));
+            call.ended(CallOutcome::Timeout, line.len());
             stream.answer(line.into(), Some(compose::INTERNAL));
         }
         self.table.borrow().next_deadline(stream)
@@ -435,12 +445,15 @@ impl Server {
             EndReason::SessionDeleted | EndReason::SessionReclaimed => "the session was ended".to_owned(),
             _ => "the server was stopped before it answered".to_owned(),
         };
-        for call in calls {
+        for mut call in calls {
             if call.kind == CallKind::Listen {
                 call.stream.close();
                 continue;
             }
             let line = Bytes::from(compose::error(Some(&call.raw), compose::INTERNAL, &message, None));
+            if reason != EndReason::SessionDeleted {
+                call.ended(CallOutcome::Error, line.len());
+            }
             call.stream.answer(line, Some(compose::INTERNAL));
         }
         if let Some(listener) = listener {

@@ -1,6 +1,7 @@
 //! What the command line may say: the commands over the REST API, with their help.
 
 pub mod admin;
+pub mod usage;
 pub mod use_it;
 
 use clap::{Args, Subcommand};
@@ -9,6 +10,7 @@ use roadstead_model::{InstanceStatus, LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
 use admin::{CredentialsCommand, KeysCommand, TypesCommand, UsersCommand};
+use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
 
 /// The commands over the REST API.
@@ -30,6 +32,9 @@ pub enum ClientCommand {
     /// Show the steps of an instance's life
     #[command(after_help = "Examples:\n  roadstead events work\n  roadstead events work --json")]
     Events(One),
+    /// Show what calls cost: how many, how they ended, how long, how big
+    #[command(after_help = usage::USAGE_EXAMPLES)]
+    Usage(Usage),
     /// Ask instances to leave; their rows and logs stay
     #[command(after_help = "Examples:\n  roadstead stop work\n  roadstead stop work 0199")]
     Stop(Several),

@@ -11,6 +11,7 @@ mod logs;
 mod show;
 mod token;
 mod types;
+mod usage;
 mod use_it;
 mod users;
 
@@ -51,6 +52,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Expire(several) => end::expire(session, &several.instances).await,
         ClientCommand::Delete(delete) => end::delete(session, &delete).await,
         ClientCommand::RotateToken(one) => token::rotate(session, &one.instance).await,
+        ClientCommand::Usage(usage) => usage::usage(session, &usage).await,
         ClientCommand::Types { command } => types::types(session, command).await,
         ClientCommand::Credentials { command } => credentials::credentials(session, command).await,
         ClientCommand::Users { command } => users::users(session, command).await,

@@ -6,7 +6,7 @@
 //!   ◄───────────(lines on its stdout)── Hello, Bound, Ready | Failed
 //!   handshake ◄──(socket `c` in its run folder)──► handshake
 //!   Request{id, command} ──────────────────────────────────────►
-//!   ◄─────── Answer{id, …}, Logs, EraFound, ServerChanged, Lifecycle, Exited
+//!   ◄──── Answer{id, …}, Logs, Usage, EraFound, ServerChanged, Lifecycle, Exited
 //! ```
 //! `state.json` and `exit.json` in the run folder are the same words at rest: what a shim is, and how it ended.
 
@@ -17,6 +17,7 @@ pub mod message;
 pub mod record;
 pub mod secret;
 pub mod specification;
+pub mod usage;
 
 pub use frame::{Decoder, FrameError};
 pub use lifecycle::{LifecycleEntry, LifecycleStep};
@@ -29,6 +30,7 @@ pub use specification::{
     BridgeSettings, HttpServer, HttpTransport, Isolation, IsolationLevel, Limits, Secrets, Specification,
     UserIds,
 };
+pub use usage::UsageFact;
 
 /// The version of these messages. A shim answers with its own in `Hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -47,6 +49,8 @@ pub const EXIT_FILE: &str = "exit.json";
 pub const SPOOL_FILE: &str = "spool.jsonl";
 /// Steps that the shim took by itself and that nobody has stored, one JSON document a line.
 pub const EVENTS_FILE: &str = "events.jsonl";
+/// Usage facts that nobody has confirmed, one JSON document a line; written as they are made.
+pub const USAGE_FILE: &str = "usage.jsonl";
 /// Where a shim's own standard error goes: panics, and nothing else.
 pub const SHIM_LOG_FILE: &str = "shim.log";
 /// The mark in every server's environment by which a stray is found.

@@ -4,7 +4,7 @@ use roadstead_model::{Era, LogLevel, LogSource};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{ExitRecord, Failure, IsolationLevel, LifecycleEntry, ProcessId, TokenHash};
+use crate::{ExitRecord, Failure, IsolationLevel, LifecycleEntry, ProcessId, TokenHash, UsageFact};
 
 /// A line from the shim.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +30,11 @@ pub enum Report {
         entries: Vec<LogEntry>,
         /// How many lines a limit has dropped so far.
         dropped: u64,
+    },
+    /// What calls cost, in the order of their numbers; sent again until `UsageReceived`.
+    Usage {
+        /// The facts.
+        facts: Vec<UsageFact>,
     },
     /// The era that the server was found to speak; said again on each new connection.
     EraFound {
@@ -112,6 +117,11 @@ pub enum Command {
     /// The step of this number, and only that one, is stored: it need not be said again. Has no answer.
     LifecycleReceived {
         /// The step's number.
+        seq: u64,
+    },
+    /// The facts up to this number are stored: they need not be sent again. Has no answer.
+    UsageReceived {
+        /// The last fact's number.
         seq: u64,
     },
 }

@@ -91,6 +91,8 @@ ids! {
     RequestId,
     /// A kind of MCP server.
     TypeId,
+    /// What one call cost.
+    UsageId,
     /// A person, or a program that acts as one.
     UserId,
 }

@@ -17,6 +17,7 @@ pub mod reconcile;
 pub mod restart;
 pub mod scope;
 pub mod transport;
+pub mod usage;
 
 pub use bridge::{BridgeLimit, BridgeLimits};
 pub use clock::{Clock, MockClock, SystemClock};
@@ -26,7 +27,7 @@ pub use event::{Actor, EventType};
 pub use expiry::Extension;
 pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
-    ProjectId, RequestId, TypeId, UserId,
+    ProjectId, RequestId, TypeId, UsageId, UserId,
 };
 pub use idle::{Activity, Idle, WhyAlive, why_alive};
 pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
@@ -38,3 +39,4 @@ pub use restart::{
 };
 pub use scope::{Scope, Scopes};
 pub use transport::{SessionMode, Transport};
+pub use usage::{SessionEra, UsageMethod, UsageStatus};

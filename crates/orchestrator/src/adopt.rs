@@ -68,11 +68,12 @@ impl Inner {
         Some(Adopting { inner: Arc::clone(self), instance: row.id, found, ownership, lease, route })
     }
 
-    /// What nobody had stored when a shim ended: steps that it took by itself, and lines.
+    /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
     pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
         for step in found.steps() {
             self.store_step(found.instance, step).await?;
         }
+        self.store_usage_left(found).await?;
         let lines: Vec<_> = found.spool().into_iter().map(|entry| as_row(found.instance, entry)).collect();
         if lines.is_empty() { Ok(()) } else { self.store().logs().append(&lines).await.map(drop) }
     }

@@ -54,6 +54,7 @@ enum Event {
     Shim(Option<ShimEvent>),
     Asked(Option<Request>),
     Stored(u64),
+    UsageStored(u64),
     Due,
     Overdue,
     Again,
@@ -63,6 +64,7 @@ impl Driver {
     /// Lives as long as the instance.
     pub(crate) async fn run(mut self) {
         let (stored, mut storing) = watch::channel(0_u64);
+        let (usage_stored, mut usage_storing) = watch::channel(0_u64);
         let mut asking = true;
         let mut unpublished: Option<Ready> = None;
         let mut overdue_at = self.overdue_at(self.deadline);
@@ -73,6 +75,7 @@ impl Driver {
                 event = self.events.recv() => Event::Shim(event),
                 request = self.ownership.requests.recv(), if asking => Event::Asked(request),
                 Ok(()) = storing.changed() => Event::Stored(*storing.borrow_and_update()),
+                Ok(()) = usage_storing.changed() => Event::UsageStored(*usage_storing.borrow_and_update()),
                 () = sleep_until(&self.inner, self.deadline), if due => Event::Due,
                 () = sleep_until(&self.inner, overdue_at) => Event::Overdue,
                 () = tokio::time::sleep(PUBLISH_REST), if unpublished.is_some() => Event::Again,
@@ -87,6 +90,9 @@ impl Driver {
                         unpublished = self.publish(ready).await;
                     }
                 }
+                Event::Shim(Some(ShimEvent::Usage { facts })) => {
+                    self.inner.parts.usage_writer.hand_in(self.instance, facts, usage_stored.clone()).await;
+                }
                 Event::Shim(Some(ShimEvent::EraFound(era))) => self.remember(era).await,
                 Event::Shim(Some(ShimEvent::ServerChanged(server))) => self.name(server).await,
                 Event::Shim(Some(ShimEvent::Lifecycle(step))) => {
@@ -95,6 +101,7 @@ impl Driver {
                 Event::Shim(Some(ShimEvent::Exited(record))) => break Some(record),
                 Event::Shim(None) => break None,
                 Event::Stored(seq) => self.control.logs_received(seq).await,
+                Event::UsageStored(seq) => self.control.usage_received(seq).await,
                 // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
                 Event::Due => (self.route, self.is_ending) = (None, true),
                 Event::Overdue => {

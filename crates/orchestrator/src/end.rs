@@ -108,7 +108,7 @@ impl Inner {
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
         loop {
             // The folder goes with the end: what the shim could not hand over is stored first.
-            let stored = self.store_last_lines(instance).await;
+            let stored = self.store_last_words(instance).await;
             let written = match stored {
                 Ok(()) => self.write_end(instance, end, actor.clone()).await,
                 Err(error) => Err(error),
@@ -130,7 +130,8 @@ impl Inner {
         self.remove_folders(instance);
     }
 
-    async fn store_last_lines(&self, instance: InstanceId) -> Result<(), StoreError> {
+    /// Stores what a shim that is gone had written down and could not hand over.
+    pub(crate) async fn store_last_words(&self, instance: InstanceId) -> Result<(), StoreError> {
         let node = self.parts.node;
         match self.parts.supervisor.look_at(instance, node.installation, node.boot) {
             Some(found) => self.store_spool(&found).await,

@@ -23,6 +23,7 @@ mod parts;
 mod query;
 mod reap;
 mod recover;
+mod usage;
 mod uses;
 mod workplace;
 
@@ -36,5 +37,7 @@ pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
 pub use roadstead_store::{
-    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor,
+    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
+    UsageSum,
 };
+pub use usage::{UsageQuery, UsageTask, UsageWriter};

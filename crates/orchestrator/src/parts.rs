@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
+use crate::usage::UsageWriter;
 
 /// The machine and the installation that instances belong to.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,8 @@ pub struct Parts {
     pub randomness: Arc<Randomness>,
     /// Log lines on their way to rows.
     pub log_writer: LogWriter,
+    /// What calls cost, on its way to rows.
+    pub usage_writer: UsageWriter,
     /// Work that outlives a request: launches and changes, which a stop of the service waits for.
     pub tasks: TaskTracker,
     /// The owners of running instances, which live as long as those.

@@ -75,7 +75,13 @@ impl Orchestrator {
 
     async fn reap(&self, id: roadstead_model::InstanceId, end: &End, status: &mut ReapStatus) {
         let at = self.0.now();
-        match self.0.write_end(id, end, Actor::SYSTEM).await {
+        // First, because a row that has ended is not looked at again.
+        let left = self.0.store_last_words(id).await;
+        let written = match left {
+            Ok(()) => self.0.write_end(id, end, Actor::SYSTEM).await,
+            Err(error) => Err(error),
+        };
+        match written {
             Ok(true) => {
                 status.reaped += 1;
                 self.0.remove_folders(id);

@@ -11,7 +11,7 @@ use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
-use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus};
+use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
 use roadstead_store::{Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
@@ -137,9 +137,11 @@ impl Service {
         let (tasks, drivers, background) = &trackers;
         let (soft, hard) = tokens();
         let (log_writer, log_task) = LogWriter::new(store.clone());
-        let wired = Wired { tasks, drivers, soft: &soft, log_writer };
+        let (usage_writer, usage_task) = UsageWriter::new(store.clone());
+        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         background.spawn(log_task.run(hard.clone()));
+        background.spawn(usage_task.run(hard.clone()));
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
@@ -275,6 +277,7 @@ struct Wired<'a> {
     drivers: &'a TaskTracker,
     soft: &'a CancellationToken,
     log_writer: LogWriter,
+    usage_writer: UsageWriter,
 }
 
 impl Wired<'_> {
@@ -299,6 +302,7 @@ impl Wired<'_> {
             clock: ground.clock.clone(),
             randomness: Arc::clone(&ground.randomness),
             log_writer: self.log_writer,
+            usage_writer: self.usage_writer,
             tasks: self.tasks.clone(),
             drivers: self.drivers.clone(),
             stopping: self.soft.clone(),

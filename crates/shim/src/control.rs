@@ -25,6 +25,8 @@ pub(crate) const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// Batches of lines that roadstead may have without having stored them: its queue holds more, so that answers
 /// to commands never wait behind lines. Meanwhile lines gather into larger batches.
 const MAX_UNSTORED_BATCHES: usize = 8;
+/// The same for batches of usage facts.
+const MAX_UNSTORED_USAGE: usize = 4;
 const READ_BYTES: usize = 4096;
 
 /// Serves connections until the task is ended. `open` counts those that have proved themselves.
@@ -90,6 +92,7 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
     let mut buffer = vec![0; READ_BYTES];
     let (mut sent, mut told) = (0, 0);
     let mut unstored: VecDeque<u64> = VecDeque::new();
+    let mut usage = UsageSent::default();
     send(&mut stream, &Report::Hello { version: PROTOCOL_VERSION }).await?;
     loop {
         tokio::select! {
@@ -106,6 +109,7 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                     }
                 }
                 unstored.retain(|last| *last > instance.logs.stored_up_to());
+                usage.forget_stored(instance);
             }
             Ok(()) = ready.changed() => {
                 let told = ready.borrow_and_update().clone();
@@ -133,6 +137,9 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                 sent = send_logs(&mut stream, instance, sent).await?;
                 unstored.push_back(sent);
             }
+            () = instance.usage.due_after(usage.last), if usage.unstored.len() < MAX_UNSTORED_USAGE => {
+                usage.send(&mut stream, instance).await?;
+            }
             record = exit.wait_for(Option::is_some) => {
                 let record = record.map_err(io::Error::other)?.clone();
                 while sent < instance.logs.last_seq() {
@@ -141,6 +148,9 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
                 while let Some(step) = instance.events.after(told) {
                     told = step.seq;
                     send(&mut stream, &Report::Lifecycle(step)).await?;
+                }
+                while instance.usage.last_waiting() > Some(usage.last) {
+                    usage.send(&mut stream, instance).await?;
                 }
                 if let Some(record) = record {
                     send(&mut stream, &Report::Exited(record)).await?;
@@ -158,7 +168,10 @@ async fn wait_for_receipt(
     mut decoder: Decoder,
 ) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
-    while !(instance.logs.are_stored() && instance.events.all_stored()) {
+    while !(instance.logs.are_stored()
+        && instance.events.all_stored()
+        && instance.usage.first_waiting().is_none())
+    {
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
             break;
@@ -169,6 +182,29 @@ async fn wait_for_receipt(
         }
     }
     Ok(())
+}
+
+/// The usage facts that this connection was given.
+#[derive(Default)]
+struct UsageSent {
+    last: u64,
+    /// The last number of each batch that is not stored yet.
+    unstored: VecDeque<u64>,
+}
+
+impl UsageSent {
+    async fn send(&mut self, stream: &mut UnixStream, instance: &Instance) -> io::Result<()> {
+        let facts = instance.usage.batch_after(self.last);
+        let Some(last) = facts.last().map(|fact| fact.seq) else { return Ok(()) };
+        self.last = last;
+        self.unstored.push_back(last);
+        send(stream, &Report::Usage { facts }).await
+    }
+
+    fn forget_stored(&mut self, instance: &Instance) {
+        let first = instance.usage.first_waiting();
+        self.unstored.retain(|last| first.is_some_and(|first| *last >= first));
+    }
 }
 
 async fn send_logs(stream: &mut UnixStream, instance: &Instance, after: u64) -> io::Result<u64> {

@@ -19,6 +19,7 @@ use crate::folder::Folder;
 use crate::logs::Logs;
 use crate::mcp::Mcp;
 use crate::spawner::Spawner;
+use crate::usage::Usage;
 
 /// Where the instance is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub(crate) struct Instance {
     pub(crate) deadline: Deadline,
     pub(crate) logs: Rc<Logs>,
     pub(crate) events: Events,
+    pub(crate) usage: Rc<Usage>,
     pub(crate) spawner: Rc<Spawner>,
     pub(crate) tidy: Tidy,
     pub(crate) bridge: OnceCell<Mcp>,
@@ -84,6 +86,10 @@ impl Instance {
             }
             Command::LifecycleReceived { seq } => {
                 self.events.stored(seq);
+                return None;
+            }
+            Command::UsageReceived { seq } => {
+                self.usage.confirmed(seq);
                 return None;
             }
             Command::Status => Answer::Status(Box::new(self.status())),

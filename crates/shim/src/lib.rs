@@ -5,7 +5,7 @@
 //! roadstead ──(specification)──► shim ──► init ──► server, server, …
 //!                                 │ TCP port, socket `h` ──► token ──► bridge ──► a server's pipes
 //!                                 │ socket `c`           ──► commands; log lines and the end go out
-//!                                 └ state.json, exit.json, spool.jsonl in the run folder
+//!                                 └ state.json, exit.json, spool.jsonl, usage.jsonl in the run folder
 //! ```
 //! One thread: the parent-death signal belongs to a thread, and a shim that has only one cannot lose it.
 
@@ -27,6 +27,7 @@ mod memory_kills;
 mod spawner;
 mod spool;
 mod start;
+mod usage;
 mod watched;
 
 /// Runs a shim from its specification on standard input to its end.

@@ -17,7 +17,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roadstead_control::{ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason};
+use roadstead_control::{
+    ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason, USAGE_FILE,
+};
 use roadstead_listener::Tidy;
 use roadstead_model::LogLevel;
 use tokio::net::{TcpListener, UnixListener};
@@ -38,6 +40,7 @@ use crate::mcp::{Heard, Mcp, NotReady};
 use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
+use crate::usage::Usage;
 use crate::{control, http};
 use again::Again;
 
@@ -103,6 +106,7 @@ impl Life {
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks), folder.spool());
         let events = Events::new(Rc::clone(&clock), &specification.run_folder);
         let again = Again::new(specification.restart);
+        let usage = Usage::new(Rc::clone(&clock), specification.run_folder.join(USAGE_FILE));
         let (ends, ended) = mpsc::channel(ENDED_QUEUE);
         let spawner = Spawner::new(init.socket, ends, MemoryKills::new(&specification.cgroups))?;
         let launcher =
@@ -115,6 +119,7 @@ impl Life {
             deadline: Deadline::new(Duration::from_millis(specification.remaining_ms))?,
             logs,
             events,
+            usage,
             spawner,
             tidy: Tidy::default(),
             bridge: OnceCell::new(),
@@ -292,7 +297,11 @@ async fn first_server(
     headers: Vec<(String, Secret)>,
 ) -> Result<(Mcp, Server), Failure> {
     let plan = &instance.specification;
-    let heard = Heard { logs: Rc::clone(&instance.logs), era: instance.era.clone() };
+    let heard = Heard {
+        logs: Rc::clone(&instance.logs),
+        usage: Rc::clone(&instance.usage),
+        era: instance.era.clone(),
+    };
     let Some(http) = &plan.http else {
         let opened = launcher.open().await.map_err(|fault| not_started(instance, &fault))?;
         let server = opened.server.clone();

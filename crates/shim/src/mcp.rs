@@ -20,6 +20,7 @@ use crate::instance::Instance;
 use crate::launcher::{Launcher, Opened};
 use crate::logs::Logs;
 use crate::spawner::{End, Server, StartFailure};
+use crate::usage::Usage;
 
 /// How long the word of a server's end may take after its output has ended.
 const END_NOTICE: Duration = Duration::from_secs(1);
@@ -35,6 +36,7 @@ pub(crate) struct Mcp {
 /// What the bridge has to say, and to whom.
 pub(crate) struct Heard {
     pub(crate) logs: Rc<Logs>,
+    pub(crate) usage: Rc<Usage>,
     /// Told the era, once it was found out.
     pub(crate) era: watch::Sender<Option<Era>>,
 }
@@ -269,6 +271,7 @@ impl Observer for Heard {
             Note::ServerEnded { server, reason, detail } => {
                 (LogLevel::Info, format!("server {server} left: {reason:?}, {detail}"))
             }
+            Note::CallOver(fact) => return self.usage.record(fact),
             Note::EraFound { era } => return self.found(era),
             Note::ServerOpened { .. } => return,
         };

@@ -23,6 +23,7 @@ pub mod provision;
 pub mod ring_check;
 pub mod setting;
 pub mod types;
+pub mod usage;
 pub mod user;
 
 pub use api_key::{ApiKeyRow, ApiKeys, KeyUse, KeyWithUser, NewApiKey};
@@ -43,6 +44,7 @@ pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
+pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};
 pub use user::{NewUser, UserRow, Users};
 
 /// The name of the role that the application connects as: it reads and writes rows and makes no tables.

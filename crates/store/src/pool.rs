@@ -116,6 +116,8 @@ nouns! {
     settings: Settings in setting,
     /// Server types.
     types: Types in types,
+    /// What calls cost.
+    usage: Usage in usage,
     /// Users.
     users: Users in user,
 }

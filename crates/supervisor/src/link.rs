@@ -31,6 +31,15 @@ pub(crate) struct Link {
     pub(crate) events: mpsc::Sender<ShimEvent>,
     /// The last line that was passed on: after a reconnect the shim sends again what was not confirmed.
     pub(crate) forwarded: u64,
+    /// The last usage fact that was passed on, and the last that was confirmed.
+    pub(crate) usage: Passed,
+}
+
+/// How far the usage facts of a shim have come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passed {
+    forwarded: u64,
+    confirmed: u64,
 }
 
 enum Conversation {
@@ -73,6 +82,7 @@ impl Link {
                         return self.listen(reports).await;
                     };
                     next += 1;
+                    self.usage.note(&command);
                     if let Some(answer) = answer {
                         waiting.retain(|_, waiting| !waiting.is_closed());
                         waiting.insert(next, answer);
@@ -125,6 +135,15 @@ impl Link {
                 let _ = self.events.send(ShimEvent::Ready(ready)).await;
                 None
             }
+            Report::Usage { mut facts } => {
+                facts.retain(|fact| fact.seq > self.usage.forwarded);
+                if let Some(last) = facts.last() {
+                    self.usage.forwarded = last.seq;
+                    // A driver that has left stores nothing: the shim has them on disk.
+                    let _ = self.events.send(ShimEvent::Usage { facts }).await;
+                }
+                None
+            }
             Report::EraFound { era } => {
                 let _ = self.events.send(ShimEvent::EraFound(era)).await;
                 None
@@ -142,21 +161,30 @@ impl Link {
         }
     }
 
-    /// Sends confirmations until the shim closes or every line is confirmed.
+    /// Sends confirmations until the shim closes or every line and every fact is confirmed.
     async fn confirm(&mut self, write: &mut OwnedWriteHalf, mut id: u64) {
         let mut confirmed = 0;
-        while confirmed < self.forwarded {
+        while confirmed < self.forwarded || self.usage.confirmed < self.usage.forwarded {
             let Ok(Some(asked)) = tokio::time::timeout(Duration::from_secs(1), self.asking.recv()).await
             else {
                 return;
             };
             id += 1;
+            self.usage.note(&asked.command);
             if let Command::LogsReceived { seq } = asked.command {
                 confirmed = seq;
             }
             if send(write, &Request { id, command: asked.command }).await.is_err() {
                 return;
             }
+        }
+    }
+}
+
+impl Passed {
+    fn note(&mut self, command: &Command) {
+        if let Command::UsageReceived { seq } = command {
+            self.confirmed = *seq;
         }
     }
 }

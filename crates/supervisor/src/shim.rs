@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roadstead_control::{
     Answer, Command, ExitRecord, Failure, LifecycleEntry, LogEntry, ProcessId, Ready, Status, StopReason,
-    TokenHash,
+    TokenHash, UsageFact,
 };
 use roadstead_model::{Era, InstanceId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -24,6 +24,11 @@ pub enum ShimEvent {
     },
     /// The server answers. Said again on each connection.
     Ready(Ready),
+    /// What calls cost. Confirm them with `usage_received` once stored.
+    Usage {
+        /// The facts, each seen once.
+        facts: Vec<UsageFact>,
+    },
     /// The era that the server was found to speak. May be said again.
     EraFound(Era),
     /// The oldest of the servers that live is another one now. May be said again.
@@ -177,6 +182,12 @@ impl ShimControl {
     pub async fn lifecycle_received(&self, seq: u64) {
         // A shim that is gone has left it on disk.
         let _ = self.asked.send(Asked { command: Command::LifecycleReceived { seq }, answer: None }).await;
+    }
+
+    /// The facts up to this one are stored: the shim may forget them.
+    pub async fn usage_received(&self, seq: u64) {
+        // A shim that is gone has left them on disk.
+        let _ = self.asked.send(Asked { command: Command::UsageReceived { seq }, answer: None }).await;
     }
 
     /// Kills the shim, and with it everything that belongs to it. `Exited` follows.

@@ -232,6 +232,7 @@ impl Supervisor {
             asking,
             events: events.clone(),
             forwarded: 0,
+            usage: crate::link::Passed::default(),
         };
         let decided = launched.is_none();
         let owner = Owner {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use roadstead_control::{
     ControlSecret, EVENTS_FILE, EXIT_FILE, ExitRecord, LAUNCH_FILE, LaunchNote, LifecycleEntry, LogEntry,
-    ProcessId, SPOOL_FILE, STATE_FILE, ShimState, Status, handshake,
+    ProcessId, SPOOL_FILE, STATE_FILE, ShimState, Status, USAGE_FILE, UsageFact, handshake,
 };
 use roadstead_model::reconcile::{self, Boot, OwnFolder, Record, Stage};
 use roadstead_model::{BootId, InstallationId, InstanceId};
@@ -118,12 +118,17 @@ impl Found {
 
     /// Lines that nobody had stored when its shim ended.
     pub fn spool(&self) -> Vec<LogEntry> {
-        lines(&self.path.join(SPOOL_FILE))
+        json_lines(&self.path.join(SPOOL_FILE))
+    }
+
+    /// Facts of calls that nobody is known to have stored; of what was written half there is nothing.
+    pub fn usage(&self) -> Vec<UsageFact> {
+        json_lines(&self.path.join(USAGE_FILE))
     }
 
     /// Steps that its shim took by itself and that nobody is known to have stored.
     pub fn steps(&self) -> Vec<LifecycleEntry> {
-        lines(&self.path.join(EVENTS_FILE))
+        json_lines(&self.path.join(EVENTS_FILE))
     }
 }
 
@@ -250,7 +255,7 @@ async fn wait_gone(asked: &[ProcessId], patience: Duration) {
     }
 }
 
-fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+fn json_lines<T: serde::de::DeserializeOwned>(path: &Path) -> Vec<T> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

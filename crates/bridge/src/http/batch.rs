@@ -27,7 +27,7 @@ pub(crate) async fn post(inner: &Rc<Inner>, headers: &HeaderMap, accept: Accept,
     if !server.version_is(version::BATCHING) {
         return refuse("this revision of the protocol knows no batches");
     }
-    let parts = match read(message, inner.shared.config.max_batch) {
+    let parts = match read(message, inner.shared.config.max_batch, headers) {
         Ok(parts) => parts,
         Err(why) => return refuse(why),
     };
@@ -67,7 +67,11 @@ pub(crate) async fn post(inner: &Rc<Inner>, headers: &HeaderMap, accept: Accept,
 }
 
 /// The messages, each with its own text.
-fn read(message: &str, max: usize) -> Result<Vec<(Incoming, &str)>, &'static str> {
+fn read<'m>(
+    message: &'m str,
+    max: usize,
+    headers: &HeaderMap,
+) -> Result<Vec<(Incoming, &'m str)>, &'static str> {
     let items: Vec<&RawValue> = serde_json::from_str(message).map_err(|_| "the body is not JSON")?;
     if items.is_empty() || items.len() > max {
         return Err("a batch has to hold at least one message and not too many");
@@ -75,7 +79,7 @@ fn read(message: &str, max: usize) -> Result<Vec<(Incoming, &str)>, &'static str
     let mut parts = Vec::with_capacity(items.len());
     for item in items {
         let envelope = Envelope::read(item.get()).map_err(|_| "a part of the batch is no message")?;
-        match Incoming::read(&envelope) {
+        match Incoming::read(&envelope, item.get().len(), headers) {
             Some(Incoming::Request(asking)) if asking.kind == CallKind::Initialize => {
                 return Err("initialize has to come alone");
             }

@@ -15,6 +15,7 @@ use crate::launcher::EndReason;
 use crate::message::{Envelope, Id, Kind, compose};
 use crate::server::{Call, CallKind, Refused, Server, Token};
 use crate::stream::Stream;
+use crate::usage::{Fact, Tally};
 use crate::version;
 
 /// A message of a client, with all that routing needs of it.
@@ -33,10 +34,13 @@ pub(crate) struct Asking {
     token: Option<Id>,
     /// A ping asks for nothing but an answer.
     is_ping: bool,
+    /// What is known of it for the fact that will be told.
+    fact: Option<Fact>,
 }
 
 impl Incoming {
-    pub(crate) fn read(envelope: &Envelope<'_>) -> Option<Self> {
+    /// Reads a message of so many bytes.
+    pub(crate) fn read(envelope: &Envelope<'_>, bytes: usize, headers: &HeaderMap) -> Option<Self> {
         let params = envelope.params.as_ref();
         Some(match envelope.kind() {
             Kind::Request { method, id, raw } => {
@@ -47,7 +51,8 @@ impl Incoming {
                     _ => CallKind::Other,
                 };
                 let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
-                Self::Request(Asking { id, raw: raw.into(), kind, token, is_ping: method == "ping" })
+                let fact = Fact::of(method, envelope, bytes, headers);
+                Self::Request(Asking { id, raw: raw.into(), kind, token, is_ping: method == "ping", fact })
             }
             Kind::Notification { method } => Self::Notification {
                 cancels: params.and_then(|params| Id::read(params.request_id?)),
@@ -75,6 +80,7 @@ impl Asking {
             logs: true,
             deadline: Some(deadline),
             counted: (!self.is_ping).then(|| stream.requests().begin()),
+            tally: self.fact.map(Tally::new),
         };
         server.register(self.id, call)
     }

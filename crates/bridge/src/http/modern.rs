@@ -18,6 +18,7 @@ use crate::bridge::{Inner, NoModern};
 use crate::message::{Edit, Envelope, Id, Kind, compose, splice, string};
 use crate::server::{Call, CallKind, Server, Token};
 use crate::stream::Stream;
+use crate::usage::{Fact, Tally};
 
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
@@ -109,6 +110,7 @@ async fn call(
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
         counted: (!lasts && method != "ping").then(|| inner.shared.requests.begin()),
+        tally: Fact::of(method, envelope, message.len(), headers).map(Tally::new),
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
         return refusal(inner, &refused, raw);

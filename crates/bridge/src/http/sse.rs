@@ -89,7 +89,7 @@ async fn post<B: Body>(inner: &Rc<Inner>, head: &Parts, body: B) -> Answer {
         return answer::refuse(StatusCode::BAD_REQUEST, None, compose::PARSE, "the body is not UTF-8");
     };
     let incoming = match Envelope::read(message) {
-        Ok(envelope) if envelope.says_version_2() => Incoming::read(&envelope),
+        Ok(envelope) if envelope.says_version_2() => Incoming::read(&envelope, message.len(), &head.headers),
         _ => None,
     };
     let Some(incoming) = incoming else { return not_a_message(None) };

@@ -54,6 +54,7 @@ impl Server {
             logs: false,
             deadline: None,
             counted: None,
+            tally: None,
         };
         self.register(id.clone(), call).ok()?;
         let _asked = Asked { server: self, id };

@@ -20,6 +20,7 @@ use super::{Call, CallKind, Server, Token};
 use crate::message::{Edit, Envelope, Id, Kind, Params, ResultHead, compose, splice, string};
 use crate::observer::{EXCERPT, Note};
 use crate::stream::{Item, Stream};
+use crate::usage::CallOutcome;
 use crate::version;
 
 impl Server {
@@ -62,7 +63,7 @@ impl Server {
 
     fn answer(&self, line: &Bytes, text: &str, envelope: &Envelope<'_>, id: &Id) {
         let removed = self.table.borrow_mut().remove(id);
-        let Some(call) = removed else { return self.unwanted_answer(id) };
+        let Some(mut call) = removed else { return self.unwanted_answer(id) };
         let code = envelope.error_code();
         if call.kind == CallKind::Initialize {
             self.initialized(envelope, code);
@@ -89,6 +90,11 @@ impl Server {
             let error = compose::error(Some(&call.raw), compose::INTERNAL, message, Some(data));
             (error.into(), Some(compose::INTERNAL))
         };
+        let outcome = match (code, &call.tally) {
+            (None, Some(tally)) => tally.outcome_of(envelope.result),
+            _ => CallOutcome::Error,
+        };
+        call.ended(outcome, line.len());
         if !call.stream.answer(line, code) {
             self.dropped("response");
         }

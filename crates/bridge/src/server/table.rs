@@ -11,6 +11,7 @@ use crate::message::Id;
 use crate::requests::Counted;
 use crate::shared::Work;
 use crate::stream::{Item, Stream};
+use crate::usage::{CallOutcome, Tally};
 
 /// Calls that were given up and that are still remembered, so that their late answers are told from stray ones.
 const GIVEN_UP: usize = 256;
@@ -31,6 +32,17 @@ pub(crate) struct Call {
     /// That a client uses the server, where the request means that.
     #[expect(dead_code, reason = "held until the call is over")]
     pub(crate) counted: Option<Counted>,
+    /// What will be told of it; nothing of a call that no client made.
+    pub(crate) tally: Option<Tally>,
+}
+
+impl Call {
+    /// It ended like this, with an answer of this length.
+    pub(crate) fn ended(&mut self, outcome: CallOutcome, answer_bytes: usize) {
+        if let Some(tally) = &mut self.tally {
+            tally.ended(outcome, answer_bytes);
+        }
+    }
 }
 
 /// What makes some calls different.

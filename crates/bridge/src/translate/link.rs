@@ -39,6 +39,7 @@ impl Outgoing<'_> {
             logs: self.logs,
             deadline: None,
             counted: None,
+            tally: None,
         };
         server.register(id.clone(), call).map_err(|refused| NotSent(text_of(&refused).to_owned()))?;
         let sent = say(server, self.line).await;

@@ -1,10 +1,11 @@
 //! The state of a run, as an onlooker would keep it, and how each step changes it.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use roadstead_bridge::{Bridge, BridgeConfig, Era, Purpose, SessionMode, Silent};
+use roadstead_bridge::{Bridge, BridgeConfig, Era, Note, Observer, Purpose, SessionMode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -57,6 +58,8 @@ pub struct Call {
 
 pub struct World {
     mode: SessionMode,
+    /// How many calls were told to be over.
+    facts: Rc<Cell<usize>>,
     pub bridge: Bridge,
     pub servers: Rc<Servers>,
     pub sessions: Vec<Session>,
@@ -67,6 +70,17 @@ pub struct World {
     pub due: Vec<(u32, u64)>,
     /// Requests of servers that were answered: server and id.
     pub replied: HashSet<(usize, u64)>,
+}
+
+/// Counts the facts that are told of calls.
+struct Facts(Rc<Cell<usize>>);
+
+impl Observer for Facts {
+    fn note(&self, note: Note) {
+        if matches!(note, Note::CallOver(_)) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
 }
 
 fn pick(count: usize, which: u8) -> Option<usize> {
@@ -91,6 +105,7 @@ impl World {
         config.event_store_age = CALL_TIMEOUT * 3;
         let servers = Rc::new(Servers::default());
         let launcher: Rc<Servers> = Rc::clone(&servers);
+        let facts = Rc::<Cell<usize>>::default();
         let mut seed = 1_u32;
         let random = Box::new(move |bytes: &mut [u8]| {
             for byte in bytes {
@@ -98,10 +113,11 @@ impl World {
                 *byte = seed.to_be_bytes()[0];
             }
         });
-        let bridge = Bridge::new(config, launcher, random, Box::new(Silent));
+        let bridge = Bridge::new(config, launcher, random, Box::new(Facts(Rc::clone(&facts))));
         bridge.adopt(servers.start(Purpose::LegacySession));
         let mut world = Self {
             mode,
+            facts,
             bridge,
             servers,
             sessions: Vec::new(),
@@ -454,6 +470,8 @@ impl World {
         }
         assert_eq!((self.bridge.sessions(), self.bridge.in_flight()), (0, 0), "sessions, in flight");
         assert_eq!(self.bridge.tracked(), 0, "entries in tables");
+        let let_in = self.calls.iter().filter(|call| !call.listens && call.outcome != Outcome::Refused);
+        assert_eq!(self.facts.get(), let_in.count(), "one fact for each call that was let in");
     }
 }
 

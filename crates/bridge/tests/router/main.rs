@@ -21,3 +21,4 @@ mod rig;
 mod shared;
 mod sse;
 mod streams;
+mod usage;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use roadstead_bridge::{
-    Bridge, BridgeBody, BridgeConfig, EndReason, Ender, Era, LaunchFailure, Note, Observer, Opening, Purpose,
-    ServerLauncher, ServerPipes, Via,
+    Bridge, BridgeBody, BridgeConfig, EndReason, Ender, Era, Fact, LaunchFailure, Note, Observer, Opening,
+    Purpose, ServerLauncher, ServerPipes, Via,
 };
 use serde_json::Value;
 use tokio::io::{
@@ -179,8 +179,16 @@ impl Observer for Notes {
 }
 
 impl Notes {
+    /// All but the facts.
     pub fn all(&self) -> Vec<Note> {
-        self.0.borrow().clone()
+        let notes = self.0.borrow();
+        notes.iter().filter(|note| !matches!(note, Note::CallOver(_))).cloned().collect()
+    }
+
+    /// What was told of calls that are over.
+    pub fn facts(&self) -> Vec<Fact> {
+        let of = |note: &Note| if let Note::CallOver(fact) = note { Some(fact.clone()) } else { None };
+        self.0.borrow().iter().filter_map(of).collect()
     }
 }
 

@@ -248,8 +248,9 @@ impl Spawned {
                     inner.parts.log_writer.hand_in(instance, entries, unheard).await;
                 }
                 roadstead_supervisor::ShimEvent::Exited(exited) => record = Some(exited),
-                // It never served anybody: what it spoke, and in which process, is of no use.
+                // It never served anybody: what it spoke, and in which process, is of no use. What calls cost is on disk.
                 roadstead_supervisor::ShimEvent::Ready(_)
+                | roadstead_supervisor::ShimEvent::Usage { .. }
                 | roadstead_supervisor::ShimEvent::EraFound(_)
                 | roadstead_supervisor::ShimEvent::ServerChanged(_)
                 | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}

@@ -42,6 +42,10 @@ impl Life {
         }
         self.end_tree(&cause).await;
         let _ = tokio::time::timeout(READ_PATIENCE, self.launcher.all_read()).await;
+        if let Some(bridge) = self.instance.bridge.get() {
+            // A call that is open even now leaves its fact too.
+            bridge.close();
+        }
         self.complete(&mut record);
         self.instance.folder.remove_sockets();
         self.save(&record);
@@ -95,6 +99,9 @@ impl Life {
         let _ = tokio::time::timeout(FAREWELL_PATIENCE, open.wait_for(|open| *open == 0)).await;
         if let Some(control) = &self.control {
             control.abort();
+        }
+        if let Err(error) = self.instance.usage.close() {
+            eprintln!("roadstead-shim: could not write the usage spool: {error}");
         }
     }
 

@@ -21,6 +21,7 @@ pub async fn fails(place: &Place, specification: Specification) -> Failure {
             ShimEvent::Exited(record) => break record,
             ShimEvent::Logs { .. }
             | ShimEvent::Ready(_)
+            | ShimEvent::Usage { .. }
             | ShimEvent::EraFound(_)
             | ShimEvent::ServerChanged(_)
             | ShimEvent::Lifecycle(_) => {}

@@ -137,6 +137,7 @@ impl Launched {
                     }
                     ShimEvent::Exited(record) => return record,
                     ShimEvent::Ready(_)
+                    | ShimEvent::Usage { .. }
                     | ShimEvent::EraFound(_)
                     | ShimEvent::ServerChanged(_)
                     | ShimEvent::Lifecycle(_) => {}

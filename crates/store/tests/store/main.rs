@@ -10,4 +10,5 @@ mod people;
 mod pool;
 mod schema;
 mod secrets;
+mod usage;
 mod world;

@@ -107,14 +107,14 @@ async fn partitions_are_there_for_this_month_and_the_next_two() {
     let world = World::new().await;
     let mut owner = world.owner().await;
     let count: i64 = sqlx::query_scalar(
-        "select count(*) from generate_series(0, 2) as step, unnest(array['mcp_logs', 'mcp_events']) as parent
+        "select count(*) from generate_series(0, 2) as step, unnest(array['mcp_logs', 'mcp_events', 'mcp_usage']) as parent
          where to_regclass(parent || to_char(now() at time zone 'UTC' + make_interval(months => step), '_YYYY_MM'))
                is not null",
     )
     .fetch_one(&mut owner)
     .await
     .unwrap();
-    assert_eq!(count, 6);
+    assert_eq!(count, 9);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn partitions_that_many_ask_for_at_once_are_made_once() {
     let far = world.now() + Duration::days(1_000);
     let calls = (0..8).map(|_| world.store().ensure_partitions(far));
     let made: u32 = futures_util::future::join_all(calls).await.into_iter().map(Result::unwrap).sum();
-    assert!(made == 6 || made == 8, "three months, or four at a month's start, of two tables: {made}");
+    assert!(made == 9 || made == 12, "three months, or four at a month's start, of three tables: {made}");
 }
 
 #[tokio::test]
