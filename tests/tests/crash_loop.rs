@@ -147,6 +147,7 @@ async fn a_type_without_restarts_loses_its_instance_at_once() {
     set_ports(&app, 24_730, 24_739).await;
     define(&app, "mortal", &[], json!({"restart": "never"})).await;
     let instance = Launched::new(&app, json!({"type": "mortal"})).await;
+    assert!(instance.lives());
     kill_server(instance.server);
     let row = app.wait_status(&instance.id, "disconnected", PATIENCE).await;
     assert!(row["error_message"].as_str().is_some_and(|why| why.contains("signal 9")), "{row}");

@@ -73,6 +73,7 @@ async fn call(
         let message = "the client has to accept text/event-stream";
         return answer::refuse(StatusCode::NOT_ACCEPTABLE, Some(raw), compose::REFUSED, message);
     }
+    let counted = (!lasts && method != "ping").then(|| inner.shared.requests.begin());
     let server = match inner.modern_server().await {
         Ok(server) => server,
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
@@ -108,7 +109,7 @@ async fn call(
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
-        counted: (!lasts && method != "ping").then(|| inner.shared.requests.begin()),
+        counted,
     };
     if let Err(refused) = server.register(Id::Number(number), call) {
         return refusal(inner, &refused, raw);
