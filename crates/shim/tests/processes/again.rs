@@ -14,7 +14,7 @@ use crate::support::{Launched, Place, TOKEN, ask, bearer, eventually, get, marke
 
 /// So many restarts within a window in which no pause is missing.
 pub fn at_most(restarts: u32) -> RestartPolicy {
-    RestartPolicy::OnFailure(RestartLimits::new(restarts, Duration::from_secs(60)).unwrap())
+    RestartPolicy::OnFailure(RestartLimits::new(restarts, Duration::from_mins(1)).unwrap())
 }
 
 fn kill_server(pid: i32) {

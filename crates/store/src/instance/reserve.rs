@@ -171,13 +171,12 @@ async fn insert(
     .fetch_one(&mut **transaction)
     .await
     .during(NAME);
+    let held = || Err(ReserveError::PortHeld(new.port));
     match inserted {
         Ok(row) if !row.reserved => Err(ReserveError::QuotaReached { limit: quota_limit }),
-        Ok(row) if !row.leased => Err(ReserveError::PortHeld(new.port)),
+        Ok(row) if !row.leased => held(),
         Ok(_) => Ok(()),
-        Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
-            Err(ReserveError::PortHeld(new.port))
-        }
+        Err(StoreError::Duplicate { noun: "instance", field: "port" }) => held(),
         Err(error) => Err(error.into()),
     }
 }
