@@ -88,7 +88,7 @@ impl Orchestrator {
 
     async fn store_spool(&self, survivor: Survivor) -> Result<(), StoreError> {
         let id = survivor.instance;
-        for step in survivor.steps {
+        for step in &survivor.steps {
             self.0.store_step(id, step).await?;
         }
         let lines: Vec<_> = survivor.spool.into_iter().map(|entry| as_row(id, entry)).collect();
