@@ -9,6 +9,7 @@ use roadstead_test_support::app::{Answer, App, programs};
 use roadstead_test_support::raw::{Events, Session, call, http_client, only_answer};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use instance::{Launched, PATIENCE, set_ports};
 
@@ -78,16 +79,16 @@ async fn a_session_of_a_lost_server_is_gone_and_a_new_one_works_on_the_same_url_
     set_ports(&app, 24_700, 24_709).await;
     define(&app, "mortal", &[], json!({})).await;
     let instance = Launched::new(&app, json!({"type": "mortal"})).await;
+    assert!(instance.lives());
     let client = http_client(false);
     let session = Session::open(&client, &url(&app, &instance), &instance.token).await;
 
-    let lost = {
-        let session = session.clone();
-        tokio::spawn(async move { session.call(&json!(7), "sleep", &json!({"ms": 30_000})).await })
-    };
+    let mut calls = JoinSet::new();
+    let calling = session.clone();
+    calls.spawn(async move { calling.call(&json!(7), "sleep", &json!({"ms": 30_000})).await });
     in_flight(&app, &instance, 1).await;
     kill_server(instance.server);
-    let error = lost.await.expect("the call is answered");
+    let error = calls.join_next().await.expect("it was begun").expect("it is answered");
     let message = error["error"]["message"].as_str().expect("an error");
     assert!(message.contains("the server ended before it answered"), "{error}");
     let again = session.send(&call(&json!(8), "echo", &json!({"text": "there?"}), None)).await;
@@ -147,6 +148,7 @@ async fn a_type_without_restarts_loses_its_instance_at_once() {
     set_ports(&app, 24_730, 24_739).await;
     define(&app, "mortal", &[], json!({"restart": "never"})).await;
     let instance = Launched::new(&app, json!({"type": "mortal"})).await;
+    assert!(instance.lives());
     kill_server(instance.server);
     let row = app.wait_status(&instance.id, "disconnected", PATIENCE).await;
     assert!(row["error_message"].as_str().is_some_and(|why| why.contains("signal 9")), "{row}");
@@ -173,10 +175,8 @@ async fn an_instance_that_nobody_uses_ends_and_neither_streams_nor_pings_are_use
     let session = Session::open(&client, &url(&app, &idle), &idle.token).await;
     let mut stream: Events = session.listen().await;
     let used = Session::open(&client, &url(&app, &busy), &busy.token).await;
-    let working = {
-        let used = used.clone();
-        tokio::spawn(async move { used.call(&json!(7), "sleep", &json!({"ms": 30_000})).await })
-    };
+    let mut calls = JoinSet::new();
+    calls.spawn(async move { used.call(&json!(7), "sleep", &json!({"ms": 30_000})).await });
     let row = wait_for("it to end while it is pinged", PATIENCE, async || {
         let ping = json!({"jsonrpc": "2.0", "id": 9, "method": "ping"});
         let _ = session.request("POST").json(&ping).send().await;
@@ -197,7 +197,7 @@ async fn an_instance_that_nobody_uses_ends_and_neither_streams_nor_pings_are_use
         "{row}"
     );
     assert_eq!((&alive["idle_limit_ms"], &alive["idle_left_ms"]), (&json!(6000), &Value::Null), "{row}");
-    working.abort();
+    calls.shutdown().await;
     let row = app.instance(&patient.id).await;
     assert!(row["alive"]["because"].as_str().is_some_and(|why| why.contains("idle limit 1m")), "{row}");
 }

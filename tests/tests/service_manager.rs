@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use roadstead_test_support::app::{App, AppOptions, data_folder};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The next word that is one of these.
 fn hears(manager: &UnixDatagram, wanted: &str) {

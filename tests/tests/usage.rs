@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashSet};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
-use roadstead_test_support::app::App;
+use roadstead_test_support::app::{App, is_alive};
 use roadstead_test_support::raw::{Session, call, http_client, only_answer};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
@@ -42,7 +42,12 @@ fn turn(which: usize) -> (&'static str, Value, &'static str, &'static str) {
     match which % 6 {
         0 => ("tools/call", json!({"name": "echo", "arguments": {"text": SAID}}), "echo", "success"),
         1 => ("tools/call", json!({"name": "add", "arguments": {"a": 1, "b": 2}}), "add", "success"),
-        2 => ("tools/call", json!({"name": "sleep", "arguments": {"ms": 1e10 as u64}}), "sleep", "error"),
+        2 => (
+            "tools/call",
+            json!({"name": "sleep", "arguments": {"ms": 10_000_000_000_u64}}),
+            "sleep",
+            "error",
+        ),
         3 => ("resources/read", json!({"uri": format!("echo://text/{SAID}")}), "echo://text", "success"),
         4 => ("prompts/get", json!({"name": "greet", "arguments": {"name": SAID}}), "greet", "success"),
         _ => ("tools/call", json!({"name": "no_such_tool", "arguments": {}}), "no_such_tool", "error"),
@@ -181,7 +186,7 @@ async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed(
     legacy_calls(&session, 12, &mut made).await;
     app.signal(Signal::SIGKILL);
     let (_, data) = app.ended().await;
-    assert!(first.lives(), "its calls go on without the service");
+    assert!(is_alive(first.shim), "its calls go on without the service");
     legacy_calls(&session, 12, &mut made).await;
     modern_calls(&http_client(false), &port, &first.token, 14, &mut made).await;
     cancelled_calls(&session, &first.token, &mut made).await;
@@ -190,6 +195,7 @@ async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed(
     every_call_is_told_once(&app, &made).await;
 
     let second = Launched::new(&app, json!({"type": "echo"})).await;
+    assert!(second.lives());
     both_eras(&app, &second, 80, &mut made).await;
     assert_eq!(made.next, 200);
     // At once, while the last of them still linger.

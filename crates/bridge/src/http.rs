@@ -21,7 +21,7 @@ use http_body::Body;
 
 use crate::bridge::Inner;
 use crate::config::Era;
-use crate::message::{Envelope, Kind, Unreadable, compose};
+use crate::message::{Envelope, Unreadable, compose};
 use crate::origin;
 use crate::version;
 use accept::Accept;
@@ -31,9 +31,6 @@ pub use body::BridgeBody;
 const PATH: &str = "/mcp";
 const VERSION: &str = "mcp-protocol-version";
 const SESSION: &str = "mcp-session-id";
-
-/// Requests that do not mean that somebody has a use for the server: one asks for nothing, the other opens a stream.
-const IDLE_METHODS: [&str; 2] = ["ping", "subscriptions/listen"];
 
 type Answer = Response<BridgeBody>;
 
@@ -117,10 +114,6 @@ async fn post<B: Body>(inner: &Rc<Inner>, headers: &HeaderMap, body: B) -> Answe
     if !envelope.says_version_2() {
         return not_a_message(envelope.id.map(serde_json::value::RawValue::get));
     }
-    let counts =
-        |kind: Kind<'_>| matches!(kind, Kind::Request { method, .. } if !IDLE_METHODS.contains(&method));
-    // Until the call is in a table, where it counts by itself.
-    let _counted = counts(envelope.kind()).then(|| inner.shared.requests.begin());
     if modern_header || envelope.meta().is_some_and(|meta| meta.protocol_version.is_some()) {
         return modern::post(inner, headers, accept, message, &envelope).await;
     }

@@ -70,7 +70,7 @@ impl Inner {
 
     /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
     pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
-        for step in found.steps() {
+        for step in &found.steps() {
             self.store_step(found.instance, step).await?;
         }
         self.store_usage_left(found).await?;

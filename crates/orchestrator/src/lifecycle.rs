@@ -25,7 +25,7 @@ impl Inner {
         control: &ShimControl,
     ) {
         let seq = step.seq;
-        match self.store_step(instance, step.clone()).await {
+        match self.store_step(instance, &step).await {
             Ok(()) => control.lifecycle_received(seq).await,
             Err(error) if error.is_unavailable() => {
                 let (inner, control) = (Arc::clone(self), control.clone());
@@ -43,7 +43,7 @@ impl Inner {
     pub(crate) async fn store_step(
         &self,
         instance: InstanceId,
-        step: LifecycleEntry,
+        step: &LifecycleEntry,
     ) -> Result<(), StoreError> {
         self.store().events().append(&as_event(instance, step)).await.map(drop)
     }
@@ -55,7 +55,7 @@ impl Inner {
                 () = self.parts.stopping.cancelled() => return false,
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
-            match self.store_step(instance, step.clone()).await {
+            match self.store_step(instance, &step).await {
                 Ok(()) => return true,
                 Err(error) if error.is_unavailable() => {}
                 Err(error) => {
@@ -73,8 +73,8 @@ fn refused(instance: InstanceId, error: &StoreError) {
 }
 
 /// A shim's step as a row.
-fn as_event(instance: InstanceId, entry: LifecycleEntry) -> NewEvent {
-    let (event_type, data) = match entry.step {
+fn as_event(instance: InstanceId, entry: &LifecycleEntry) -> NewEvent {
+    let (event_type, data) = match &entry.step {
         LifecycleStep::Restarted { attempt, ended, process_id, away_ms } => (
             EventType::Restarted,
             json!({

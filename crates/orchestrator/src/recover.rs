@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roadstead_model::InstanceId;
 use roadstead_model::reconcile::{self, Contact, Decision, Row, Seen};
-use roadstead_store::StoreError;
+use roadstead_store::{InstanceRow, StoreError};
 use roadstead_supervisor::{Found, SurvivorError};
 
 use crate::parts::Orchestrator;
@@ -41,6 +41,7 @@ impl Orchestrator {
     /// folders does.
     pub async fn recover(&self) -> Result<RecoverStatus, RecoverError> {
         let node = self.0.parts.node;
+        let workplaces = crate::workplace::all(&self.0.parts.workplaces);
         let found = self.0.parts.supervisor.survey(node.installation, node.boot, true)?;
         let rows = self.0.store().instances().live_of_node(node.node).await?;
         let mut found: HashMap<InstanceId, Found> =
@@ -55,7 +56,10 @@ impl Orchestrator {
         status.strangers = found.values().filter(|each| each.is_alive()).count();
         let strangers: Vec<Found> = found.into_values().collect();
         let this = self.clone();
-        self.0.parts.drivers.spawn(async move { this.consider_strangers(strangers).await });
+        self.0.parts.drivers.spawn(async move {
+            this.consider_strangers(strangers).await;
+            this.sweep(workplaces, &rows);
+        });
         self.rest_released().await?;
         Ok(status)
     }
@@ -66,13 +70,15 @@ impl Orchestrator {
         let this = self.clone();
         let survey = move || this.0.parts.supervisor.survey(node.installation, node.boot, false);
         // The folders first, the rows second: a row is written before its process exists.
+        let workplaces = crate::workplace::all(&self.0.parts.workplaces);
         let found = match tokio::task::spawn_blocking(survey).await {
             Ok(found) => found?,
             Err(_) => return Ok(()),
         };
         let mut found: HashMap<InstanceId, Found> =
             found.into_iter().map(|each| (each.instance, each)).collect();
-        for row in &self.0.store().instances().live_of_node(node.node).await? {
+        let rows = self.0.store().instances().live_of_node(node.node).await?;
+        for row in &rows {
             let folder = found.remove(&row.id);
             if self.0.live.find(row.id).is_none() {
                 self.take_charge(row, folder);
@@ -80,10 +86,24 @@ impl Orchestrator {
         }
         found.retain(|instance, _| self.0.live.find(*instance).is_none());
         self.consider_strangers(found.into_values().collect()).await;
+        self.sweep(workplaces, &rows);
         Ok(())
     }
 
-    fn take_charge(&self, row: &roadstead_store::InstanceRow, found: Option<Found>) {
+    /// Removes servers' folders that belong to no live row, and to no shim that is still looked at: an end whose word from the
+    /// database was lost leaves one behind.
+    fn sweep(&self, workplaces: Vec<InstanceId>, live: &[InstanceRow]) {
+        let live: HashSet<InstanceId> = live.iter().map(|row| row.id).collect();
+        let is_free = |id: &InstanceId| {
+            !live.contains(id) && self.0.live.find(*id).is_none() && !self.strangers().contains_key(id)
+        };
+        for instance in workplaces.into_iter().filter(is_free) {
+            tracing::info!(instance.id = %instance, "a server's folder was left over");
+            crate::workplace::remove(&self.0.parts.workplaces, instance);
+        }
+    }
+
+    fn take_charge(&self, row: &InstanceRow, found: Option<Found>) {
         if let Some(adopting) = self.0.take_charge(row, found) {
             self.0.parts.drivers.spawn(adopting.run());
         } else {

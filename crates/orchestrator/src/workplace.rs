@@ -35,6 +35,12 @@ pub(crate) fn make(root: &Path, instance: InstanceId, user: Option<UserIds>) -> 
     Ok(path)
 }
 
+/// The instances that have a folder.
+pub(crate) fn all(root: &Path) -> Vec<InstanceId> {
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Removes an instance's folder with all that its server wrote.
 pub(crate) fn remove(root: &Path, instance: InstanceId) {
     let path = root.join(instance.to_string());

@@ -168,6 +168,10 @@ fn printer(json: bool) -> Box<dyn StepPrinter> {
 
 fn begin_logging(filter: &str, json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // A line that does not fit on a full disk is lost; telling so in the same place would end the task that spoke.
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
     if json { lines.json().init() } else { lines.init() }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::socket::{getsockopt, sockopt};
 use roadstead_control::frame::{self, Decoder};
 use roadstead_control::handshake::{self, End, NONCE_BYTES};
-use roadstead_control::{ControlSecret, PROTOCOL_VERSION, Report, Request};
+use roadstead_control::{ControlSecret, ExitRecord, LifecycleEntry, PROTOCOL_VERSION, Report, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
@@ -80,7 +80,20 @@ async fn admit(mut stream: UnixStream, secret: &ControlSecret) -> io::Result<Uni
     Ok(stream)
 }
 
-async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()> {
+/// A connection that has proved itself, and how far its peer has been told.
+struct Talk<'i> {
+    stream: UnixStream,
+    instance: &'i Instance,
+    decoder: Decoder,
+    /// The last line that was sent, and the last step.
+    line: u64,
+    step: u64,
+    /// The last number of each batch of lines that is not stored yet.
+    unstored: VecDeque<u64>,
+    usage: UsageSent,
+}
+
+async fn converse(stream: UnixStream, instance: &Instance) -> io::Result<()> {
     let mut exit = instance.exit.subscribe();
     let (mut era, mut oldest) = (instance.era.subscribe(), instance.spawner.oldest());
     // Said again on each connection: on the one before it may have been lost.
@@ -88,76 +101,110 @@ async fn converse(mut stream: UnixStream, instance: &Instance) -> io::Result<()>
     ready.mark_changed();
     era.mark_changed();
     oldest.mark_changed();
-    let mut decoder = Decoder::default();
     let mut buffer = vec![0; READ_BYTES];
-    let (mut sent, mut told) = (0, 0);
-    let mut unstored: VecDeque<u64> = VecDeque::new();
-    let mut usage = UsageSent::default();
-    send(&mut stream, &Report::Hello { version: PROTOCOL_VERSION }).await?;
+    let mut talk = Talk::new(stream, instance);
+    talk.send(&Report::Hello { version: PROTOCOL_VERSION }).await?;
     loop {
         tokio::select! {
             biased;
-            read = stream.read(&mut buffer) => {
-                let read = read?;
-                if read == 0 {
-                    return Ok(());
-                }
-                decoder.push(&buffer[..read]);
-                while let Some(Request { id, command }) = decoder.message().map_err(io::Error::other)? {
-                    if let Some(answer) = instance.obey(&command) {
-                        send(&mut stream, &Report::Answer { id, answer }).await?;
-                    }
-                }
-                unstored.retain(|last| *last > instance.logs.stored_up_to());
-                usage.forget_stored(instance);
-            }
+            read = talk.stream.read(&mut buffer) => match read? {
+                0 => return Ok(()),
+                read => talk.obey(&buffer[..read]).await?,
+            },
             Ok(()) = ready.changed() => {
                 let told = ready.borrow_and_update().clone();
                 if let Some(ready) = told {
-                    send(&mut stream, &Report::Ready(ready)).await?;
+                    talk.send(&Report::Ready(ready)).await?;
                 }
             }
             Ok(()) = era.changed() => {
                 let found = *era.borrow_and_update();
                 if let Some(era) = found {
-                    send(&mut stream, &Report::EraFound { era }).await?;
+                    talk.send(&Report::EraFound { era }).await?;
                 }
             }
             Ok(()) = oldest.changed() => {
                 let oldest = *oldest.borrow_and_update();
                 if let Some(server) = oldest {
-                    send(&mut stream, &Report::ServerChanged { server }).await?;
+                    talk.send(&Report::ServerChanged { server }).await?;
                 }
             }
-            step = instance.events.next_after(told) => {
-                told = step.seq;
-                send(&mut stream, &Report::Lifecycle(step)).await?;
+            step = instance.events.next_after(talk.step) => talk.tell(step).await?,
+            () = instance.logs.more_after(talk.line), if talk.unstored.len() < MAX_UNSTORED_BATCHES => {
+                talk.send_logs().await?;
+                talk.unstored.push_back(talk.line);
             }
-            () = instance.logs.more_after(sent), if unstored.len() < MAX_UNSTORED_BATCHES => {
-                sent = send_logs(&mut stream, instance, sent).await?;
-                unstored.push_back(sent);
-            }
-            () = instance.usage.due_after(usage.last), if usage.unstored.len() < MAX_UNSTORED_USAGE => {
-                usage.send(&mut stream, instance).await?;
-            }
+            () = instance.usage.due_after(talk.usage.last),
+                if talk.usage.unstored.len() < MAX_UNSTORED_USAGE => talk.usage.send(&mut talk.stream, instance).await?,
             record = exit.wait_for(Option::is_some) => {
                 let record = record.map_err(io::Error::other)?.clone();
-                while sent < instance.logs.last_seq() {
-                    sent = send_logs(&mut stream, instance, sent).await?;
-                }
-                while let Some(step) = instance.events.after(told) {
-                    told = step.seq;
-                    send(&mut stream, &Report::Lifecycle(step)).await?;
-                }
-                while instance.usage.last_waiting() > Some(usage.last) {
-                    usage.send(&mut stream, instance).await?;
-                }
-                if let Some(record) = record {
-                    send(&mut stream, &Report::Exited(record)).await?;
-                }
-                return wait_for_receipt(stream, instance, decoder).await;
+                return talk.end(record).await;
             }
         }
+    }
+}
+
+impl<'i> Talk<'i> {
+    fn new(stream: UnixStream, instance: &'i Instance) -> Self {
+        Self {
+            stream,
+            instance,
+            decoder: Decoder::default(),
+            line: 0,
+            step: 0,
+            unstored: VecDeque::new(),
+            usage: UsageSent::default(),
+        }
+    }
+
+    /// Carries out what is asked, and answers.
+    async fn obey(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.decoder.push(bytes);
+        while let Some(Request { id, command }) = self.decoder.message().map_err(io::Error::other)? {
+            if let Some(answer) = self.instance.obey(&command) {
+                self.send(&Report::Answer { id, answer }).await?;
+            }
+        }
+        self.unstored.retain(|last| *last > self.instance.logs.stored_up_to());
+        self.usage.forget_stored(self.instance);
+        Ok(())
+    }
+
+    /// Says what has not been said, and that all is over; then hears what of it was stored.
+    async fn end(mut self, record: Option<ExitRecord>) -> io::Result<()> {
+        while self.line < self.instance.logs.last_seq() {
+            self.send_logs().await?;
+        }
+        while let Some(step) = self.instance.events.after(self.step) {
+            self.tell(step).await?;
+        }
+        while self.instance.usage.last_waiting() > Some(self.usage.last) {
+            self.usage.send(&mut self.stream, self.instance).await?;
+        }
+        if let Some(record) = record {
+            self.send(&Report::Exited(record)).await?;
+        }
+        wait_for_receipt(self.stream, self.instance, self.decoder).await
+    }
+
+    async fn tell(&mut self, step: LifecycleEntry) -> io::Result<()> {
+        self.step = step.seq;
+        self.send(&Report::Lifecycle(step)).await
+    }
+
+    async fn send_logs(&mut self) -> io::Result<()> {
+        let logs = &self.instance.logs;
+        let entries = logs.batch_after(self.line);
+        self.line = entries.last().map_or(logs.last_seq(), |entry| entry.seq);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let dropped = logs.dropped();
+        self.send(&Report::Logs { entries, dropped }).await
+    }
+
+    async fn send(&mut self, report: &Report) -> io::Result<()> {
+        send(&mut self.stream, report).await
     }
 }
 
@@ -205,15 +252,6 @@ impl UsageSent {
         let first = instance.usage.first_waiting();
         self.unstored.retain(|last| first.is_some_and(|first| *last >= first));
     }
-}
-
-async fn send_logs(stream: &mut UnixStream, instance: &Instance, after: u64) -> io::Result<u64> {
-    let entries = instance.logs.batch_after(after);
-    let last = entries.last().map_or(instance.logs.last_seq(), |entry| entry.seq);
-    if !entries.is_empty() {
-        send(stream, &Report::Logs { entries, dropped: instance.logs.dropped() }).await?;
-    }
-    Ok(last)
 }
 
 async fn send(stream: &mut UnixStream, report: &Report) -> io::Result<()> {

@@ -236,7 +236,7 @@ impl Life {
                     }
                     Some(_) => {}
                 },
-                step = self.again.next() => if let Some(cause) = self.go_on(step) {
+                next = self.again.next() => if let Some(cause) = self.go_on(next) {
                     return cause;
                 },
                 () = self.instance.deadline.due() => return Cause::Deadline,

@@ -129,15 +129,12 @@ impl Mcp {
         launcher: &Rc<Launcher>,
         patience: Duration,
     ) -> Result<Server, NotAgain> {
-        let (server, pipes) = match &self.http {
-            Some(http) => {
-                let server = http.start_again(instance, patience).await?;
-                (server, http.first(self.era))
-            }
-            None => {
-                let opened = launcher.open().await.map_err(|fault| NotAgain::not_started(&fault))?;
-                (opened.server.clone(), launcher.pipes(opened))
-            }
+        let (server, pipes) = if let Some(http) = &self.http {
+            let server = http.start_again(instance, patience).await?;
+            (server, http.first(self.era))
+        } else {
+            let opened = launcher.open().await.map_err(|fault| NotAgain::not_started(&fault))?;
+            (opened.server.clone(), launcher.pipes(opened))
         };
         match self.bridge.start_again(pipes, patience).await {
             Ok(_) => Ok(server),

@@ -111,7 +111,11 @@ pub(crate) async fn post(
     if inner.is_draining() {
         return draining(&asking.raw);
     }
-    match session(inner, headers).await {
+    // Until the call is in the server's table, where it counts by itself.
+    let coming = (!asking.is_ping).then(|| inner.shared.requests.begin());
+    let found = session(inner, headers).await;
+    drop(coming);
+    match found {
         Ok(server) => call(inner, &server, accept, asking, body).await.0,
         Err(refusal) => *refusal,
     }
@@ -186,7 +190,10 @@ pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
 
 async fn initialize(inner: &Rc<Inner>, accept: Accept, asking: Asking, body: Vec<u8>) -> Answer {
     let raw = asking.raw.clone();
-    let mut opened = match open(inner, Some(&asking.raw)).await {
+    let coming = inner.shared.requests.begin();
+    let opened = open(inner, Some(&asking.raw)).await;
+    drop(coming);
+    let mut opened = match opened {
         Ok(opened) => opened,
         Err(refusal) => return *refusal,
     };

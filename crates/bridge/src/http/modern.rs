@@ -74,6 +74,7 @@ async fn call(
         let message = "the client has to accept text/event-stream";
         return answer::refuse(StatusCode::NOT_ACCEPTABLE, Some(raw), compose::REFUSED, message);
     }
+    let counted = (!lasts && method != "ping").then(|| inner.shared.requests.begin());
     let server = match inner.modern_server().await {
         Ok(server) => server,
         Err(NoModern::LegacyOnly) => return legacy_only(raw),
@@ -109,7 +110,7 @@ async fn call(
         token: token.map(|token| Token::Renamed(token.get().into())),
         logs: meta.is_some_and(|meta| meta.log_level.is_some()),
         deadline,
-        counted: (!lasts && method != "ping").then(|| inner.shared.requests.begin()),
+        counted,
         tally: Fact::of(method, envelope, message.len(), headers).map(Tally::new),
     };
     if let Err(refused) = server.register(Id::Number(number), call) {

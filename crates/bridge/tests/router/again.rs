@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 use roadstead_bridge::{Bridge, BridgeConfig, EndReason, Era, Ready, ReadyFailure, ServerPipes};
-use serde_json::json;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::rig::{Peer, Rig, call, fresh, in_session, initialize, local, modern, pass, plain, settle};
@@ -79,7 +78,7 @@ async fn who_waits_too_long_is_told_to_come_back() {
 async fn modern_clients_just_go_on() {
     local(async {
         let (rig, mut peer) = Rig::new(Era::Modern);
-        let lost = rig.start(modern("1", "resources/read", None, ""));
+        let lost = rig.start(modern("1", "prompts/list", None, ""));
         settle().await;
         peer.hears().await;
         loses(&rig, &mut peer).await;
@@ -151,7 +150,7 @@ async fn only_requests_of_clients_are_use() {
         let calling = rig.start(call(&session, "6"));
         let asked = peer.hears().await;
         assert_eq!(rig.bridge.usage().in_flight, 1);
-        assert!(tokio::time::timeout(Duration::from_secs(60), rig.bridge.unused()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_mins(1), rig.bridge.unused()).await.is_err());
         // Its client leaves, and the call goes on: sessions outlive connections.
         calling.abort();
         settle().await;
@@ -159,7 +158,6 @@ async fn only_requests_of_clients_are_use() {
         peer.answers(&asked, "done").await;
         rig.bridge.unused().await;
         assert!(rig.bridge.usage().last_end > first.last_end);
-        assert_eq!(json!(rig.bridge.in_flight()), json!(0));
     })
     .await;
 }

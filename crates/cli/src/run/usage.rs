@@ -25,17 +25,15 @@ pub(super) async fn usage(session: &Session<'_>, usage: &Usage) -> Result<(), Cl
     query.extend(usage.status.map(|status| ("status", status.as_str().to_owned())));
     query.extend(usage.since.as_ref().map(|since| ("since", moment(since.at(now())))));
     query.extend(usage.until.as_ref().map(|until| ("until", moment(until.at(now())))));
-    let found = match usage.by.summary() {
-        Some(by) => {
-            query.push(("summary", by.to_owned()));
-            rest.all("/usage", &query, usize::MAX).await?
-        }
-        None => {
-            let tail = usage.tail.unwrap_or(DEFAULT_TAIL).max(1);
-            query.push(("limit", tail.min(find::MAX_PAGE).to_string()));
-            rest.all("/usage", &query, tail).await?
-        }
+    let most = if let Some(by) = usage.by.summary() {
+        query.push(("summary", by.to_owned()));
+        usize::MAX
+    } else {
+        let tail = usage.tail.unwrap_or(DEFAULT_TAIL).max(1);
+        query.push(("limit", tail.min(find::MAX_PAGE).to_string()));
+        tail
     };
+    let found = rest.all("/usage", &query, most).await?;
     if session.screen.is_json() {
         return screen::value(&found);
     }

@@ -162,7 +162,10 @@ impl Launched {
                         control.logs_received(entries.last().unwrap().seq).await;
                     }
                     ShimEvent::Exited(record) => panic!("it has ended: {record:?}"),
-                    ShimEvent::EraFound(_) | ShimEvent::ServerChanged(_) => {}
+                    ShimEvent::Ready(_)
+                    | ShimEvent::Usage { .. }
+                    | ShimEvent::EraFound(_)
+                    | ShimEvent::ServerChanged(_) => {}
                 }
             }
         };
