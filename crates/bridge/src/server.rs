@@ -14,7 +14,7 @@ mod table;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
@@ -285,15 +285,21 @@ impl Server {
         })
     }
 
-    /// Sends a message that ends with a newline; waits while the server does not read, as long as the limit allows.
+    /// Sends a message that ends with a newline; waits while others are before it, and as long as the limit allows while the
+    /// server reads nothing at all. One that reads slowly has not stopped reading.
     pub(crate) async fn send(&self, message: Vec<u8>) -> Result<(), &'static str> {
         self.touch();
-        match timeout(self.shared.config.write_timeout, self.writer.send(message.into())).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err("the server has closed its input"),
-            Err(_) => {
-                self.shared.note(Note::InputStalled { server: self.number });
-                Err("the server does not read its input")
+        let mut sending = pin!(self.writer.send(message.into()));
+        loop {
+            let before = self.writer.written();
+            match timeout(self.shared.config.write_timeout, sending.as_mut()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(_)) => return Err("the server has closed its input"),
+                Err(_) if self.writer.written() > before => {}
+                Err(_) => {
+                    self.shared.note(Note::InputStalled { server: self.number });
+                    return Err("the server does not read its input");
+                }
             }
         }
     }

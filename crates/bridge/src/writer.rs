@@ -33,12 +33,14 @@ struct State {
     pipe: Option<Pin<Box<dyn AsyncWrite>>>,
     queue: VecDeque<Bytes>,
     backlog: usize,
+    /// Bytes that the server has taken so far.
+    written: u64,
     pump: Option<Waker>,
 }
 
 impl Writer {
     pub(crate) fn new(pipe: Pin<Box<dyn AsyncWrite>>, limit: usize) -> Self {
-        let state = State { pipe: Some(pipe), queue: VecDeque::new(), backlog: 0, pump: None };
+        let state = State { pipe: Some(pipe), queue: VecDeque::new(), backlog: 0, written: 0, pump: None };
         Self { state: RefCell::new(state), room: Notify::new(), limit }
     }
 
@@ -59,6 +61,11 @@ impl Writer {
             }
             room.await;
         }
+    }
+
+    /// Bytes that the server has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.state.borrow().written
     }
 
     /// Hands over a small message of our own without waiting.
@@ -130,6 +137,7 @@ impl State {
                 Poll::Ready(Ok(written)) if written > 0 => {
                     message.advance(written);
                     self.backlog -= written;
+                    self.written += written as u64;
                     if message.is_empty() {
                         self.queue.pop_front();
                     }

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use roadstead_bridge::{BridgeConfig, EndReason, Era, Note};
 
-use crate::rig::{Rig, call, in_session, initialize, local, plain, settle};
+use crate::rig::{Rig, call, in_session, initialize, local, pass, plain, settle};
 
 const V: &str = "2025-11-25";
 
@@ -147,6 +147,30 @@ async fn a_server_that_reads_nothing_costs_its_callers_an_error_and_us_no_memory
         assert!(refused >= 3, "{refused}");
         assert!(rig.notes.all().contains(&Note::InputStalled { server: 1 }));
         assert_eq!(rig.bridge.counters().stalled_inputs, refused);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_reads_slowly_is_waited_for() {
+    local(async {
+        let mut config = BridgeConfig::new(Era::Legacy);
+        config.max_input_backlog = 150;
+        let between = config.write_timeout * 2 / 3;
+        let (rig, mut peer) = Rig::with(config, 64);
+        let session = rig.open_session(&mut peer, V).await;
+        let calls: Vec<_> = (2..8).map(|id| rig.start(call(&session, &id.to_string()))).collect();
+        for _ in 0..calls.len() {
+            pass(between).await;
+            let asked = peer.hears().await;
+            peer.answers(&asked, "slow").await;
+        }
+        for reply in calls {
+            let mut reply = reply.await.unwrap();
+            let answer = if reply.is_events() { reply.event().await } else { reply.json().await };
+            assert_eq!(answer["result"]["name"], "slow", "{answer}");
+        }
+        assert_eq!(rig.bridge.counters().stalled_inputs, 0);
     })
     .await;
 }
