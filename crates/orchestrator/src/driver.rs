@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! running ──stop asked──► route closed ──► shim stops ──┐
-//!    │  └──deadline─────► route closed ──► shim expires ┼─► Exited ─► end
+//!    │  ├──deadline─────► route closed ──► shim expires ┼─► Exited ─► end
+//!    │  ├──restart──────► route closed ──► shim stops ──│─► Exited ─► a launch with the same row, port and ownership
 //!    └──server gone─────────────────────────────────────┘
 //! ```
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use roadstead_control::{ExitRecord, ProcessId, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, Era, InstanceId, LogLevel, TypeId};
+use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, TypeId, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
 use roadstead_supervisor::{ShimControl, ShimEvent};
@@ -19,11 +20,11 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::end::End;
-use crate::live::{Ownership, Request};
+use crate::live::{Ownership, Request, Restart};
 use crate::parts::Inner;
 
-/// What a shim may take beyond grace and ladder before it is killed with all that belongs to it.
-const END_MARGIN: Duration = Duration::from_secs(5);
+/// The pause after which a shim that was killed and is still there is killed again.
+const KILL_AGAIN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Driver {
     pub(crate) inner: Arc<Inner>,
@@ -40,6 +41,10 @@ pub(crate) struct Driver {
     pub(crate) type_version: (TypeId, i32),
     /// The server process that the row names.
     pub(crate) server: ProcessId,
+    /// What follows when the shim has ended, instead of the end.
+    pub(crate) restart: Option<Box<Restart>>,
+    /// Why a restart that was under way is the end after all.
+    pub(crate) overtaken: Option<StopReason>,
 }
 
 /// What happens next to an instance.
@@ -81,7 +86,7 @@ impl Driver {
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
-                    overdue_at = self.inner.now() + END_MARGIN * 2;
+                    overdue_at = self.inner.now() + KILL_AGAIN;
                 }
                 Event::Asked(None) => asking = false,
                 Event::Asked(Some(request)) => {
@@ -96,18 +101,25 @@ impl Driver {
                 }
             }
         };
-        self.end(record).await;
+        match self.restart.take() {
+            Some(restart) if !expiry::is_due(self.deadline, self.inner.now()) => self.begin_again(*restart),
+            Some(_) => {
+                self.overtaken = Some(StopReason::Expired);
+                self.end(record).await;
+            }
+            None => self.end(record).await,
+        }
     }
 
     /// When a shim that began to end at `from` must be gone.
     fn overdue_at(&self, from: OffsetDateTime) -> OffsetDateTime {
-        let limits = &self.inner.parts.limits;
-        from + limits.grace + limits.stop_step * 3 + END_MARGIN
+        from + self.inner.parts.limits.longest_end()
     }
 
     async fn obey(&mut self, request: Request) {
         match request {
             Request::Stop { reason, actor } => self.stop(reason, actor).await,
+            Request::Restart(restart) => self.restart(restart).await,
             Request::SetDeadline { generation, expires_at, done } => {
                 let remaining = Duration::try_from(expires_at - self.inner.now()).unwrap_or_default();
                 let kept = self.control.set_deadline(generation, remaining).await.is_ok();
@@ -123,7 +135,11 @@ impl Driver {
     }
 
     async fn stop(&mut self, reason: StopReason, actor: Actor) {
-        if self.route.take().is_none() {
+        let is_first = self.route.take().is_some();
+        if self.restart.take().is_some() {
+            self.overtaken = Some(reason);
+            self.ownership.set_restarting(false);
+        } else if !is_first {
             return;
         }
         self.actor = actor;
@@ -140,11 +156,38 @@ impl Driver {
             tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                 "that an instance stops could not be written");
         }
+        if !is_first {
+            // The shim was told to end when the restart began.
+            return;
+        }
         let grace =
             if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
         if self.control.stop(reason, grace).await.is_err() {
             self.control.kill();
         }
+    }
+
+    /// Ends the shim, with the grace of a stop; the row stays that of a running instance, and the port is kept.
+    async fn restart(&mut self, mut restart: Box<Restart>) {
+        if self.route.take().is_none() {
+            // It ends, or is restarted already: dropped, the request says no.
+            return;
+        }
+        self.ownership.set_restarting(true);
+        let (unheard, _) = oneshot::channel();
+        // Whoever asked may have left.
+        let _ = std::mem::replace(&mut restart.begun, unheard).send(());
+        self.restart = Some(restart);
+        if self.control.stop(StopReason::Requested, self.inner.parts.limits.grace).await.is_err() {
+            self.control.kill();
+        }
+    }
+
+    /// Hands port and ownership over to the next launch of the instance, which a stop of the service waits for.
+    fn begin_again(self, restart: Restart) {
+        let Self { inner, instance, ownership, lease, .. } = self;
+        let tasks = inner.parts.tasks.clone();
+        tasks.spawn(crate::launch::begin_again(inner, instance, ownership, lease, restart));
     }
 
     /// The next launch of this version of the type need not find the era out again.
@@ -176,13 +219,16 @@ impl Driver {
 
     async fn end(mut self, record: Option<ExitRecord>) {
         self.route = None;
-        let end = record.as_ref().map_or_else(
+        let mut end = record.as_ref().map_or_else(
             || {
                 let message = "the shim is gone and left no record";
-                End::unrecorded(roadstead_model::InstanceStatus::Disconnected, message, self.inner.now())
+                End::unrecorded(InstanceStatus::Disconnected, message, self.inner.now())
             },
             End::of,
         );
+        if self.overtaken == Some(StopReason::Expired) {
+            (end.status, end.event) = (InstanceStatus::Expired, EventType::Expired);
+        }
         self.inner.finish(self.instance, &end, &self.actor).await;
         // The port before the word that it has ended: who hears the word may count on the port.
         drop(self.lease);

@@ -24,14 +24,14 @@ mod recover;
 mod uses;
 mod workplace;
 
-pub use change::Extension;
-pub use error::{ChangeError, Failure, LaunchError, Problem};
+pub use error::{ChangeError, Failure, LaunchError, Problem, StartAgainError};
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
+pub use roadstead_model::Extension;
 pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor,
 };

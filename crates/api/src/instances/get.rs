@@ -20,5 +20,5 @@ pub(crate) async fn get(
 ) -> Result<Json<Instance>, ApiError> {
     let permit = caller.may_read_instances()?;
     let instance = state.orchestrator().get(&permit, id).await?;
-    Ok(Json(Instance::new(instance, state.public_base())))
+    Ok(Json(Instance::new(instance, state.view())))
 }

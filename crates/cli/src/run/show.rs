@@ -42,6 +42,7 @@ fn details(instance: &Instance) -> Table {
     table.detail("ended", at(instance.ended_at));
     // A deadline says nothing about what has ended.
     table.detail("expires", at(instance.expires_at.filter(|_| instance.is_live())));
+    table.detail("kept", if instance.keep { "by each use" } else { "" });
     table.detail("last used", at(instance.last_accessed));
     table.detail("config", settings(&instance.config));
     table
