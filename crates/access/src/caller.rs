@@ -61,10 +61,17 @@ impl Caller {
         Ok(InstancePermit { visible: self.reach(), actor: self.actor() })
     }
 
-    /// May the caller stop, expire, extend, delete instances and rotate their tokens?
+    /// May the caller stop, expire, extend, restart, delete instances and rotate their tokens?
     pub fn may_change_instances(&self) -> Result<InstancePermit, Denied> {
         self.needs(Scope::InstancesWrite)?;
         Ok(InstancePermit { visible: self.reach(), actor: self.actor() })
+    }
+
+    /// May the caller start instances again that have ended? It takes what launching takes: a server, of their owner's
+    /// quota.
+    pub fn may_restore_instances(&self) -> Result<InstancePermit, Denied> {
+        self.needs(Scope::InstancesLaunch)?;
+        self.may_change_instances()
     }
 
     /// May the caller see server types?
@@ -175,6 +182,16 @@ mod tests {
         let denied = caller(false, Scopes::default()).may_launch().unwrap_err();
         assert_eq!(denied, Denied::Scope { scope: Scope::InstancesLaunch });
         assert!(denied.to_string().contains("instances:launch"));
+    }
+
+    #[test]
+    fn starting_again_takes_what_launching_and_changing_take() {
+        for missing in [Scope::InstancesLaunch, Scope::InstancesWrite] {
+            let scopes = Scopes::all().iter().filter(|scope| *scope != missing).collect();
+            let denied = caller(true, scopes).may_restore_instances().unwrap_err();
+            assert_eq!(denied, Denied::Scope { scope: missing });
+        }
+        assert!(caller(false, Scopes::all()).may_restore_instances().is_ok());
     }
 
     #[test]

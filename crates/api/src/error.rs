@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use roadstead_access::Denied;
 use roadstead_accounts::{AccountsError, AuthenticationError};
-use roadstead_orchestrator::{ChangeError, LaunchError};
+use roadstead_orchestrator::{ChangeError, LaunchError, StartAgainError};
 use serde::Serialize;
 
 macro_rules! codes {
@@ -55,6 +55,10 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
     /// The instance's status does not permit the verb.
     WrongStatus = "WRONG_STATUS", CONFLICT;
+    /// The type of an instance that would be started again was disabled.
+    TypeNotActive = "TYPE_NOT_ACTIVE", CONFLICT;
+    /// The credential of an instance that would be started again is gone.
+    CredentialGone = "CREDENTIAL_GONE", CONFLICT;
     /// Something of that name exists.
     AlreadyExists = "ALREADY_EXISTS", CONFLICT;
     /// A request with the same idempotency key is still running.
@@ -239,6 +243,8 @@ impl From<LaunchError> for ApiError {
         match &error {
             LaunchError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
             LaunchError::CredentialNotFound => Self::new(Code::CredentialNotFound, error.to_string()),
+            LaunchError::TypeNotActive { .. } => Self::new(Code::TypeNotActive, error.to_string()),
+            LaunchError::CredentialGone => Self::new(Code::CredentialGone, error.to_string()),
             LaunchError::OwnerNotActive => Self::new(Code::OwnerNotActive, error.to_string()),
             LaunchError::CredentialMissing(problems) => {
                 let mut this = Self::new(Code::CredentialMissing, error.to_string());
@@ -269,6 +275,15 @@ impl From<LaunchError> for ApiError {
             LaunchError::Secret { .. } | LaunchError::Shim { .. } | LaunchError::Panicked(_) => {
                 Self::internal(&error)
             }
+        }
+    }
+}
+
+impl From<StartAgainError> for ApiError {
+    fn from(error: StartAgainError) -> Self {
+        match error {
+            StartAgainError::Change(error) => error.into(),
+            StartAgainError::Launch(error) => error.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roadstead_access::Caller;
 use roadstead_accounts::idempotency::{Attempt, Begun};
+use roadstead_model::InstanceId;
 
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
@@ -34,6 +35,11 @@ impl IntoResponse for Answer {
         (self.status, [kind, (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], self.body)
             .into_response()
     }
+}
+
+/// A request about one instance: the same body for another is another request.
+pub(crate) fn of_instance(id: InstanceId, body: &[u8]) -> Vec<u8> {
+    [id.to_string().as_bytes(), b"\n", body].concat()
 }
 
 /// Does the work once per key, detached from the caller's connection.

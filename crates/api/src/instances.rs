@@ -8,5 +8,8 @@ pub(crate) mod get;
 pub(crate) mod launch;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod renew;
+pub(crate) mod restart;
+pub(crate) mod restore;
 pub(crate) mod rotate_token;
 pub(crate) mod stop;

@@ -10,6 +10,7 @@ use roadstead_orchestrator::Orchestrator;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, Code};
+use crate::wire::View;
 
 /// The state of the REST API; cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,8 +51,9 @@ impl ApiState {
         &*self.0.clock
     }
 
-    pub(crate) fn public_base(&self) -> &str {
-        &self.0.public_base
+    /// How instances are shown now.
+    pub(crate) fn view(&self) -> View<'_> {
+        View { public_base: &self.0.public_base, now: self.0.clock.now() }
     }
 
     pub(crate) fn new_request_id(&self) -> HeaderValue {

@@ -7,7 +7,9 @@ mod usage;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::StatusCode;
 use roadstead_model::limits::{DEFAULT_PAGE, MAX_PAGE};
+use roadstead_orchestrator::Wait;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -15,7 +17,10 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::extract::fields::Fields;
 
-pub use instance::{Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, TypeSummary};
+pub(crate) use instance::View;
+pub use instance::{
+    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
+};
 pub use people::{
     ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
     SlotHint, User, UserBody,
@@ -84,6 +89,26 @@ pub(crate) fn limit_field(fields: &mut Fields) -> u32 {
         fields.problem("limit", format!("must be from 1 to {MAX_PAGE}"));
     }
     limit.clamp(1, MAX_PAGE)
+}
+
+/// The `wait` of a request that starts a server.
+pub(crate) fn wait_field(fields: &mut Fields) -> Wait {
+    match fields.text("wait", 10).as_deref() {
+        None | Some("ready") => Wait::Ready,
+        Some("none") => Wait::None,
+        Some(_) => {
+            fields.problem("wait", "must be `ready` or `none`");
+            Wait::Ready
+        }
+    }
+}
+
+/// The status of the answer to a request that started a server again.
+pub(crate) const fn wait_status(wait: Wait) -> StatusCode {
+    match wait {
+        Wait::Ready => StatusCode::OK,
+        Wait::None => StatusCode::ACCEPTED,
+    }
 }
 
 /// A time of a query.

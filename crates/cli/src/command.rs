@@ -41,6 +41,15 @@ pub enum ClientCommand {
     /// Move an instance's deadline on
     #[command(after_help = EXTEND_EXAMPLES)]
     Extend(Extend),
+    /// End the processes of running instances and start them afresh; URL, token and deadline stay
+    #[command(after_help = RESTART_EXAMPLES)]
+    Restart(Again),
+    /// Start instances again that were lost, stopped or failed; URL, token and deadline stay
+    #[command(after_help = RESTORE_EXAMPLES)]
+    Restore(Again),
+    /// Start instances again whose time was up, with a new deadline; URL and token stay
+    #[command(after_help = RENEW_EXAMPLES)]
+    Renew(Renew),
     /// End instances now, as their deadline would
     #[command(after_help = "Examples:\n  roadstead expire work")]
     Expire(Several),
@@ -108,6 +117,7 @@ const LAUNCH_EXAMPLES: &str = "\
 Examples:
   roadstead launch echo
   roadstead launch github --name work --credential my-github --expires-in 8h
+  roadstead launch echo --expires-in 30m --keep       lives on while it is used
   roadstead launch filesystem --config root=/srv/files --config read_only=true
   roadstead launch github --secret token < token.txt
   TOKEN=$(roadstead launch echo --json | jq -r .access_token)
@@ -131,6 +141,24 @@ const EXTEND_EXAMPLES: &str = "\
 Examples:
   roadstead extend work 30m              30 minutes more than it has
   roadstead extend work 2h --from-now    2 hours from now, whatever it has";
+
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  roadstead restart work
+  roadstead restart work 0199 --no-wait
+
+Clients notice that their session is gone and initialise again.";
+
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  roadstead restore work
+  roadstead restore 0199 --json | jq -r '.[].access_url'
+  roadstead ps --status disconnected --json | jq -r '.[].id' | xargs roadstead restore";
+
+const RENEW_EXAMPLES: &str = "\
+Examples:
+  roadstead renew work
+  roadstead renew work --expires-in 8h";
 
 const TYPES_EXAMPLES: &str = "\
 Examples:
@@ -198,6 +226,9 @@ pub struct Launch {
     /// End it after so long without a request; at most what its type allows
     #[arg(long, value_name = "DURATION")]
     pub idle_limit: Option<Span>,
+    /// Each use moves the deadline on, as far as the type allows
+    #[arg(long)]
+    pub keep: bool,
     /// Do not wait until the server is ready
     #[arg(long)]
     pub no_wait: bool,
@@ -256,6 +287,31 @@ pub struct Extend {
     pub from_now: bool,
 }
 
+/// `restart` and `restore`.
+#[derive(Debug, Args)]
+pub struct Again {
+    /// The instances: ids, beginnings of ids, or names
+    #[arg(value_name = "ID", required = true)]
+    pub instances: Vec<String>,
+    /// Do not wait until the server is ready
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `renew`.
+#[derive(Debug, Args)]
+pub struct Renew {
+    /// The instances: ids, beginnings of ids, or names
+    #[arg(value_name = "ID", required = true)]
+    pub instances: Vec<String>,
+    /// How long they may live from now on: 90s, 15m, 1h, 7d
+    #[arg(long, value_name = "DURATION")]
+    pub expires_in: Option<Span>,
+    /// Do not wait until the server is ready
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
 /// `delete`.
 #[derive(Debug, Args)]
 pub struct Delete {
@@ -303,11 +359,11 @@ mod tests {
     #[test]
     fn a_launch_is_read_whole() {
         let line = "roadstead launch fs --name w --credential c --config root=/srv --config n=3 \
-                    --config-json {\"n\":2} --expires-in 90m --no-wait --json";
+                    --config-json {\"n\":2} --expires-in 90m --keep --no-wait --json";
         let program = parse(line).unwrap();
         let ClientCommand::Launch(launch) = program.command else { panic!("not a launch") };
         assert!(program.global.json);
-        assert!(launch.no_wait);
+        assert!(launch.no_wait && launch.keep);
         assert_eq!(launch.expires_in.unwrap().text(), "90m");
         assert_eq!(launch.config.len(), 2);
         assert_eq!(launch.config_json.unwrap().0["n"], 2);

@@ -1,5 +1,6 @@
 //! Does what the command line said.
 
+mod again;
 mod completion;
 mod credentials;
 mod end;
@@ -49,6 +50,9 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Events(one) => logs::events(session, &one.instance).await,
         ClientCommand::Stop(several) => end::stop(session, &several.instances).await,
         ClientCommand::Extend(extend) => extend::extend(session, &extend).await,
+        ClientCommand::Restart(wanted) => again::restart(session, &wanted).await,
+        ClientCommand::Restore(wanted) => again::restore(session, &wanted).await,
+        ClientCommand::Renew(wanted) => again::renew(session, &wanted).await,
         ClientCommand::Expire(several) => end::expire(session, &several.instances).await,
         ClientCommand::Delete(delete) => end::delete(session, &delete).await,
         ClientCommand::RotateToken(one) => token::rotate(session, &one.instance).await,

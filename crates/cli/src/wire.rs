@@ -27,6 +27,8 @@ pub(crate) struct Instance {
     pub(crate) started_at: Option<OffsetDateTime>,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(crate) expires_at: Option<OffsetDateTime>,
+    #[serde(default)]
+    pub(crate) keep: bool,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(crate) stopping_at: Option<OffsetDateTime>,
     #[serde(default, with = "time::serde::rfc3339::option")]

@@ -58,7 +58,8 @@ pub(crate) const NOT_FOUND: Fault =
 
 /// The right token, too late.
 pub(crate) fn gone(status: InstanceStatus) -> Fault {
-    let message = format!("the instance is {status}; launch a new one");
+    let again = if status == InstanceStatus::Expired { "renew" } else { "restore" };
+    let message = format!("the instance is {status}; {again} it, or launch a new one");
     Fault { message: Cow::Owned(message), ..ENDING }
 }
 

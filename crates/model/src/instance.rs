@@ -231,6 +231,13 @@ impl Verb {
     }
 }
 
+impl Verb {
+    /// What is recorded when it is done.
+    pub fn event(self) -> EventType {
+        VERBS.iter().find(|line| line.what == self).map_or(EventType::Error, |line| line.event)
+    }
+}
+
 impl std::fmt::Display for Verb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -144,7 +144,7 @@ impl Adopting {
     fn seen_row(&self, row: Option<&InstanceRow>) -> Row {
         row.map_or(Row::Nothing, |row| {
             let generation = row.generation.unsigned_abs();
-            Row::of(row.status(), generation, row.expires_at, row.created_at, self.inner.now())
+            Row::of(row.status(), generation, row.expires_at, row.began_at, self.inner.now())
         })
     }
 
@@ -234,6 +234,8 @@ impl Adopting {
             server: status.server.unwrap_or(ProcessId { pid: 0, started: 0 }),
             is_ready: matches!(row.status(), InstanceStatus::Running),
             is_ending: matches!(how, Adoption::SeeOut | Adoption::Expire),
+            restart: None,
+            overtaken: None,
         };
         driver.run().await;
         None

@@ -8,7 +8,7 @@ use roadstead_access::InstancePermit;
 use roadstead_accounts::PlainToken;
 use roadstead_control::StopReason;
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Lifetime, Verb};
+use roadstead_model::{Actor, Extension, InstanceId, InstanceStatus, Verb, expiry};
 use roadstead_store::InstanceRow;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -19,15 +19,6 @@ use crate::error::ChangeError;
 use crate::launch::Launched;
 use crate::live::Request;
 use crate::parts::Orchestrator;
-
-/// How a deadline is moved.
-#[derive(Debug, Clone, Copy)]
-pub enum Extension {
-    /// So long from now on.
-    FromNow(Duration),
-    /// So much later than it is.
-    By(Duration),
-}
 
 impl Orchestrator {
     /// Stops an instance and waits until it has ended.
@@ -65,7 +56,7 @@ impl Orchestrator {
         extension: Extension,
     ) -> Result<InstanceRow, ChangeError> {
         let row = self.get(&permit, id).await?;
-        row.status().permits(Verb::Extend)?;
+        row.standing(self.0.now()).permits(Verb::Extend)?;
         let expires_at = self.new_deadline(&row, extension).await?;
         let data = json!({ "from": row.expires_at.unix_timestamp(), "to": expires_at.unix_timestamp() });
         let generation = self
@@ -93,18 +84,10 @@ impl Orchestrator {
         let spec = self.0.store().types().get(row.type_id).await?;
         let minutes = spec.map_or(60, |spec| u64::from(spec.definition.max_duration_minutes.unsigned_abs()));
         let cap = Duration::from_secs(60 * minutes);
-        let (field, lifetime) = match extension {
-            Extension::FromNow(from_now) => ("expires_in", from_now),
-            Extension::By(by) => {
-                let left = Duration::try_from(row.expires_at - now).unwrap_or_default();
-                ("by", left.saturating_add(by))
-            }
-        };
-        let lifetime = Lifetime::within(lifetime, cap).map_err(|error| ChangeError::Invalid {
-            field,
+        expiry::extended(extension, row.expires_at, cap, now).map_err(|error| ChangeError::Invalid {
+            field: extension.field(),
             message: format!("makes a lifetime that {error}"),
-        })?;
-        Ok(now + lifetime.get())
+        })
     }
 
     /// Replaces a running instance's token; the old one is refused once this returns.
@@ -114,7 +97,7 @@ impl Orchestrator {
         id: InstanceId,
     ) -> Result<Launched, ChangeError> {
         let row = self.get(&permit, id).await?;
-        row.status().permits(Verb::RotateToken)?;
+        row.standing(self.0.now()).permits(Verb::RotateToken)?;
         let token = PlainToken::generate(TokenKind::Access, &mut *self.0.parts.randomness.lock());
         let hash = *token.hash().as_bytes();
         let generation = self
@@ -138,7 +121,7 @@ impl Orchestrator {
         reason: StopReason,
     ) -> Result<InstanceRow, ChangeError> {
         let row = self.get(&permit, id).await?;
-        row.status().permits(verb)?;
+        row.standing(self.0.now()).permits(verb)?;
         let this = self.clone();
         let actor = permit.actor().clone();
         let work = async move { this.ask_to_end(id, reason, actor).await };

@@ -18,8 +18,10 @@ impl Doorkeeper for Orchestrator {
             if !TokenHash::from_bytes(row.token_hash).opens_with(token) {
                 return Absence::Refused;
             }
-            match row.status() {
+            let is_restarting = || self.0.live.find(instance).is_some_and(|handle| handle.is_restarting());
+            match row.standing(self.0.now()).status() {
                 InstanceStatus::Pending => Absence::Starting,
+                InstanceStatus::Running if is_restarting() => Absence::Starting,
                 // Its route is closed, or its shim is gone: its driver is about to say how it ended.
                 InstanceStatus::Running => Absence::Ending,
                 ended => Absence::Ended(ended),

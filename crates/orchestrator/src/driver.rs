@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! running ──stop asked──► route closed ──► shim stops ──┐
-//!    │  └──deadline─────► route closed ──► shim expires ┼─► Exited ─► end
+//!    │  ├──deadline─────► route closed ──► shim expires ┼─► Exited ─► end
+//!    │  ├──restart──────► route closed ──► shim stops ──│─► Exited ─► a launch with the same row, port and ownership
 //!    └──server gone─────────────────────────────────────┘
 //! ```
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use roadstead_control::{ExitRecord, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, Era, InstanceId, LogLevel, TypeId};
+use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, TypeId, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
 use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
@@ -19,11 +20,11 @@ use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::end::End;
-use crate::live::{Ownership, Request};
+use crate::live::{Ownership, Request, Restart};
 use crate::parts::Inner;
 
-/// What a shim may take beyond grace and ladder before it is killed with all that belongs to it.
-const END_MARGIN: Duration = Duration::from_secs(5);
+/// The pause after which a shim that was killed and is still there is killed again.
+const KILL_AGAIN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Driver {
     pub(crate) inner: Arc<Inner>,
@@ -44,6 +45,10 @@ pub(crate) struct Driver {
     pub(crate) is_ready: bool,
     /// The shim was told to end.
     pub(crate) is_ending: bool,
+    /// What follows when the shim has ended, instead of the end.
+    pub(crate) restart: Option<Box<Restart>>,
+    /// Why a restart that was under way is the end after all.
+    pub(crate) overtaken: Option<StopReason>,
 }
 
 /// Rest before it is tried again to write down that a server is ready.
@@ -107,7 +112,7 @@ impl Driver {
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
-                    overdue_at = self.inner.now() + END_MARGIN * 2;
+                    overdue_at = self.inner.now() + KILL_AGAIN;
                 }
                 Event::Asked(None) => asking = false,
                 Event::Asked(Some(request)) => {
@@ -122,13 +127,19 @@ impl Driver {
                 }
             }
         };
-        self.end(record).await;
+        match self.restart.take() {
+            Some(restart) if !expiry::is_due(self.deadline, self.inner.now()) => self.begin_again(*restart),
+            Some(_) => {
+                self.overtaken = Some(StopReason::Expired);
+                self.end(record).await;
+            }
+            None => self.end(record).await,
+        }
     }
 
     /// When a shim that began to end at `from` must be gone.
     fn overdue_at(&self, from: OffsetDateTime) -> OffsetDateTime {
-        let limits = &self.inner.parts.limits;
-        from + limits.grace + limits.stop_step * 3 + END_MARGIN
+        from + self.inner.parts.limits.longest_end()
     }
 
     async fn obey(&mut self, request: Request) {
@@ -138,6 +149,7 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = done.send(self.control.clone());
             }
+            Request::Restart(restart) => self.restart(restart).await,
             Request::SetDeadline { generation, expires_at, done } => {
                 let remaining = Duration::try_from(expires_at - self.inner.now()).unwrap_or_default();
                 let kept = self.control.set_deadline(generation, remaining).await.is_ok();
@@ -153,7 +165,11 @@ impl Driver {
     }
 
     async fn stop(&mut self, reason: StopReason, actor: Actor) {
-        if std::mem::replace(&mut self.is_ending, true) {
+        let is_first = !std::mem::replace(&mut self.is_ending, true);
+        if self.restart.take().is_some() {
+            self.overtaken = Some(reason);
+            self.ownership.set_restarting(false);
+        } else if !is_first {
             return;
         }
         self.route = None;
@@ -172,13 +188,43 @@ impl Driver {
             tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                 "that an instance stops could not be written");
         }
+        if !is_first {
+            // The shim was told to end when the restart began.
+            return;
+        }
         let grace =
             if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
+        self.tell_to_end(reason, grace).await;
+    }
+
+    /// Ends the shim, with the grace of a stop; the row stays that of a running instance, and the port is kept.
+    async fn restart(&mut self, mut restart: Box<Restart>) {
+        if self.is_ending || self.route.take().is_none() {
+            // It ends, or is restarted already: dropped, the request says no.
+            return;
+        }
+        self.is_ending = true;
+        self.ownership.set_restarting(true);
+        let (unheard, _) = oneshot::channel();
+        // Whoever asked may have left.
+        let _ = std::mem::replace(&mut restart.begun, unheard).send(());
+        self.restart = Some(restart);
+        self.tell_to_end(StopReason::Requested, self.inner.parts.limits.grace).await;
+    }
+
+    async fn tell_to_end(&self, reason: StopReason, grace: Duration) {
         match self.control.stop(reason, grace).await {
             // On its way already, for a reason of its own.
             Ok(()) | Err(CommandError::Ending) => {}
             Err(_) => self.control.kill(),
         }
+    }
+
+    /// Hands port and ownership over to the next launch of the instance, which a stop of the service waits for.
+    fn begin_again(self, restart: Restart) {
+        let Self { inner, instance, ownership, lease, .. } = self;
+        let tasks = inner.parts.tasks.clone();
+        tasks.spawn(crate::launch::begin_again(inner, instance, ownership, lease, restart));
     }
 
     /// The next launch of this version of the type need not find the era out again.
@@ -234,13 +280,16 @@ impl Driver {
 
     async fn end(mut self, record: Option<ExitRecord>) {
         self.route = None;
-        let end = record.as_ref().map_or_else(
+        let mut end = record.as_ref().map_or_else(
             || {
                 let message = "the shim is gone and left no record";
-                End::unrecorded(roadstead_model::InstanceStatus::Disconnected, message, self.inner.now())
+                End::unrecorded(InstanceStatus::Disconnected, message, self.inner.now())
             },
             End::of,
         );
+        if self.overtaken == Some(StopReason::Expired) {
+            (end.status, end.event) = (InstanceStatus::Expired, EventType::Expired);
+        }
         self.inner.finish(self.instance, &end, &self.actor).await;
         // The port before the word that it has ended: who hears the word may count on the port.
         drop(self.lease);

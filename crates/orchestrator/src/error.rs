@@ -49,6 +49,20 @@ pub enum LaunchError {
     /// No such credential of the owner for this type.
     #[error("there is no such credential of yours for this server type")]
     CredentialNotFound,
+    /// The type of an instance that would be started again was disabled.
+    #[error(
+        "the server type {name:?} of this instance is disabled; ask a platform admin, or launch another type"
+    )]
+    TypeNotActive {
+        /// The type.
+        name: String,
+    },
+    /// The credential of an instance that would be started again is gone.
+    #[error(
+        "the credential that this instance was launched with was deleted, disabled or has expired; launch a new \
+         instance with another"
+    )]
+    CredentialGone,
     /// The owner was deactivated or deleted while they asked.
     #[error("the user who would own the instance is not active any more")]
     OwnerNotActive,
@@ -160,6 +174,23 @@ pub enum ChangeError {
     /// The database.
     #[error("the instance's row could not be read or written")]
     Store(#[source] StoreError),
+}
+
+/// Why an instance was not started again.
+#[derive(Debug, thiserror::Error)]
+pub enum StartAgainError {
+    /// It may not be, or not now.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// It could not be.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+}
+
+impl From<InvalidTransition> for StartAgainError {
+    fn from(refused: InvalidTransition) -> Self {
+        Self::Change(refused.into())
+    }
 }
 
 impl From<StoreError> for ChangeError {

@@ -1,6 +1,7 @@
 //! A launch: request → plan → `Reserved` → `Spawned` → `Ready` → published. What a step holds is given back when
 //! the step is dropped; the row is ended with the cause.
 
+mod again;
 mod plan;
 mod specification;
 mod steps;
@@ -17,7 +18,8 @@ use serde_json::{Map, Value};
 
 use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
-use plan::Plan;
+pub(crate) use again::begin_again;
+pub(crate) use plan::Plan;
 use steps::Reserved;
 pub(crate) use steps::{mark, started};
 
@@ -40,6 +42,8 @@ pub struct LaunchRequest {
     pub expires_in: Option<Duration>,
     /// After how long without a request it ends; none for the type's. Not longer than the type's.
     pub idle_limit: Option<Duration>,
+    /// Whether each use moves the deadline on.
+    pub keep: bool,
     /// When to answer.
     pub wait: Wait,
 }
@@ -51,6 +55,15 @@ pub enum Wait {
     Ready,
     /// When the row is written.
     None,
+}
+
+/// The deadline of an instance that is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// It keeps the one that it has.
+    Same,
+    /// It gets a new one, so long from now on; none for the setting's.
+    New(Option<Duration>),
 }
 
 /// An instance and its token, which is shown once.
@@ -93,15 +106,10 @@ async fn run(
     let plan = Plan::make(&inner, &permit, request).await?;
     let mut attempt = 1;
     let (instance, token) = loop {
-        let reserved = Reserved::new(&inner, &permit, plan.clone()).await?;
-        let (instance, token) = (reserved.instance(), reserved.token());
+        let (reserved, token) = Reserved::new(&inner, &permit, plan.clone()).await?;
+        let instance = reserved.instance();
         if wait == Wait::None {
-            let later = Arc::clone(&inner);
-            let work = async move {
-                // The row tells how it went; nobody waits for this answer.
-                let _ = go_on(later, reserved).await;
-            };
-            inner.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
+            go_on_later(&inner, reserved);
             break (instance, token);
         }
         match go_on(Arc::clone(&inner), reserved).await {
@@ -125,6 +133,15 @@ async fn run(
         },
     })?;
     Ok(Launched { instance: row, token })
+}
+
+/// Goes on without anybody who waits: the row tells how it went.
+fn go_on_later(inner: &Arc<Inner>, reserved: Reserved) {
+    let later = Arc::clone(inner);
+    let work = async move {
+        let _ = go_on(later, reserved).await;
+    };
+    inner.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
 }
 
 async fn go_on(inner: Arc<Inner>, reserved: Reserved) -> Result<(), LaunchError> {

@@ -27,8 +27,7 @@ mod usage;
 mod uses;
 mod workplace;
 
-pub use change::Extension;
-pub use error::{ChangeError, Failure, LaunchError, Problem};
+pub use error::{ChangeError, Failure, LaunchError, Problem, StartAgainError};
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
@@ -36,6 +35,7 @@ pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
+pub use roadstead_model::Extension;
 pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,

@@ -4,13 +4,18 @@
 //! to nobody and is the reaper's.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use roadstead_control::{StopReason, TokenHash};
 use roadstead_model::{Actor, InstanceId};
 use roadstead_supervisor::ShimControl;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::LaunchError;
+use crate::launch::Plan;
 
 /// Requests that may wait for one instance's owner: more at once is a mistake of the callers.
 const REQUEST_QUEUE: usize = 16;
@@ -48,12 +53,33 @@ pub(crate) enum Request {
         /// Whether the shim acknowledged.
         done: oneshot::Sender<bool>,
     },
+    /// End its processes, and start it afresh.
+    Restart(Box<Restart>),
+}
+
+/// A restart that was asked for.
+pub(crate) struct Restart {
+    /// The next launch, looked up and checked while the server still runs.
+    pub(crate) plan: Plan,
+    /// Who asks.
+    pub(crate) actor: Actor,
+    /// Told when it has begun; dropped when it will not.
+    pub(crate) begun: oneshot::Sender<()>,
+    /// Told when the server is ready again, or why not; dropped when the instance was ended instead.
+    pub(crate) done: oneshot::Sender<Result<(), LaunchError>>,
+}
+
+impl std::fmt::Debug for Restart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restart").finish_non_exhaustive()
+    }
 }
 
 /// The way to an instance's owner.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     pub(crate) requests: mpsc::Sender<Request>,
+    restarting: Arc<AtomicBool>,
     /// Closes when the instance has ended and its row says so.
     pub(crate) ended: watch::Receiver<()>,
 }
@@ -65,21 +91,37 @@ pub(crate) struct Ownership {
     pub(crate) requests: mpsc::Receiver<Request>,
     instance: InstanceId,
     live: LiveInstances,
+    restarting: Arc<AtomicBool>,
     _ended: watch::Sender<()>,
 }
 
 /// All of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LiveInstances(std::sync::Arc<Mutex<HashMap<InstanceId, Handle>>>);
+pub(crate) struct LiveInstances(Arc<Mutex<HashMap<InstanceId, Handle>>>);
 
 impl LiveInstances {
-    /// Enters an instance.
+    /// Enters an instance that nobody else knows yet.
     pub(crate) fn enter(&self, instance: InstanceId) -> Ownership {
+        let (handle, ownership) = self.entry(instance);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instance, handle);
+        ownership
+    }
+
+    /// Enters an instance that others may want to enter, too; none when it has an owner.
+    pub(crate) fn claim(&self, instance: InstanceId) -> Option<Ownership> {
+        let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entry::Vacant(vacant) = live.entry(instance) else { return None };
+        let (handle, ownership) = self.entry(instance);
+        vacant.insert(handle);
+        Some(ownership)
+    }
+
+    fn entry(&self, instance: InstanceId) -> (Handle, Ownership) {
         let (sender, requests) = mpsc::channel(REQUEST_QUEUE);
         let (ended_sender, ended) = watch::channel(());
-        let handle = Handle { requests: sender, ended };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instance, handle);
-        Ownership { requests, instance, live: self.clone(), _ended: ended_sender }
+        let restarting = Arc::new(AtomicBool::new(false));
+        let handle = Handle { requests: sender, restarting: Arc::clone(&restarting), ended };
+        (handle, Ownership { requests, instance, live: self.clone(), restarting, _ended: ended_sender })
     }
 
     /// The way to an instance's owner.
@@ -100,7 +142,19 @@ impl Drop for Ownership {
     }
 }
 
+impl Ownership {
+    /// Says whether the instance is being restarted: its row is that of a running one all the while.
+    pub(crate) fn set_restarting(&self, restarting: bool) {
+        self.restarting.store(restarting, Ordering::Relaxed);
+    }
+}
+
 impl Handle {
+    /// Whether the instance is being restarted.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.restarting.load(Ordering::Relaxed)
+    }
+
     /// Waits until the instance has ended.
     pub(crate) async fn wait_ended(mut self) {
         // The sender sends nothing: it is dropped at the end.

@@ -42,6 +42,16 @@ pub struct Limits {
     pub quarantine: Duration,
 }
 
+/// What a shim may take beyond grace and ladder before it is killed with all that belongs to it.
+const END_MARGIN: Duration = Duration::from_secs(5);
+
+impl Limits {
+    /// How long an instance may take to end, from the moment on at which it begins to.
+    pub(crate) fn longest_end(&self) -> Duration {
+        self.grace + self.stop_step * 3 + END_MARGIN
+    }
+}
+
 /// What the wiring hands over.
 #[derive(Debug)]
 pub struct Parts {

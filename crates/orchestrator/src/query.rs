@@ -113,7 +113,7 @@ impl Orchestrator {
     ) -> Result<Page<InstanceRow>, ChangeError> {
         let filter = InstanceFilter {
             user: permit.visible().owner(),
-            status: query.status,
+            status: query.status.map(|status| (status, self.0.now())),
             type_name: query.type_name,
             after: query.after,
             limit: query.limit,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use roadstead_control::StopReason;
+use roadstead_model::expiry::WARNING_LEAD;
 use roadstead_model::{Actor, EventType, InstanceStatus, SystemClock};
 use roadstead_store::{InstanceRow, NewEvent, NodeRow, StoreError};
 use serde_json::json;
@@ -25,12 +26,18 @@ pub struct ReapStatus {
     pub reaped: usize,
     /// Of them, how many could not be written.
     pub failed: usize,
+    /// Instances whose time is up soon, and which say so.
+    pub warned: u64,
+    /// Rows that had ended otherwise before their deadline passed.
+    pub expired: u64,
 }
 
 impl Orchestrator {
-    /// Ends what is past its deadline. Called every second.
+    /// Moves deadlines on, says which are near, ends what is past its own. Called every second.
     pub async fn tick(&self) -> Result<ReapStatus, StoreError> {
-        let mut status = ReapStatus::default();
+        // First, so that what was used just before its deadline lives on.
+        self.0.note_uses().await?;
+        let mut status = ReapStatus { warned: self.warn().await?, ..ReapStatus::default() };
         let due = self.0.store().instances().due(self.0.parts.node.node, self.0.now(), TICK_BATCH).await?;
         for instance in due {
             if let Some(handle) = self.0.live.find(instance.id) {
@@ -45,8 +52,20 @@ impl Orchestrator {
                 self.reap(instance.id, &end, &mut status).await;
             }
         }
-        self.0.note_uses().await?;
+        let (node, now) = (self.0.parts.node.node, self.0.now());
+        status.expired = self.0.store().instances().expire_ended(node, now, TICK_BATCH).await?;
         Ok(status)
+    }
+
+    /// Says of each deadline once that it is near; the rows remember, so that the next start does not say it again.
+    async fn warn(&self) -> Result<u64, StoreError> {
+        let (instances, now) = (self.0.store().instances(), self.0.now());
+        let near = instances.near(self.0.parts.node.node, now + WARNING_LEAD, TICK_BATCH).await?;
+        if near.is_empty() {
+            return Ok(0);
+        }
+        let looked_at: Vec<_> = near.into_iter().map(|one| (one, one.warning.is_due(now))).collect();
+        instances.settle_warnings(&looked_at, now).await
     }
 
     /// Compares the rows with the owners, and does the chores that need no hurry. Called every 30 seconds.

@@ -74,6 +74,13 @@ impl PortPool {
         Ok(PortLease::new(port, self.clone()))
     }
 
+    /// A port that its last holder wants again: free, or resting only because it was given back, for then it rests for
+    /// the sake of those who still know its last holder. None when somebody has it, or the range is without it.
+    pub fn lease_again(&self, port: Port) -> Option<PortLease> {
+        let taken = self.state().take_again(port, self.now());
+        taken.then(|| PortLease::new(port, self.clone()))
+    }
+
     /// The port of a row that is live already, in quarantine or outside the range as it may be.
     pub fn adopt(&self, port: Port) -> Result<PortLease, AdoptError> {
         self.state().adopt(port)?;

@@ -56,6 +56,8 @@ fn report(task: &str, outcome: Result<ReapStatus, roadstead_store::StoreError>) 
                 task,
                 told = status.told,
                 reaped = status.reaped,
+                warned = status.warned,
+                expired = status.expired,
                 failed = status.failed,
                 "reaped"
             );

@@ -14,6 +14,11 @@ pub(crate) fn port(number: i32) -> Result<Port, String> {
     u16::try_from(number).ok().and_then(Port::new).ok_or_else(|| format!("{number} is no port"))
 }
 
+/// A span as whole seconds.
+pub(crate) fn seconds(span: std::time::Duration) -> i64 {
+    i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// An address from the text that PostgreSQL makes of it.
 pub(crate) fn address(text: Option<&str>) -> Result<Option<std::net::IpAddr>, String> {
     text.map(|text| text.parse().map_err(|_| "an address that cannot be read".to_owned())).transpose()

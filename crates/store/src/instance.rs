@@ -4,12 +4,16 @@
 //! so two that notice the same thing act once.
 
 mod change;
+mod deadline;
 mod read;
+mod reopen;
 mod reserve;
 mod row;
 
 pub use change::{Ending, Started};
+pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
 pub use read::{DueInstance, InstanceFilter};
+pub use reopen::{Desired, NewLife, ReopenError, Reopening};
 pub use reserve::{NewInstance, ReserveError};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 

@@ -32,8 +32,9 @@ pub use error::StoreError;
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
-    DueInstance, Ending, InstanceFilter, InstanceRow, InstanceState, Instances, NewInstance, ProcessMark,
-    ReserveError, Started, Stopping,
+    Desired, DueInstance, Ending, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
+    MovedDeadline, NearDeadline, NewInstance, NewLife, ProcessMark, ReopenError, Reopening, ReserveError,
+    Started, Stopping,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
 pub use node::{NodeRow, Nodes};

@@ -80,6 +80,21 @@ impl Ports<'_> {
             .collect()
     }
 
+    /// The port that an instance gave back last, if nobody has taken it since.
+    #[tracing::instrument(name = "db.port.former", skip_all, fields(node.id = %node, instance.id = %instance), err(level = "debug"))]
+    pub async fn former(&self, node: NodeId, instance: InstanceId) -> Result<Option<Port>, StoreError> {
+        let port = sqlx::query_scalar!(
+            "select port from port_allocations where node_id = $1 and released_by = $2 and is_available
+             order by released_at desc limit 1",
+            node.uuid(),
+            instance.uuid(),
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.port.former")?;
+        port.map(number).transpose()
+    }
+
     /// Fits a node's pool to a range: adds what is missing, removes what is outside and free, touches nothing held.
     #[tracing::instrument(name = "db.port.ensure_range", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn ensure_range(&self, node: NodeId, range: PortRange) -> Result<RangeChange, StoreError> {

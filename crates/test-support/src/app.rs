@@ -187,11 +187,14 @@ impl App {
         answer.body
     }
 
-    /// Waits until an instance has a status.
+    /// Waits until an instance has a status, and, if it is one that is over, until its row says since when: a deadline
+    /// outranks the row while the processes still end.
     pub async fn wait_status(&self, id: &str, status: &str, patience: Duration) -> Value {
         wait_for(&format!("{id} to be {status}"), patience, async || {
             let instance = self.instance(id).await;
-            (instance["status"] == status).then_some(instance)
+            let is_live = ["pending", "running"].contains(&status);
+            let is_settled = is_live || !instance["ended_at"].is_null();
+            (instance["status"] == status && is_settled).then_some(instance)
         })
         .await
     }

@@ -16,6 +16,23 @@ pub(crate) struct JsonBody {
     pub(crate) bytes: bytes::Bytes,
 }
 
+/// A body that may be left out: then it has no fields.
+pub(crate) struct OptionalBody(pub(crate) JsonBody);
+
+impl FromRequest<ApiState> for OptionalBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
+        if axum::body::HttpBody::is_end_stream(request.body()) {
+            return Ok(Self(JsonBody {
+                fields: Fields::new(serde_json::Map::new()),
+                bytes: bytes::Bytes::new(),
+            }));
+        }
+        JsonBody::from_request(request, state).await.map(Self)
+    }
+}
+
 impl FromRequest<ApiState> for JsonBody {
     type Rejection = ApiError;
 

@@ -22,5 +22,5 @@ pub(crate) async fn expire(
 ) -> Result<Json<Instance>, ApiError> {
     let permit = caller.may_change_instances()?;
     let instance = state.orchestrator().expire(permit, id).await?;
-    Ok(Json(Instance::new(instance, state.public_base())))
+    Ok(Json(Instance::new(instance, state.view())))
 }

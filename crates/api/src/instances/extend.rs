@@ -38,5 +38,5 @@ pub(crate) async fn extend(
     fields.finish()?;
     let Some(extension) = extension else { return Err(ApiError::not_found("instance")) };
     let instance = state.orchestrator().extend(permit, id, extension).await?;
-    Ok(Json(Instance::new(instance, state.public_base())))
+    Ok(Json(Instance::new(instance, state.view())))
 }

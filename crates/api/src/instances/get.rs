@@ -24,5 +24,5 @@ pub(crate) async fn get(
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),
         _ => None,
     };
-    Ok(Json(Instance { alive, ..Instance::new(instance, state.public_base()) }))
+    Ok(Json(Instance { alive, ..Instance::new(instance, state.view()) }))
 }

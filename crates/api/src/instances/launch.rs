@@ -9,7 +9,7 @@ use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, JsonBody};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
-use crate::wire::{LaunchBody, Launched};
+use crate::wire::{LaunchBody, Launched, wait_field};
 
 /// Launch an instance
 ///
@@ -44,7 +44,7 @@ pub(crate) async fn launch(
         let state = state.clone();
         async move {
             let launched = state.orchestrator().launch(permit, request).await?;
-            Ok(Answer::json(status, &Launched::new(launched, state.public_base())))
+            Ok(Answer::json(status, &Launched::new(launched, state.view())))
         }
     };
     once(&state, &caller, &headers, "POST /instances", &bytes, work).await
@@ -59,14 +59,8 @@ fn read(mut fields: Fields) -> Result<LaunchRequest, ApiError> {
         config: fields.object("config").unwrap_or_default(),
         expires_in: fields.duration("expires_in"),
         idle_limit: fields.duration("idle_limit"),
-        wait: match fields.text("wait", 10).as_deref() {
-            None | Some("ready") => Wait::Ready,
-            Some("none") => Wait::None,
-            Some(_) => {
-                fields.problem("wait", "must be `ready` or `none`");
-                Wait::Ready
-            }
-        },
+        keep: fields.flag("keep").unwrap_or_default(),
+        wait: wait_field(&mut fields),
     };
     if request.credential.is_some() && request.secrets.is_some() {
         fields.problem("credentials", "give either credential_id or credentials, not both");

@@ -35,5 +35,5 @@ pub(crate) async fn list(
     fields.finish()?;
     let query = InstanceQuery { status, type_name, oldest_first, after, limit };
     let instances = state.orchestrator().list(&permit, query).await?;
-    Ok(Json(Page::of(instances, |row| Instance::new(row, state.public_base()))))
+    Ok(Json(Page::of(instances, |row| Instance::new(row, state.view()))))
 }

@@ -24,5 +24,5 @@ pub(crate) async fn rotate_token(
 ) -> Result<Answer, ApiError> {
     let permit = caller.may_change_instances()?;
     let launched = state.orchestrator().rotate_token(permit, id).await?;
-    Ok(Answer::json(StatusCode::OK, &Launched::new(launched, state.public_base())))
+    Ok(Answer::json(StatusCode::OK, &Launched::new(launched, state.view())))
 }

@@ -22,5 +22,5 @@ pub(crate) async fn stop(
 ) -> Result<Json<Instance>, ApiError> {
     let permit = caller.may_change_instances()?;
     let instance = state.orchestrator().stop(permit, id).await?;
-    Ok(Json(Instance::new(instance, state.public_base())))
+    Ok(Json(Instance::new(instance, state.view())))
 }

@@ -4,8 +4,18 @@ use roadstead_accounts::ExposeSecret;
 use roadstead_orchestrator::{EventRow, InstanceRow, InstanceState, LogRow};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::rfc3339;
+
+/// From where an instance is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// What access URLs begin with.
+    pub(crate) public_base: &'a str,
+    /// Now: a deadline outranks the row.
+    pub(crate) now: OffsetDateTime,
+}
 
 /// What to launch.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,7 +39,29 @@ pub struct LaunchBody {
     /// The time without a request after which it ends; at most the type's own, which holds when none is given.
     #[schema(example = "30m")]
     pub idle_limit: Option<String>,
+    /// Whether each use through the access URL moves the deadline on: to the lifetime from then on, at most to the
+    /// type's cap from the beginning. False by default.
+    pub keep: Option<bool>,
     /// `ready` (default): answer when the server is ready; `none`: at once, with status `pending`.
+    #[schema(example = "ready")]
+    pub wait: Option<String>,
+}
+
+/// How to restart or restore; may be left out.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StartBody {
+    /// `ready` (default): answer when the server is ready; `none`: when it is starting.
+    #[schema(example = "ready")]
+    pub wait: Option<String>,
+}
+
+/// How to renew; may be left out.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RenewBody {
+    /// The new lifetime, from now on; without it, that of the settings.
+    #[schema(example = "1h")]
+    pub expires_in: Option<String>,
+    /// `ready` (default): answer when the server is ready; `none`: when it is starting.
     #[schema(example = "ready")]
     pub wait: Option<String>,
 }
@@ -98,6 +130,8 @@ pub struct Instance {
     pub started_at: Option<String>,
     /// Its deadline, RFC 3339.
     pub expires_at: String,
+    /// Whether each use moves the deadline on.
+    pub keep: bool,
     /// Since when it is on its way out, RFC 3339.
     pub stopping_at: Option<String>,
     /// When it ended, RFC 3339.
@@ -155,7 +189,7 @@ pub struct Launched {
 }
 
 impl Instance {
-    pub(crate) fn new(row: InstanceRow, public_base: &str) -> Self {
+    pub(crate) fn new(row: InstanceRow, view: View<'_>) -> Self {
         let (started_at, stopping_at, ended_at) = match &row.state {
             InstanceState::Pending { .. } => (None, None, None),
             InstanceState::Running { started_at, stopping, .. } => {
@@ -166,12 +200,12 @@ impl Instance {
         let port = row.port().map(roadstead_model::Port::get);
         let process = row.process();
         Self {
-            access_url: format!("{public_base}/i/{}/mcp", row.id),
+            access_url: format!("{}/i/{}/mcp", view.public_base, row.id),
             port_url: port.map(|port| format!("http://127.0.0.1:{port}/mcp")),
             assigned_port: port,
             process_id: process.map(|process| process.pid),
             shim_process_id: process.and(row.shim).map(|shim| shim.pid),
-            status: row.status().as_str().to_owned(),
+            status: row.standing(view.now).status().as_str().to_owned(),
             id: row.id.to_string(),
             name: row.name,
             server_type: TypeSummary {
@@ -188,6 +222,7 @@ impl Instance {
             created_at: rfc3339(row.created_at),
             started_at: started_at.map(rfc3339),
             expires_at: rfc3339(row.expires_at),
+            keep: row.keep,
             stopping_at: stopping_at.map(rfc3339),
             ended_at: ended_at.map(rfc3339),
             last_accessed: row.last_accessed.map(rfc3339),
@@ -200,9 +235,9 @@ impl Instance {
 }
 
 impl Launched {
-    pub(crate) fn new(launched: roadstead_orchestrator::Launched, public_base: &str) -> Self {
+    pub(crate) fn new(launched: roadstead_orchestrator::Launched, view: View<'_>) -> Self {
         Self {
-            instance: Instance::new(launched.instance, public_base),
+            instance: Instance::new(launched.instance, view),
             access_token: launched.token.expose_secret().to_owned(),
         }
     }

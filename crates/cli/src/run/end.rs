@@ -48,7 +48,7 @@ async fn post(rest: &Rest, named: &str, verb: &str) -> Result<Value, CliError> {
 }
 
 /// Does something to each, tells of each, and names a failure of some at the end.
-async fn each<T>(
+pub(super) async fn each<T>(
     session: &Session<'_>,
     items: &[T],
     done: &str,

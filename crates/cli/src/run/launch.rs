@@ -56,6 +56,9 @@ async fn body(rest: &Rest, launch: Launch) -> Result<Value, CliError> {
     if !config.is_empty() {
         body["config"] = config.into();
     }
+    if launch.keep {
+        body["keep"] = true.into();
+    }
     if let Some(length) = launch.expires_in {
         body["expires_in"] = length.text().into();
     }

@@ -1,6 +1,7 @@
 //! `ps`.
 
 use serde_json::Value;
+use time::OffsetDateTime;
 
 use super::{Session, now, read};
 use crate::command::Ps;
@@ -34,6 +35,12 @@ pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
     session.screen.table(&table(found)?)
 }
 
+/// When it ends; with a word where uses move that on.
+fn ends(end: OffsetDateTime, keep: bool, now: OffsetDateTime) -> String {
+    let end = relative(end, now);
+    if keep { format!("{end}, kept") } else { end }
+}
+
 fn table(found: Vec<Value>) -> Result<Table, CliError> {
     let now = now();
     let mut table = Table::new(["ID", "NAME", "TYPE", "STATUS", "PORT", "PID", "CREATED", "ENDS"]);
@@ -48,7 +55,9 @@ fn table(found: Vec<Value>) -> Result<Table, CliError> {
             instance.assigned_port.map(|port| port.to_string()).unwrap_or_default().into(),
             instance.process_id.map(|pid| pid.to_string()).unwrap_or_default().into(),
             relative(instance.created_at, now).into(),
-            end.map(|end| relative(end, now)).unwrap_or_default().into(),
+            end.map(|end| ends(end, instance.ended_at.is_none() && instance.keep, now))
+                .unwrap_or_default()
+                .into(),
         ]);
     }
     Ok(table)

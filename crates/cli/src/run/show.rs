@@ -50,6 +50,7 @@ fn details(instance: &Instance) -> Table {
     table.detail("expires", at(instance.expires_at.filter(|_| instance.is_live())));
     let alive = instance.alive.as_ref().map(|alive| alive.because.as_str());
     table.detail("alive because", alive.unwrap_or_default());
+    table.detail("kept", if instance.keep { "by each use" } else { "" });
     table.detail("last used", at(instance.last_accessed));
     table.detail("config", settings(&instance.config));
     table

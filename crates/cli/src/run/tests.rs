@@ -124,14 +124,29 @@ async fn an_instance_is_found_on_every_page_and_among_those_that_ended() {
 #[tokio::test]
 async fn a_launch_asks_for_what_was_typed() {
     let line = "roadstead launch echo --name w --credential mine --config a=2 --config b=x \
-                --config-json {\"a\":1,\"c\":3} --expires-in 90m --no-wait --json";
+                --config-json {\"a\":1,\"c\":3} --expires-in 90m --keep --no-wait --json";
     let (exit, asked) = done(line).await;
     assert_eq!(exit, Exit::Ok);
     let body = json!({
         "type": "echo", "name": "w", "credential_id": "c2", "config": {"a": 2, "b": "x", "c": 3},
-        "expires_in": "90m", "wait": "none",
+        "expires_in": "90m", "keep": true, "wait": "none",
     });
     assert_eq!(asked, [("POST /instances".to_owned(), body)]);
+}
+
+#[tokio::test]
+async fn starting_again_asks_for_what_was_typed() {
+    for (line, path, body) in [
+        ("restart work", format!("{ONE}/restart"), json!({"wait": "ready"})),
+        ("restore play --no-wait", format!("{TWO}/restore"), json!({"wait": "none"})),
+        ("renew work", format!("{ONE}/renew"), json!({"wait": "ready"})),
+        ("renew work --expires-in 8h", format!("{ONE}/renew"), json!({"wait": "ready", "expires_in": "8h"})),
+    ] {
+        let (exit, asked) = done(&format!("roadstead {line}")).await;
+        assert_eq!((exit, asked), (Exit::Ok, vec![(format!("POST /instances/{path}"), body)]), "{line}");
+    }
+    let (exit, asked) = done("roadstead restore past work").await;
+    assert_eq!((exit, asked.len()), (Exit::Failed, 2), "one that fails does not keep the other");
 }
 
 #[tokio::test]

@@ -7,17 +7,17 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
-use roadstead_model::{CredentialId, Lifetime, TypeId};
-use roadstead_store::Probed;
+use roadstead_model::{CredentialId, Lifetime, TypeId, UserId};
+use roadstead_store::{InstanceRow, Probed};
 use serde_json::{Map, Value};
 
 use crate::error::{LaunchError, Problem};
-use crate::launch::LaunchRequest;
+use crate::launch::{LaunchRequest, Life};
 use crate::parts::Inner;
 
 /// A launch that can be made.
 #[derive(Clone)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     pub(super) type_id: TypeId,
     pub(super) type_version: i32,
     pub(super) spec: TypeSpec,
@@ -32,6 +32,7 @@ pub(super) struct Plan {
     pub(super) lifetime: Duration,
     /// The idle limit that was asked for; none for the type's.
     pub(super) idle_limit: Option<Duration>,
+    pub(super) keep: bool,
 }
 
 impl Plan {
@@ -47,24 +48,8 @@ impl Plan {
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());
 
         let mut problems: Vec<Problem> = Vec::new();
-        let config = roadstead_catalog::merge_config(
-            &spec.config_template,
-            &request.config,
-            spec.config_schema.as_ref(),
-        )
-        .unwrap_or_else(|wrong| {
-            problems.extend(wrong.into_iter().map(|problem| (problem.field, problem.message)));
-            Map::new()
-        });
-        let cap = Duration::from_secs(60 * u64::from(spec.max_duration_minutes));
-        let asked = request.expires_in.unwrap_or_else(|| inner.settings().default_lifetime.min(cap));
-        let lifetime = Lifetime::within(asked, cap).map_or_else(
-            |error| {
-                problems.push(("expires_in".to_owned(), error.to_string()));
-                Duration::ZERO
-            },
-            Lifetime::get,
-        );
+        let config = merged(&spec, &request.config, &mut problems);
+        let lifetime = lifetime(inner, &spec, request.expires_in, &mut problems);
         if let Some(asked) = request.idle_limit
             && let Some(problem) = idle_problem(asked, spec.idle_limit_s)
         {
@@ -75,17 +60,13 @@ impl Plan {
         }
         let inline = request.secrets.is_some();
         let values = match (request.credential, request.secrets) {
-            (Some(id), _) => stored(inner, permit, id, found.id).await?,
+            (Some(id), _) => stored(inner, permit.owner(), id, found.id).await?,
             (None, given) => {
                 let given = given.unwrap_or_default();
                 given.into_iter().map(|(slot, value)| (slot, SecretString::from(value))).collect()
             }
         };
-        let missing = roadstead_catalog::check_credentials(&spec.credential_slots, &values);
-        if !missing.is_empty() {
-            let named = |problem: roadstead_catalog::Problem| (problem.field, problem.message);
-            return Err(LaunchError::CredentialMissing(missing.into_iter().map(named).collect()));
-        }
+        complete(&spec, &values)?;
         Ok(Self {
             type_id: found.id,
             type_version: found.version,
@@ -98,8 +79,102 @@ impl Plan {
             config,
             lifetime,
             idle_limit: request.idle_limit,
+            keep: request.keep,
         })
     }
+
+    /// The next launch of an instance that there is: of its type as it is now, with what its row says and with the
+    /// secrets that it was launched with.
+    pub(crate) async fn again(inner: &Inner, row: &InstanceRow, life: Life) -> Result<Self, LaunchError> {
+        let disabled = || LaunchError::TypeNotActive { name: row.type_name.clone() };
+        let found = inner.store().types().get(row.type_id).await?.filter(|found| found.is_active);
+        let found = found.ok_or_else(disabled)?;
+        let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| disabled())?;
+        spec.place_program_in(&inner.parts.bundled.to_string_lossy());
+
+        let mut problems: Vec<Problem> = Vec::new();
+        let config = merged(&spec, row.config.as_object().unwrap_or(&Map::new()), &mut problems);
+        let lifetime = match life {
+            Life::New(expires_in) => lifetime(inner, &spec, expires_in, &mut problems),
+            Life::Same => row.lifetime,
+        };
+        if !problems.is_empty() {
+            return Err(LaunchError::Invalid(problems));
+        }
+        let values = match row.credential {
+            Some(id) => stored(inner, row.user, id, found.id).await.map_err(|error| match error {
+                LaunchError::CredentialNotFound => LaunchError::CredentialGone,
+                other => other,
+            })?,
+            None => inline(inner, row).await?,
+        };
+        complete(&spec, &values)?;
+        Ok(Self {
+            type_id: found.id,
+            type_version: found.version,
+            spec,
+            probed: found.probed,
+            name: Some(row.name.clone()),
+            credential: row.credential,
+            inline: row.credential.is_none(),
+            values,
+            config,
+            lifetime,
+            idle_limit: row.idle_limit_s.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into())),
+            keep: row.keep,
+        })
+    }
+}
+
+fn merged(spec: &TypeSpec, config: &Map<String, Value>, problems: &mut Vec<Problem>) -> Map<String, Value> {
+    roadstead_catalog::merge_config(&spec.config_template, config, spec.config_schema.as_ref())
+        .unwrap_or_else(|wrong| {
+            problems.extend(wrong.into_iter().map(|problem| (problem.field, problem.message)));
+            Map::new()
+        })
+}
+
+fn lifetime(
+    inner: &Inner,
+    spec: &TypeSpec,
+    expires_in: Option<Duration>,
+    problems: &mut Vec<Problem>,
+) -> Duration {
+    let cap = Duration::from_secs(60 * u64::from(spec.max_duration_minutes));
+    let asked = expires_in.unwrap_or_else(|| inner.settings().default_lifetime.min(cap));
+    Lifetime::within(asked, cap).map_or_else(
+        |error| {
+            problems.push(("expires_in".to_owned(), error.to_string()));
+            Duration::ZERO
+        },
+        Lifetime::get,
+    )
+}
+
+/// Whether every slot that the type needs has a value.
+fn complete(spec: &TypeSpec, values: &BTreeMap<String, SecretString>) -> Result<(), LaunchError> {
+    let missing = roadstead_catalog::check_credentials(&spec.credential_slots, values);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let named = |problem: roadstead_catalog::Problem| (problem.field, problem.message);
+    Err(LaunchError::CredentialMissing(missing.into_iter().map(named).collect()))
+}
+
+/// The values that came with an instance's first launch.
+async fn inline(inner: &Inner, row: &InstanceRow) -> Result<BTreeMap<String, SecretString>, LaunchError> {
+    let mut values = BTreeMap::new();
+    for slot in inner.store().instances().sealed_slots(row.id).await? {
+        let opened = inner.parts.accounts.open_slot(
+            row.user,
+            row.type_id,
+            &slot.slot,
+            row.id.uuid_bytes(),
+            &slot.sealed,
+        );
+        values.insert(slot.slot, opened.map_err(|source| LaunchError::Secret { source })?);
+    }
+    Ok(values)
 }
 
 /// What is wrong with an idle limit that is asked for: a type's own is there to free what nobody uses.
@@ -115,11 +190,11 @@ fn idle_problem(asked: Duration, of_type: Option<u32>) -> Option<String> {
 /// The values of a stored credential: the owner's, for this type.
 async fn stored(
     inner: &Inner,
-    permit: &LaunchPermit,
+    owner: UserId,
     id: CredentialId,
     type_id: TypeId,
 ) -> Result<BTreeMap<String, SecretString>, LaunchError> {
-    let row = inner.store().credentials().get(id, Some(permit.owner())).await?;
+    let row = inner.store().credentials().get(id, Some(owner)).await?;
     let row =
         row.filter(|row| row.is_active && row.type_id == type_id).ok_or(LaunchError::CredentialNotFound)?;
     if row.expires_at.is_some_and(|end| end <= inner.now()) {
@@ -127,13 +202,8 @@ async fn stored(
     }
     let mut values = BTreeMap::new();
     for slot in inner.store().credentials().sealed_slots(id).await? {
-        let opened: Result<SecretString, AccountsError> = inner.parts.accounts.open_slot(
-            permit.owner(),
-            type_id,
-            &slot.slot,
-            id.uuid_bytes(),
-            &slot.sealed,
-        );
+        let opened: Result<SecretString, AccountsError> =
+            inner.parts.accounts.open_slot(owner, type_id, &slot.slot, id.uuid_bytes(), &slot.sealed);
         values.insert(slot.slot, opened.map_err(|source| LaunchError::Secret { source })?);
     }
     inner.store().credentials().touch(id, inner.now()).await?;

@@ -75,7 +75,7 @@ impl Reserved {
             instance: self.instance,
             node: inner.parts.node.node,
             boot: inner.parts.node.boot,
-            generation: 1,
+            generation: self.generation,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.lease.port().get())),
             remaining_ms: millis(remaining),
             run_folder: PathBuf::new(),
@@ -109,7 +109,7 @@ impl Reserved {
             None => Vec::new(),
         };
         let secrets = Secrets {
-            token_sha256: TokenHash::new(*self.token.hash().as_bytes()),
+            token_sha256: TokenHash::new(self.token_hash),
             control: crate::adopt::newest_secret(inner, self.instance),
             environment,
             headers,

@@ -8,17 +8,20 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, expiry};
 use roadstead_port_allocator::PortLease;
-use roadstead_store::{NewInstance, ProcessMark, ReserveError, SealedSlot, Started};
+use roadstead_store::{
+    InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
+    StoreError,
+};
 use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::plan::Plan;
-use crate::driver::Driver;
+use crate::driver::{Driver, shim_hash};
 use crate::end::End;
-use crate::error::{Failure, LaunchError, ShimError};
+use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
 use crate::live::{Ownership, Request};
 use crate::parts::Inner;
 
@@ -30,10 +33,13 @@ pub(super) struct Reserved {
     pub(super) lease: PortLease,
     ownership: Ownership,
     pub(super) instance: InstanceId,
-    pub(super) token: PlainToken,
+    pub(super) token_hash: [u8; 32],
+    pub(super) generation: u64,
     pub(super) plan: Plan,
     pub(super) expires_at: OffsetDateTime,
     actor: Actor,
+    /// Whether the row is that of a running instance all the while.
+    is_restart: bool,
 }
 
 /// The shim runs as well.
@@ -57,7 +63,7 @@ impl Reserved {
         inner: &Arc<Inner>,
         permit: &LaunchPermit,
         plan: Plan,
-    ) -> Result<Self, LaunchError> {
+    ) -> Result<(Self, PlainToken), LaunchError> {
         let (instance, token) = {
             let mut rng = inner.parts.randomness.lock();
             let instance = InstanceId::new(&*inner.parts.clock, &mut *rng);
@@ -65,34 +71,99 @@ impl Reserved {
         };
         // Before the row, so that the reaper never sees a row that nobody answers for.
         let ownership = inner.live.enter(instance);
-        let mut lease = free_port(inner)?;
+        let mut lease = free_port(inner, None)?;
         let at = inner.now();
         let mut row = new_row(inner, permit, &plan, instance, &token, at);
         for attempt in 1.. {
             row.port = lease.port();
             match inner.store().instances().reserve(&row, inner.settings().max_instances_per_user).await {
                 Ok(()) => break,
-                Err(ReserveError::QuotaReached { limit }) => return Err(LaunchError::QuotaReached { limit }),
                 Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                     lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
                 }
-                Err(ReserveError::PortHeld(_)) => {
-                    return Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine });
-                }
-                Err(ReserveError::NoOwner) => return Err(LaunchError::OwnerNotActive),
-                Err(ReserveError::Store(error)) => return Err(LaunchError::Store(error)),
+                Err(error) => return Err(refused(inner, error)),
             }
         }
-        let actor = permit.actor().clone();
-        Ok(Self { lease, ownership, instance, token, expires_at: row.expires_at, plan, actor })
+        let reserved = Self {
+            lease,
+            ownership,
+            instance,
+            token_hash: row.token_hash,
+            generation: 1,
+            expires_at: row.expires_at,
+            plan,
+            actor: row.actor,
+            is_restart: false,
+        };
+        Ok((reserved, token))
+    }
+
+    /// Leases a port, the former one if it is to be had, and makes the row of an instance that has ended pending again,
+    /// in one transaction with the quota.
+    pub(super) async fn again(
+        inner: &Arc<Inner>,
+        ownership: Ownership,
+        plan: Plan,
+        mut reopening: Reopening,
+    ) -> Result<Self, StartAgainError> {
+        let instance = reopening.id;
+        let former =
+            inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
+        let mut lease = free_port(inner, former)?;
+        let quota = inner.settings().max_instances_per_user;
+        for attempt in 1.. {
+            reopening.port = lease.port();
+            let error = match inner.store().instances().reopen(&reopening, quota).await {
+                Ok(desired) => {
+                    return Ok(Self {
+                        lease,
+                        ownership,
+                        instance,
+                        token_hash: desired.token_hash,
+                        generation: desired.generation.unsigned_abs(),
+                        expires_at: desired.expires_at,
+                        plan,
+                        actor: reopening.actor,
+                        is_restart: false,
+                    });
+                }
+                Err(ReopenError::Missing) => return Err(ChangeError::NotFound.into()),
+                Err(ReopenError::Refused(refused)) => return Err(refused.into()),
+                Err(ReopenError::Reserve(error)) => error,
+            };
+            match error {
+                ReserveError::PortHeld(_) if attempt < PORT_ATTEMPTS => {
+                    lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+                }
+                error => return Err(refused(inner, error).into()),
+            }
+        }
+        unreachable!("the loop ends with an answer")
+    }
+
+    /// Takes over what the driver of a running instance held, for its next shim.
+    pub(super) fn restarted(
+        ownership: Ownership,
+        lease: PortLease,
+        plan: Plan,
+        row: &InstanceRow,
+        actor: Actor,
+    ) -> Self {
+        Self {
+            lease,
+            ownership,
+            instance: row.id,
+            token_hash: row.token_hash,
+            generation: row.generation.unsigned_abs(),
+            expires_at: row.expires_at,
+            plan,
+            actor,
+            is_restart: true,
+        }
     }
 
     pub(super) const fn instance(&self) -> InstanceId {
         self.instance
-    }
-
-    pub(super) fn token(&self) -> PlainToken {
-        self.token.clone()
     }
 
     /// Starts the shim and hands the specification over.
@@ -136,9 +207,24 @@ impl Reserved {
     }
 }
 
-/// A leased port on which nothing of others listens: who does has it quarantined, and the next is taken.
-fn free_port(inner: &Inner) -> Result<PortLease, LaunchError> {
-    let mut lease = inner.ports.lease().map_err(|full| exhausted(&full))?;
+fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
+    match error {
+        ReserveError::QuotaReached { limit } => LaunchError::QuotaReached { limit },
+        ReserveError::PortHeld(_) => {
+            LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
+        }
+        ReserveError::NoOwner => LaunchError::OwnerNotActive,
+        ReserveError::Store(error) => LaunchError::Store(error),
+    }
+}
+
+/// A leased port on which nothing of others listens, the wanted one if it can be had: who does listen has it
+/// quarantined, and the next is taken.
+fn free_port(inner: &Inner, wanted: Option<Port>) -> Result<PortLease, LaunchError> {
+    let mut lease = match wanted.and_then(|port| inner.ports.lease_again(port)) {
+        Some(lease) => lease,
+        None => inner.ports.lease().map_err(|full| exhausted(&full))?,
+    };
     for _ in 0..PORT_ATTEMPTS {
         // Only asked: the shim binds it for good, and fails the launch if somebody was quicker.
         if TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())).is_ok() {
@@ -193,8 +279,10 @@ fn new_row(
         } else {
             vec![]
         },
+        lifetime: plan.lifetime,
         expires_at: at + plan.lifetime,
         idle_limit_s: plan.idle_limit.and_then(|limit| i32::try_from(limit.as_secs()).ok()),
+        keep: plan.keep,
         at,
         actor: permit.actor().clone(),
         event_data: json!({
@@ -292,8 +380,9 @@ impl Ready {
         let control = self.shim.control();
         let port = self.reserved.lease.port();
         let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
-        let published = inner.store().instances().mark_running(instance, &started).await;
+        let published = self.mark(inner, &started).await;
         let route = matches!(published, Ok(true)).then(|| inner.route_to(instance));
+        self.reserved.ownership.set_restarting(false);
         if self.server.silent {
             let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
             inner
@@ -322,6 +411,8 @@ impl Ready {
             server: self.server.server,
             is_ready: true,
             is_ending: false,
+            restart: None,
+            overtaken: None,
         };
         inner.parts.drivers.spawn(driver.run());
         match published {
@@ -337,6 +428,28 @@ impl Ready {
             }
             Err(error) => Err(LaunchError::Store(error)),
         }
+    }
+
+    /// Writes down that the server is ready; false when nobody wants it any more.
+    async fn mark(&mut self, inner: &Inner, started: &Started) -> Result<bool, StoreError> {
+        let instance = self.reserved.instance;
+        if !self.reserved.is_restart {
+            return inner.store().instances().mark_running(instance, started).await;
+        }
+        let version = self.reserved.plan.type_version;
+        let desired = inner.store().instances().mark_restarted(instance, version, started).await?;
+        let Some(desired) = desired else { return Ok(false) };
+        let generation = desired.generation.unsigned_abs();
+        if generation == self.reserved.generation {
+            return Ok(true);
+        }
+        // Changed while no shim was there to be told.
+        let control = self.shim.control();
+        let remaining = expiry::remaining(desired.expires_at, inner.now());
+        self.reserved.expires_at = desired.expires_at;
+        let told = control.set_deadline(generation, remaining).await.is_ok()
+            && control.set_token(generation, shim_hash(&desired.token_hash)).await.is_ok();
+        Ok(told)
     }
 }
 

@@ -70,6 +70,22 @@ impl State {
         inside.next().map_or(self.quarantine, |(until, _)| until.saturating_sub(now))
     }
 
+    /// Takes a port of the range that is free or rests after a release; whether it did.
+    pub(super) fn take_again(&mut self, port: Port, now: Duration) -> bool {
+        self.wake(now);
+        let is_to_be_had = match self.slots.get(&port) {
+            Some(Slot::Free { .. } | Slot::Resting { why: QuarantineReason::Released, .. }) => {
+                self.range.contains(port)
+            }
+            Some(Slot::Leased | Slot::Resting { .. }) | None => false,
+        };
+        if is_to_be_had {
+            self.unlist(port);
+            self.slots.insert(port, Slot::Leased);
+        }
+        is_to_be_had
+    }
+
     pub(super) fn adopt(&mut self, port: Port) -> Result<(), AdoptError> {
         if matches!(self.slots.get(&port), Some(Slot::Leased)) {
             return Err(AdoptError::AlreadyLeased { port });

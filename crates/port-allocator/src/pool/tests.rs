@@ -70,6 +70,29 @@ fn a_port_never_used_comes_before_one_that_rested() {
 }
 
 #[test]
+fn a_port_is_had_again_while_it_rests_for_its_last_holder() {
+    let (pool, clock) = pool(3001, 3002);
+    pool.lease().unwrap().release();
+    let again = pool.lease_again(port(3001)).expect("it only rests");
+    assert!(pool.lease_again(port(3001)).is_none(), "it is leased");
+    assert_eq!(numbers(&lease_all(&pool, 1)), [3002]);
+    drop(again);
+    clock.advance(REST);
+    assert_eq!(pool.lease_again(port(3001)).unwrap().port(), port(3001));
+    assert!(pool.lease_again(port(4000)).is_none(), "it is not in the pool");
+}
+
+#[test]
+fn a_port_that_something_else_holds_or_that_left_the_range_is_not_had_again() {
+    let (pool, _clock) = pool(3001, 3002);
+    pool.quarantine(port(3001), QuarantineReason::TakenByOther).unwrap();
+    assert!(pool.lease_again(port(3001)).is_none());
+    pool.lease().unwrap().release();
+    pool.resize(range(3001, 3001));
+    assert!(pool.lease_again(port(3002)).is_none());
+}
+
+#[test]
 fn an_exhausted_pool_says_when_the_next_quarantine_ends() {
     let (pool, clock) = pool(3001, 3002);
     let leases = lease_all(&pool, 2);

@@ -5,7 +5,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Instances, ProcessMark, TABLE};
+use super::{Desired, Instances, ProcessMark, TABLE};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
 use crate::error::During;
@@ -113,6 +113,55 @@ impl Instances<'_> {
         .during("db.instance.mark_adopted")
     }
 
+    /// A running instance that was restarted is ready again; answers what the row says by now, of which the new shim
+    /// may not know the last change. None when it does not run any more.
+    #[tracing::instrument(name = "db.instance.mark_restarted", skip_all, fields(instance.id = %id), err(level = "debug"))]
+    pub async fn mark_restarted(
+        &self,
+        id: InstanceId,
+        type_version: i32,
+        started: &Started,
+    ) -> Result<Option<Desired>, StoreError> {
+        let actor = ActorColumns::from(&started.actor);
+        let (pid, pid_started) = columns(id, started.process)?;
+        let (shim, shim_started) = columns(id, started.shim)?;
+        let row = sqlx::query!(
+            r#"with running as (
+                 update mcp_instances
+                 set started_at = $2, process_id = $3, process_started = $4, shim_pid = $5, shim_started = $6,
+                     type_version = $12, error_message = null, spool_seq = 0
+                 where id = $1 and status = 'running' and stopping_at is null
+                 returning id, generation, expires_at, access_token_hash
+               ), event as (
+                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                         user_id, api_key_id, ip_address, user_agent)
+                 select uuid_v7($2), id, $2, 'restarted', $7, $8, $9, $10::text::inet, $11 from running
+               )
+               select generation, expires_at, access_token_hash from running"#,
+            id.uuid(),
+            started.at,
+            pid,
+            pid_started,
+            shim,
+            shim_started,
+            started.event_data,
+            actor.user,
+            actor.api_key,
+            actor.ip_address,
+            actor.user_agent,
+            type_version,
+        )
+        .fetch_optional(self.pool)
+        .await
+        .during("db.instance.mark_restarted")?;
+        row.map(|row| {
+            let token_hash = convert::hash(&row.access_token_hash)
+                .map_err(|why| StoreError::inconsistent(TABLE, id, why))?;
+            Ok(Desired { generation: row.generation, expires_at: row.expires_at, token_hash })
+        })
+        .transpose()
+    }
+
     /// The oldest of a running instance's server processes is another one now. False when it does not run any more.
     #[tracing::instrument(name = "db.instance.change_process", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn change_process(&self, id: InstanceId, process: ProcessMark) -> Result<bool, StoreError> {
@@ -146,7 +195,8 @@ impl Instances<'_> {
                  returning id
                ), port as (
                  update port_allocations p
-                 set mcp_instance_id = null, is_available = true, released_at = $3, quarantined_until = $6
+                 set mcp_instance_id = null, is_available = true, released_at = $3, quarantined_until = $6,
+                     released_by = ended.id
                  from ended where p.mcp_instance_id = ended.id
                ), event as (
                  insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
@@ -207,7 +257,7 @@ impl Instances<'_> {
         let actor = ActorColumns::from(actor);
         sqlx::query_scalar!(
             r#"with changed as (
-                 update mcp_instances set expires_at = $2, generation = generation + 1
+                 update mcp_instances set expires_at = $2, deadline_set_at = $3, generation = generation + 1
                  where id = $1 and status = 'running' and stopping_at is null
                  returning id, generation
                ), event as (

@@ -14,8 +14,8 @@ use crate::{Cursor, Order, Page, SealedSlot, StoreError};
 pub struct InstanceFilter {
     /// This user's; none for everybody's.
     pub user: Option<UserId>,
-    /// In this status.
-    pub status: Option<InstanceStatus>,
+    /// Of this standing at this moment.
+    pub status: Option<(InstanceStatus, OffsetDateTime)>,
     /// Of this type.
     pub type_name: Option<String>,
     /// The place after which the page starts.
@@ -46,6 +46,7 @@ macro_rules! select {
                     t.display_name as type_display_name, t.icon_url as type_icon_url, i.type_version, i.credential_id,
                     i.node_id, i.boot_id, i.name, i.status, i.config, i.access_token_hash, i.token_hint,
                     i.assigned_port, i.process_id, i.process_started, i.shim_pid, i.shim_started, i.expires_at,
+                    i.keep, i.lifetime_s, i.began_at,
                     i.started_at, i.stopping_at, i.stop_reason, i.ended_at, i.error_message, i.exit, i.last_accessed,
                     i.idle_limit_s, i.stats, i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
              from mcp_instances i join mcp_types t on t.id = i.mcp_type_id
@@ -75,7 +76,8 @@ impl Instances<'_> {
         record.map(InstanceRow::try_from).transpose()
     }
 
-    /// The instances that a filter lets through, sorted by creation.
+    /// The instances that a filter lets through, sorted by creation. The condition on the status says in SQL what
+    /// `Standing` says: a list must not be read whole to be filtered.
     #[tracing::instrument(name = "db.instance.list", skip_all, err(level = "debug"))]
     pub async fn list(&self, filter: &InstanceFilter) -> Result<Page<InstanceRow>, StoreError> {
         macro_rules! page {
@@ -84,11 +86,12 @@ impl Instances<'_> {
                     self.pool,
                     $tail,
                     filter.user.map(UserId::uuid),
-                    filter.status.map(InstanceStatus::as_str),
+                    filter.status.map(|(status, _)| status.as_str()),
                     filter.type_name,
                     filter.after.map(|cursor| cursor.at),
                     filter.after.map(|cursor| cursor.id),
                     one_more(filter.limit),
+                    filter.status.map(|(_, now)| now),
                 )
                 .fetch_all(self.pool)
                 .await
@@ -96,13 +99,17 @@ impl Instances<'_> {
         }
         let records = match filter.order {
             Order::Ascending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or i.status = $2)
+                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or $2 = case
+                   when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
+                   then 'expired' else i.status end)
                  and ($3::text is null or t.name = $3)
                  and ($4::timestamptz is null or (i.created_at, i.id) > ($4, $5::uuid))
                  order by i.created_at, i.id limit $6"
             ),
             Order::Descending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or i.status = $2)
+                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or $2 = case
+                   when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
+                   then 'expired' else i.status end)
                  and ($3::text is null or t.name = $3)
                  and ($4::timestamptz is null or (i.created_at, i.id) < ($4, $5::uuid))
                  order by i.created_at desc, i.id desc limit $6"

@@ -1,5 +1,7 @@
 //! The first step of a launch: the row, its port and its event, within the owner's quota, all or nothing.
 
+use std::time::Duration;
+
 use roadstead_model::{
     Actor, BootId, CredentialId, InstanceId, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId,
 };
@@ -8,7 +10,7 @@ use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::Instances;
-use crate::convert::ActorColumns;
+use crate::convert::{self, ActorColumns};
 use crate::error::During;
 use crate::{SealedSlot, StoreError};
 
@@ -47,10 +49,14 @@ pub struct NewInstance {
     pub port: Port,
     /// Sealed values that came with the launch.
     pub secrets: Vec<SealedSlot>,
+    /// How long it is to live.
+    pub lifetime: Duration,
     /// Its deadline.
     pub expires_at: OffsetDateTime,
     /// The idle limit that is asked for, in seconds; none for its type's.
     pub idle_limit_s: Option<i32>,
+    /// Whether each use moves the deadline on.
+    pub keep: bool,
     /// Now.
     pub at: OffsetDateTime,
     /// Who launches it.
@@ -88,22 +94,28 @@ impl Instances<'_> {
     )]
     pub async fn reserve(&self, new: &NewInstance, quota_limit: u32) -> Result<(), ReserveError> {
         let mut transaction = self.pool.begin().await.during(NAME)?;
-        // A statement of its own: who waits here for another launch of the same owner then counts that launch too.
-        // `no key update` lets rows that merely refer to the owner be written meanwhile.
-        let owner = sqlx::query_scalar!(
-            r#"select 1 as "one!" from users where id = $1 and is_active and deleted_at is null for no key update"#,
-            new.user.uuid(),
-        )
-        .fetch_optional(&mut *transaction)
-        .await
-        .during(NAME)?;
-        if owner.is_none() {
-            return Err(ReserveError::NoOwner);
-        }
+        lock_owner(&mut transaction, new.user, NAME).await?;
         insert(&mut transaction, new, quota_limit).await?;
         transaction.commit().await.during(NAME)?;
         Ok(())
     }
+}
+
+/// A statement of its own: who waits here for another launch of the same owner then counts that launch too.
+/// `no key update` lets rows that merely refer to the owner be written meanwhile.
+pub(super) async fn lock_owner(
+    transaction: &mut Transaction<'_, Postgres>,
+    owner: UserId,
+    name: &'static str,
+) -> Result<(), ReserveError> {
+    let found = sqlx::query_scalar!(
+        r#"select 1 as "one!" from users where id = $1 and is_active and deleted_at is null for no key update"#,
+        owner.uuid(),
+    )
+    .fetch_optional(&mut **transaction)
+    .await
+    .during(name)?;
+    found.map(drop).ok_or(ReserveError::NoOwner)
 }
 
 async fn insert(
@@ -119,8 +131,9 @@ async fn insert(
              insert into mcp_instances (
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
                name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
-               idle_limit_s)
-             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16, $25
+               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16,
+                    $16, $16, $25, $26, $27
              where (select count(*) from mcp_instances
                     where user_id = $2 and status in ('pending', 'running')) < $17
              returning id
@@ -133,7 +146,8 @@ async fn insert(
              select $8, $14, instance.id, $16, false from instance
              on conflict (node_id, port) do update
              set mcp_instance_id = excluded.mcp_instance_id, allocated_at = excluded.allocated_at,
-                 released_at = null, last_health_check = null, quarantined_until = null, is_available = false
+                 released_at = null, last_health_check = null, quarantined_until = null, is_available = false,
+                 released_by = null
              where port_allocations.is_available
              returning 1
            ), event as (
@@ -166,18 +180,25 @@ async fn insert(
         actor.api_key,
         actor.ip_address,
         actor.user_agent,
+        convert::seconds(new.lifetime),
+        new.keep,
         new.idle_limit_s,
     )
     .fetch_one(&mut **transaction)
     .await
-    .during(NAME)
-    .map(|row| (row.reserved, row.leased));
-    outcome(inserted, new.port, quota_limit)
+    .during(NAME);
+    outcome(inserted.map(|row| (row.reserved, row.leased)), new.port, quota_limit)
 }
 
-fn outcome(inserted: Result<(bool, bool), StoreError>, port: Port, limit: u32) -> Result<(), ReserveError> {
+/// What came of it: whether there is a row, and whether it has its port.
+fn outcome(
+    inserted: Result<(bool, bool), StoreError>,
+    port: Port,
+    quota_limit: u32,
+) -> Result<(), ReserveError> {
     match inserted {
-        Ok((false, _)) => Err(ReserveError::QuotaReached { limit }),
+        Ok((false, _)) => Err(ReserveError::QuotaReached { limit: quota_limit }),
+        Ok((true, true)) => Ok(()),
         Ok((true, false)) | Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
             Err(ReserveError::PortHeld(port))
         }

@@ -1,7 +1,10 @@
 //! An instance's row, and the state that its columns make up.
 
+use std::time::Duration;
+
 use roadstead_model::{
-    BootId, CredentialId, InstanceId, InstanceStatus, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId,
+    BootId, CredentialId, InstanceId, InstanceStatus, NodeId, OrganizationId, Port, ProjectId, Standing,
+    TypeId, UserId,
 };
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -107,6 +110,12 @@ pub struct InstanceRow {
     pub expires_at: OffsetDateTime,
     /// The idle limit that its launch asked for, in seconds; none for its type's.
     pub idle_limit_s: Option<i32>,
+    /// Whether each use moves the deadline on.
+    pub keep: bool,
+    /// How long its life was meant to be when it began, and how long a use keeps it.
+    pub lifetime: Duration,
+    /// When its life began: at its launch, or when it was last renewed.
+    pub began_at: OffsetDateTime,
     /// What went wrong last.
     pub error_message: Option<String>,
     /// When a client used it last.
@@ -133,6 +142,11 @@ impl InstanceRow {
             InstanceState::Running { .. } => InstanceStatus::Running,
             InstanceState::Ended { status, .. } => *status,
         }
+    }
+
+    /// What it is now: its row, corrected by its deadline.
+    pub fn standing(&self, now: OffsetDateTime) -> Standing {
+        Standing::of(self.status(), self.expires_at, now)
     }
 
     /// Its port, while it lives.
@@ -182,6 +196,9 @@ pub(super) struct Record {
     pub shim_started: Option<i64>,
     pub expires_at: OffsetDateTime,
     pub idle_limit_s: Option<i32>,
+    pub keep: bool,
+    pub lifetime_s: i64,
+    pub began_at: OffsetDateTime,
     pub started_at: Option<OffsetDateTime>,
     pub stopping_at: Option<OffsetDateTime>,
     pub stop_reason: Option<String>,
@@ -273,6 +290,9 @@ impl TryFrom<Record> for InstanceRow {
             shim: mark(record.shim_pid, record.shim_started).map_err(wrong)?,
             expires_at: record.expires_at,
             idle_limit_s: record.idle_limit_s,
+            keep: record.keep,
+            lifetime: Duration::from_secs(record.lifetime_s.unsigned_abs()),
+            began_at: record.began_at,
             error_message: record.error_message,
             last_accessed: record.last_accessed,
             stats: record.stats,

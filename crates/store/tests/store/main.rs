@@ -6,6 +6,7 @@ mod constraints;
 mod history;
 mod instances;
 mod launches;
+mod lifecycle;
 mod people;
 mod pool;
 mod schema;

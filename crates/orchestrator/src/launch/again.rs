@@ -1,0 +1,235 @@
+//! Starting an instance again, with its id, URL and token: restore and renew after it has ended, restart while it runs.
+//!
+//! ```text
+//! restore, renew:  ended ─► claim ─► plan from the row ─► Reserved ─► as a launch
+//! restart:         plan from the row ─► driver: route closed, shim stops ─► Reserved ─► as a launch
+//!                  the row stays that of a running instance; port and ownership go from hand to hand
+//! ```
+//! What is looked up and checked is so before anything changes: a secret that is gone leaves all as it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use roadstead_access::InstancePermit;
+use roadstead_model::{Actor, InstanceId, InstanceStatus, Verb, expiry};
+use roadstead_port_allocator::PortLease;
+use roadstead_store::{InstanceRow, NewLife, Reopening};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::steps::Reserved;
+use super::{Life, Plan, Wait, go_on, go_on_later};
+use crate::end::End;
+use crate::error::{ChangeError, LaunchError, StartAgainError};
+use crate::live::{Ownership, Request, Restart};
+use crate::parts::{Inner, Orchestrator};
+
+/// How often one that waits for an instance's end looks whether somebody else has started it meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The pause between two attempts to read a row from a database that does not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+impl Orchestrator {
+    /// Starts an instance again that was lost, stopped or failed; it keeps its deadline. The work goes on if the
+    /// caller stops waiting.
+    pub async fn restore(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+        wait: Wait,
+    ) -> Result<InstanceRow, StartAgainError> {
+        let this = self.clone();
+        self.detached(async move { this.start_again(permit, id, Life::Same, wait).await }).await
+    }
+
+    /// Starts an instance again whose time was up, with a new deadline: `expires_in` from now, or the setting's.
+    pub async fn renew(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+        expires_in: Option<Duration>,
+        wait: Wait,
+    ) -> Result<InstanceRow, StartAgainError> {
+        let this = self.clone();
+        self.detached(async move { this.start_again(permit, id, Life::New(expires_in), wait).await }).await
+    }
+
+    /// Ends the processes of a running instance and starts it afresh; it keeps its deadline.
+    pub async fn restart(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+        wait: Wait,
+    ) -> Result<InstanceRow, StartAgainError> {
+        let this = self.clone();
+        self.detached(async move { this.restart_now(permit, id, wait).await }).await
+    }
+
+    async fn detached(
+        &self,
+        work: impl Future<Output = Result<InstanceRow, StartAgainError>> + Send + 'static,
+    ) -> Result<InstanceRow, StartAgainError> {
+        if self.0.parts.stopping.is_cancelled() {
+            return Err(LaunchError::ShuttingDown.into());
+        }
+        let work = self.0.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
+        work.await.map_err(LaunchError::Panicked)?
+    }
+
+    async fn start_again(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+        life: Life,
+        wait: Wait,
+    ) -> Result<InstanceRow, StartAgainError> {
+        let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
+        let (row, ownership) = self.claim(&permit, id, verb).await?;
+        let plan = Plan::again(&self.0, &row, life).await?;
+        let at = self.0.now();
+        let life = match life {
+            Life::Same => None,
+            Life::New(_) => Some(NewLife { lifetime: plan.lifetime, expires_at: at + plan.lifetime }),
+        };
+        let reopening = Reopening {
+            id,
+            user: row.user,
+            verb,
+            life,
+            type_version: plan.type_version,
+            node: self.0.parts.node.node,
+            boot: self.0.parts.node.boot,
+            port: self.0.settings().ports.first(),
+            at,
+            event_type: verb.event(),
+            actor: permit.actor().clone(),
+            event_data: json!({ "was": row.standing(at).status(), "type_version": plan.type_version }),
+        };
+        let reserved = Reserved::again(&self.0, ownership, plan, reopening).await?;
+        match wait {
+            Wait::None => go_on_later(&self.0, reserved),
+            Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
+        }
+        Ok(self.get(&permit, id).await?)
+    }
+
+    /// Becomes the owner of an instance that has ended, or says why it cannot be started again. Old processes are
+    /// waited for; of several that ask at once, one goes on and the others hear that it is pending.
+    async fn claim(
+        &self,
+        permit: &InstancePermit,
+        id: InstanceId,
+        verb: Verb,
+    ) -> Result<(InstanceRow, Ownership), StartAgainError> {
+        let until = self.0.now() + self.0.parts.limits.longest_end();
+        loop {
+            self.get(permit, id).await?.standing(self.0.now()).permits(verb)?;
+            if let Some(ownership) = self.0.live.claim(id) {
+                // Read again: what it said before may be over.
+                let row = self.ended(permit, id).await?;
+                row.standing(self.0.now()).permits(verb)?;
+                return Ok((row, ownership));
+            }
+            if self.0.now() >= until {
+                return Err(ChangeError::Unreachable { instance: id }.into());
+            }
+            if let Some(handle) = self.0.live.find(id) {
+                let _ = tokio::time::timeout(LOOK_AGAIN, handle.wait_ended()).await;
+            }
+        }
+    }
+
+    /// The row of an instance that nobody answers for; should it still say that it lives although its time is up, it
+    /// is ended as the reaper would.
+    async fn ended(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
+        let row = self.get(permit, id).await?;
+        if !row.standing(self.0.now()).is_still_ending() {
+            return Ok(row);
+        }
+        let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
+        self.0.write_end(id, &end, Actor::SYSTEM).await?;
+        self.0.remove_folders(id);
+        self.get(permit, id).await
+    }
+
+    async fn restart_now(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+        wait: Wait,
+    ) -> Result<InstanceRow, StartAgainError> {
+        let row = self.get(&permit, id).await?;
+        row.standing(self.0.now()).permits(Verb::Restart)?;
+        let plan = Plan::again(&self.0, &row, Life::Same).await?;
+        let unreachable = || ChangeError::Unreachable { instance: id };
+        let handle = self.0.live.find(id).ok_or_else(unreachable)?;
+        let (begun, begins) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let restart = Restart { plan, actor: permit.actor().clone(), begun, done };
+        handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
+        let outcome = match begins.await {
+            Ok(()) if wait == Wait::None => return Ok(self.get(&permit, id).await?),
+            Ok(()) => is_done.await.ok(),
+            Err(_) => None,
+        };
+        let row = self.get(&permit, id).await?;
+        match outcome {
+            Some(Ok(())) => Ok(row),
+            Some(Err(error)) => Err(error.into()),
+            // It was ended instead, or somebody else restarts it.
+            None => {
+                row.standing(self.0.now()).permits(Verb::Restart)?;
+                Err(unreachable().into())
+            }
+        }
+    }
+}
+
+/// The second half of a restart: the old shim is gone, and what it was told by its row is told to the next.
+pub(crate) async fn begin_again(
+    inner: Arc<Inner>,
+    instance: InstanceId,
+    ownership: Ownership,
+    lease: PortLease,
+    restart: Restart,
+) {
+    let Restart { plan, actor, done, .. } = restart;
+    inner.remove_folders(instance);
+    let outcome = match row_of(&inner, instance).await {
+        Some(row) if !expiry::is_due(row.expires_at, inner.now()) => {
+            let reserved = Reserved::restarted(ownership, lease, plan, &row, actor);
+            go_on(inner, reserved).await
+        }
+        // Nobody else ends the row: it has an owner to this moment.
+        row => {
+            let (status, message) = if row.is_some() {
+                (InstanceStatus::Expired, "its time was up when it was restarted")
+            } else {
+                (InstanceStatus::Error, "its row could not be read when it was restarted")
+            };
+            inner.finish(instance, &End::unrecorded(status, message, inner.now()), &actor).await;
+            return;
+        }
+    };
+    // Whoever asked may have left; the row tells, too.
+    let _ = done.send(outcome);
+}
+
+/// The row as it is now, however long the database takes; none when it is gone, or the service is told to end.
+async fn row_of(inner: &Inner, instance: InstanceId) -> Option<InstanceRow> {
+    loop {
+        match inner.store().instances().get(instance, None).await {
+            Ok(row) => return row,
+            Err(error) if error.is_unavailable() && !inner.parts.stopping.is_cancelled() => {
+                tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                    "the row of an instance that is restarted could not be read; trying again");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            Err(error) => {
+                tracing::error!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                    "the row of an instance that is restarted could not be read");
+                return None;
+            }
+        }
+    }
+}
