@@ -42,7 +42,7 @@ pub(crate) async fn renew(
     let work = {
         let state = state.clone();
         async move {
-            let instance = state.orchestrator().renew(permit, id, expires_in, wait).await?;
+            let instance = Box::pin(state.orchestrator().renew(permit, id, expires_in, wait)).await?;
             Ok(Answer::json(wait_status(wait), &Instance::new(instance, state.view())))
         }
     };

@@ -42,7 +42,7 @@ pub(crate) async fn restore(
     let work = {
         let state = state.clone();
         async move {
-            let instance = state.orchestrator().restore(permit, id, wait).await?;
+            let instance = Box::pin(state.orchestrator().restore(permit, id, wait)).await?;
             Ok(Answer::json(wait_status(wait), &Instance::new(instance, state.view())))
         }
     };

@@ -202,7 +202,6 @@ fn outcome(
         Ok((true, false)) | Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
             Err(ReserveError::PortHeld(port))
         }
-        Ok((true, true)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
