@@ -4,6 +4,8 @@
 //! A short run in CI; the long one with `cargo test --release --workspace --test chaos -- --ignored`. The same seed makes the same
 //! decisions: `ROADSTEAD_CHAOS_SEED=<number>`.
 
+#[path = "support/counted.rs"]
+mod counted;
 #[path = "support/kept.rs"]
 mod kept;
 #[path = "support/left.rs"]
@@ -20,6 +22,7 @@ use roadstead_test_support::app::{App, is_alive};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
 
+use counted::{Counted, Untrue};
 use kept::Kept;
 use left::Left;
 
@@ -42,9 +45,14 @@ enum Victim {
     Init,
     Server,
     Database,
+    /// One connection of the service to its database.
+    Connection,
 }
 
-const VICTIMS: [Victim; 8] = [
+/// Calls under way while something is killed.
+const CALLS: usize = 3;
+
+const VICTIMS: [Victim; 9] = [
     Victim::Service,
     Victim::Service,
     Victim::Shim,
@@ -53,6 +61,7 @@ const VICTIMS: [Victim; 8] = [
     Victim::Server,
     Victim::Server,
     Victim::Database,
+    Victim::Connection,
 ];
 
 struct Chaos {
@@ -61,7 +70,7 @@ struct Chaos {
     random: StdRng,
     kills: usize,
     steps: usize,
-    calls: usize,
+    counted: Counted,
 }
 
 impl Chaos {
@@ -77,7 +86,8 @@ impl Chaos {
             let answer = app.ask("PUT", &format!("/settings/{key}"), Some(json!({ "value": value }))).await;
             assert_eq!(answer.status, 200, "{answer:?}");
         }
-        Self { kept, app: Some(app), random: StdRng::seed_from_u64(seed), kills: 0, steps: 0, calls: 0 }
+        let (random, counted) = (StdRng::seed_from_u64(seed), Counted::new(seed));
+        Self { kept, app: Some(app), random, kills: 0, steps: 0, counted }
     }
 
     fn app(&self) -> &App {
@@ -109,43 +119,27 @@ impl Chaos {
         rows
     }
 
-    /// Something that people do, and at some moment of it, or after it, something is killed.
+    /// Something that people do, calls meanwhile, and at some moment of it, or after it, something is killed.
     async fn step(&mut self) {
         let live = self.rows(&["pending", "running"]).await;
         let victim = *VICTIMS.choose(&mut self.random).expect("there are some");
         let after = Duration::from_micros(self.random.random_range(0..40_000));
         let target = live.choose(&mut self.random).cloned();
-        let deed = self.random.random_range(0..10);
-        let lifetime = *LIFETIMES.choose(&mut self.random).expect("there are some");
-        let at_once = if live.len() < CROWD { self.random.random_range(1..4) } else { 1 };
+        let deed = self.deed(&live, target.as_ref()).await;
+        let mut counted = std::mem::replace(&mut self.counted, Counted::new(0));
+        let this = &*self;
         let doing = async {
-            let path = |verb: &str| {
-                target.as_ref().map(|row| format!("/instances/{}{verb}", row["id"].as_str().expect("an id")))
-            };
-            let launch = json!({"type": "echo", "expires_in": format!("{lifetime}s")});
-            match (deed, live.len()) {
-                (0..=4, 0..CROWD) | (_, 0) => {
-                    let launches =
-                        (0..at_once).map(|_| self.try_ask("POST", "/instances", Some(launch.clone())));
-                    futures_util::future::join_all(launches).await;
-                }
-                (0..=4, _) => drop(self.try_ask("DELETE", &path("").expect("one lives"), None).await),
-                (5, _) => drop(self.try_ask("POST", &path("/stop").expect("one lives"), None).await),
-                (6, _) => drop(self.try_ask("POST", &path("/expire").expect("one lives"), None).await),
-                (7, _) => {
-                    let by = Some(json!({"by": "30s"}));
-                    drop(self.try_ask("POST", &path("/extend").expect("one lives"), by).await);
-                }
-                (_, _) => {
-                    drop(self.try_ask("POST", &path("/rotate-token").expect("one lives"), None).await);
-                }
-            }
+            let asked =
+                deed.into_iter().map(async |(method, path, body)| this.try_ask(method, &path, body).await);
+            futures_util::future::join_all(asked).await;
         };
         let killing = async {
             tokio::time::sleep(after).await;
-            self.kill(victim, target.as_ref())
+            this.kill(victim, target.as_ref())
         };
-        let ((), killed) = tokio::join!(doing, killing);
+        let calling = counted.some(CALLS, &this.app().url);
+        let ((), (), killed) = tokio::join!(doing, calling, killing);
+        self.counted = counted;
         self.kills += usize::from(killed);
         self.steps += 1;
         if victim == Victim::Service {
@@ -154,8 +148,48 @@ impl Chaos {
         }
     }
 
+    /// Requests that are made at one time.
+    async fn deed(
+        &mut self,
+        live: &[Value],
+        target: Option<&Value>,
+    ) -> Vec<(&'static str, String, Option<Value>)> {
+        let lifetime = *LIFETIMES.choose(&mut self.random).expect("there are some");
+        let number = self.random.random_range(0..14);
+        let at_once = if live.len() < CROWD { self.random.random_range(1..4) } else { 1 };
+        let post = |row: Option<&Value>, verb: &str, body: Option<Value>| {
+            let id = row.and_then(|row| row["id"].as_str());
+            id.map(|id| ("POST", format!("/instances/{id}{verb}"), body)).into_iter().collect::<Vec<_>>()
+        };
+        let ended = match number {
+            10 | 11 => self.rows(&["stopped", "disconnected", "error"]).await,
+            12 => self.rows(&["expired"]).await,
+            _ => Vec::new(),
+        };
+        let ended = ended.choose(&mut self.random);
+        match (number, target) {
+            (0..=3, Some(row)) if live.len() >= CROWD => {
+                vec![("DELETE", format!("/instances/{}", row["id"].as_str().expect("an id")), None)]
+            }
+            (4, _) => post(target, "/stop", None),
+            (5, _) => post(target, "/expire", None),
+            (6, _) => post(target, "/extend", Some(json!({"by": "30s"}))),
+            (7, _) => post(target, "/rotate-token", None),
+            (8 | 9, _) => post(target, "/restart", None),
+            (10 | 11, _) => post(ended, "/restore", None),
+            (12, _) => post(ended, "/renew", Some(json!({"expires_in": format!("{lifetime}s")}))),
+            (13, _) => Vec::new(),
+            _ => {
+                let launch = json!({"type": "echo", "expires_in": format!("{lifetime}s")});
+                vec![("POST", "/instances".to_owned(), Some(launch)); at_once]
+            }
+        }
+    }
+
     /// Whether there was something to kill.
     fn kill(&self, victim: Victim, row: Option<&Value>) -> bool {
+        // A connection is ended as an administrator does; everything else has no time to say goodbye.
+        let signal = if victim == Victim::Connection { Signal::SIGTERM } else { Signal::SIGKILL };
         let pid = |field: &str| {
             let pid = i32::try_from(row?[field].as_i64()?).ok()?;
             is_alive(pid).then_some(pid)
@@ -166,9 +200,10 @@ impl Chaos {
             Victim::Server => pid("process_id"),
             Victim::Init => pid("process_id").and_then(left::parent),
             Victim::Database => left::postmaster(self.app().data()),
+            Victim::Connection => left::backends(self.app().data()).first().copied(),
         };
         // Gone by itself at this moment is fine.
-        pid.is_some_and(|pid| pid > 1 && kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
+        pid.is_some_and(|pid| pid > 1 && kill(Pid::from_raw(pid), signal).is_ok())
     }
 
     /// Waits until rows and processes tell the same story; then looks at everything.
@@ -179,36 +214,57 @@ impl Chaos {
             assert!(begun.elapsed() < REST, "after {REST:?}:\n{}\n{}", wrong.join("\n"), self.app().log());
             let live = self.rows(&["pending", "running"]).await;
             wrong = Left::look(self.app().data()).compared_with(&live);
+            let expired = self.rows(&["expired"]).await;
+            let ending = expired.iter().filter(|row| row["ended_at"].is_null());
+            wrong.extend(ending.map(|row| format!("{} is still ending", row["id"])));
             tokio::task::yield_now().await;
         }
-        for row in self.rows(&["running"]).await {
-            self.is_used(&row).await;
+        let running = self.rows(&["running"]).await;
+        let ids: Vec<String> =
+            running.iter().filter_map(|row| row["id"].as_str()).map(ToOwned::to_owned).collect();
+        self.counted.keep(&ids);
+        for row in &running {
+            self.is_used(row).await;
         }
-        for row in self.rows(&["expired", "disconnected", "stopped", "error"]).await {
+        for row in self.rows(&["running", "expired", "disconnected", "stopped", "error"]).await {
             let events = self.app().event_types(row["id"].as_str().expect("an id")).await;
             let status = row["status"].as_str().expect("a status");
             left::life_is_whole(&events, status).unwrap_or_else(|why| panic!("{why}: {row}"));
         }
+        let mut untrue = None;
+        wait_for("every answered call to be told of, once", REST, async || {
+            let seen = self.counted.compared_with(self.app()).await;
+            let is_true = seen == Untrue { missing: Vec::new(), twice: Vec::new() };
+            if !is_true && untrue.as_ref() != Some(&seen) {
+                eprintln!("{seen:?}");
+            }
+            untrue = Some(seen);
+            is_true.then_some(())
+        })
+        .await;
     }
 
     /// An instance that is said to run answers a call with a token of its own.
     async fn is_used(&mut self, row: &Value) {
         let id = row["id"].as_str().expect("an id");
-        let answered = wait_for("an instance that runs to answer, or to end", REST, async || {
+        let gateway = format!("{}/i/{id}/mcp", self.app().url);
+        let token = wait_for("an instance that runs to answer, or to end", REST, async || {
             let (status, body) = self.try_ask("POST", &format!("/instances/{id}/rotate-token"), None).await?;
             if status == 409 {
-                return Some(false);
+                return Some(None);
             }
             let token = body["access_token"].as_str()?;
-            let url = format!("{}/i/{id}/mcp", self.app().url);
-            let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+            let ping = json!({"jsonrpc": "2.0", "id": "rest", "method": "initialize", "params": {
                 "protocolVersion": "2025-11-25", "capabilities": {},
                 "clientInfo": {"name": "chaos", "version": "1"}}});
-            let answer = self.app().mcp(&url, token, None, ping).await;
-            (answer.status == 200 && answer.body["result"]["serverInfo"].is_object()).then_some(true)
+            let answer = self.app().mcp(&gateway, token, None, ping).await;
+            (answer.status == 200 && answer.body["result"]["serverInfo"].is_object())
+                .then(|| Some(token.to_owned()))
         })
         .await;
-        self.calls += usize::from(answered);
+        if let Some(token) = token {
+            self.counted.may_call(id, row["port_url"].as_str(), &token);
+        }
     }
 
     async fn run(mut self, kills: usize) {
@@ -217,7 +273,8 @@ impl Chaos {
                 self.step().await;
             }
             self.comes_to_rest().await;
-            eprintln!("{} kills, {} steps, {} instances used at rest", self.kills, self.steps, self.calls);
+            let answered = self.counted.answered();
+            eprintln!("{} kills, {} steps, {answered} calls answered", self.kills, self.steps);
         }
         for row in self.rows(&["pending", "running"]).await {
             let path = format!("/instances/{}", row["id"].as_str().expect("an id"));

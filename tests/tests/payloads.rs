@@ -87,10 +87,9 @@ async fn payloads_of_every_size_arrive_whole_and_leave_no_memory_behind() {
     let sent: String = text(&mut random, LARGEST);
     let calls = (0..AT_ONCE).map(|number| {
         let (session, sent) = (&sessions[number % sessions.len()], &sent);
-        async move {
-            let answer = session.call(&json!(number), "echo", &json!({ "text": sent })).await;
-            assert!(answered(&answer) == sent, "call {number}: other text");
-        }
+        let message = call(&json!(number), "echo", &json!({ "text": sent }), None);
+        // Read to the end before it is looked at: a client that does not read for long is taken for gone.
+        async move { session.send(&message).await.bytes().await.expect("a whole answer") }
     });
     let mut most = (0, 0);
     let watch = async {
@@ -100,15 +99,20 @@ async fn payloads_of_every_size_arrive_whole_and_leave_no_memory_behind() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::select! {
-        _ = futures_util::future::join_all(calls) => {}
-        () = watch => {}
-    }
+    let bodies = tokio::select! {
+        bodies = futures_util::future::join_all(calls) => bodies,
+        () = watch => Vec::new(),
+    };
     eprintln!("at most {} KiB in the shim and {} KiB in the service", most.0, most.1);
     let calls = AT_ONCE as u64;
     assert!(most.0 <= before.0 + calls * HELD_OF_A_CALL_KIB, "the shim held {} KiB", most.0);
     assert!(most.1 <= before.1 + calls * HELD_BY_THE_GATEWAY_KIB, "the service held {} KiB", most.1);
     tokio::join!(back_to(place.shim, before.0, "shim"), back_to(app.pid(), before.1, "service"));
+    for (number, body) in bodies.iter().enumerate() {
+        let answer = serde_json::from_slice(body).unwrap_or_else(|error| panic!("call {number}: {error}"));
+        assert!(answered(&answer) == sent, "call {number}: other text");
+    }
+    drop(bodies);
     no_body_is_held_for_a_slow_reader(&app, &place).await;
     no_body_is_held_for_a_writer_without_end(&app, &place).await;
 }

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
 use roadstead_test_support::app::{App, is_alive};
-use roadstead_test_support::raw::{Session, call, http_client, only_answer};
+use roadstead_test_support::raw::{Session, call, http_client, only_answer, stateless};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
 
@@ -64,25 +64,11 @@ async fn legacy_calls(session: &Session, count: usize, made: &mut Made) {
     }
 }
 
-/// A request without a session.
-fn stateless(client: &Client, url: &str, token: &str, message: &Value) -> reqwest::RequestBuilder {
+/// A request without a session, of a caller who traces.
+fn traced(client: &Client, url: &str, token: &str, message: &Value) -> reqwest::RequestBuilder {
     let mut message = message.clone();
-    message["params"]["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
-        "traceparent": format!("00-{TRACE}-01"),
-    });
-    let params = &message["params"];
-    let name = params["name"].as_str().or(params["uri"].as_str()).expect("a name").to_owned();
-    client
-        .post(url)
-        .bearer_auth(token)
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", message["method"].as_str().expect("a method"))
-        .header("mcp-name", name)
-        .json(&message)
+    message["params"]["_meta"]["traceparent"] = json!(format!("00-{TRACE}-01"));
+    stateless(client, url, token, &message)
 }
 
 async fn modern_calls(client: &Client, url: &str, token: &str, count: usize, made: &mut Made) {
@@ -90,7 +76,7 @@ async fn modern_calls(client: &Client, url: &str, token: &str, count: usize, mad
         let (method, params, name, status) = turn(which);
         let id = made.number(method, name, "modern", status);
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-        let response = stateless(client, url, token, &message).send().await.expect("an answer");
+        let response = traced(client, url, token, &message).send().await.expect("an answer");
         let answer = only_answer(response).await;
         assert_eq!(answer["id"], id, "{answer}");
     }
@@ -106,7 +92,7 @@ async fn cancelled_calls(session: &Session, token: &str, made: &mut Made) {
     drop(response);
     let id = made.number("tools/call", "sleep", "modern", "cancelled");
     let message = call(&id, "sleep", &long, None);
-    let response = stateless(&session.client, &session.url, token, &message).send().await.expect("a head");
+    let response = traced(&session.client, &session.url, token, &message).send().await.expect("a head");
     drop(response);
 }
 

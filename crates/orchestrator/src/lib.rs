@@ -10,6 +10,7 @@
 //! others ask the driver. Ending is one function, whoever notices.
 
 mod adopt;
+mod batches;
 mod change;
 mod doorkeeper;
 mod driver;

@@ -1,8 +1,4 @@
 //! What calls cost, on its way from shims to rows, and looking at it afterwards.
-//!
-//! A batch is confirmed to its shim when it is stored; until then the shim keeps it, in memory and on disk.
-
-use std::time::Duration;
 
 use roadstead_access::InstancePermit;
 use roadstead_control::UsageFact;
@@ -12,40 +8,35 @@ use roadstead_store::{
 };
 use roadstead_supervisor::Found;
 use time::OffsetDateTime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::batches::{BatchTask, Batches, Table};
 use crate::error::ChangeError;
 use crate::parts::{Inner, Orchestrator};
 
-/// Batches that may wait; beyond, the instances' drivers wait, and facts stay in the shims.
-const QUEUE: usize = 256;
 /// Facts of one statement.
 const MAX_FACTS: usize = 2000;
-/// How long the first facts of a statement may wait for those of other instances.
-const LINGER: Duration = Duration::from_millis(25);
-/// The pause between two attempts when the database does not answer.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Facts of one instance, and whom to tell when they are stored.
-#[derive(Debug)]
-struct Batch {
-    facts: Vec<NewUsage>,
-    stored: watch::Sender<u64>,
-    last: u64,
-}
 
 /// Where facts are handed in; clones are the same writer.
 #[derive(Debug, Clone)]
-pub struct UsageWriter {
-    batches: mpsc::Sender<Batch>,
-}
+pub struct UsageWriter(Batches<NewUsage>);
 
 /// The task that stores them.
 #[derive(Debug)]
-pub struct UsageTask {
-    batches: mpsc::Receiver<Batch>,
-    store: Store,
+pub struct UsageTask(BatchTask<Facts>);
+
+#[derive(Debug)]
+struct Facts(Store);
+
+impl Table for Facts {
+    type Row = NewUsage;
+    const MAX_ROWS: usize = MAX_FACTS;
+    const ROWS: &'static str = "usage facts";
+
+    async fn append(&self, rows: &[NewUsage]) -> Result<u64, StoreError> {
+        append(&self.0, rows).await
+    }
 }
 
 /// Which facts are wanted.
@@ -74,8 +65,8 @@ pub struct UsageQuery {
 impl UsageWriter {
     /// A writer and its task, which the wiring runs.
     pub fn new(store: Store) -> (Self, UsageTask) {
-        let (sender, batches) = mpsc::channel(QUEUE);
-        (Self { batches: sender }, UsageTask { batches, store })
+        let (batches, task) = Batches::new(Facts(store));
+        (Self(batches), UsageTask(task))
     }
 
     /// Hands in facts of a shim; `stored` is told the last one's number once they are rows.
@@ -86,84 +77,14 @@ impl UsageWriter {
         stored: watch::Sender<u64>,
     ) {
         let Some(last) = facts.last().map(|fact| fact.seq) else { return };
-        let facts = as_rows(instance, facts);
-        // The task outlives the drivers; if it is gone, the facts are still with the shim.
-        let _ = self.batches.send(Batch { facts, stored, last }).await;
+        self.0.hand_in(as_rows(instance, facts), stored, last).await;
     }
 }
 
 impl UsageTask {
     /// Stores facts until `hard` is cancelled; what was handed in until then is still stored.
-    pub async fn run(mut self, hard: CancellationToken) {
-        while let Some(first) = self.next(&hard).await {
-            let batches = self.gather(first).await;
-            let facts: Vec<NewUsage> = batches.iter().flat_map(|batch| batch.facts.iter().cloned()).collect();
-            if !self.store(&facts, &hard).await {
-                return;
-            }
-            for Batch { stored, last, .. } in batches {
-                stored.send_if_modified(|known| {
-                    let newer = last > *known;
-                    *known = last.max(*known);
-                    newer
-                });
-            }
-        }
-    }
-
-    async fn next(&mut self, hard: &CancellationToken) -> Option<Batch> {
-        tokio::select! {
-            biased;
-            batch = self.batches.recv() => batch,
-            () = hard.cancelled() => self.batches.try_recv().ok(),
-        }
-    }
-
-    async fn gather(&mut self, first: Batch) -> Vec<Batch> {
-        let mut facts = first.facts.len();
-        let mut batches = vec![first];
-        let linger = tokio::time::sleep(LINGER);
-        tokio::pin!(linger);
-        while facts < MAX_FACTS {
-            tokio::select! {
-                batch = self.batches.recv() => match batch {
-                    Some(batch) => {
-                        facts += batch.facts.len();
-                        batches.push(batch);
-                    }
-                    None => break,
-                },
-                () = &mut linger => break,
-            }
-        }
-        batches
-    }
-
-    async fn store(&self, facts: &[NewUsage], hard: &CancellationToken) -> bool {
-        loop {
-            match append(&self.store, facts).await {
-                Ok(_) => return true,
-                Err(error) if error.is_unavailable() => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "usage facts wait for the database"
-                    );
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY_PAUSE) => {}
-                        () = hard.cancelled() => return false,
-                    }
-                }
-                Err(error) => {
-                    // Retrying would block every other fact for ever.
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        facts = facts.len(),
-                        "usage facts were refused and are lost"
-                    );
-                    return true;
-                }
-            }
-        }
+    pub async fn run(self, hard: CancellationToken) {
+        self.0.run(hard).await;
     }
 }
 

@@ -55,6 +55,25 @@ pub fn call(id: &Value, tool: &str, arguments: &Value, progress: Option<&str>) -
     json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
 }
 
+/// A request of the stateless revision, with all that it must say of itself; what `_meta` holds already stays.
+pub fn stateless(client: &reqwest::Client, url: &str, token: &str, message: &Value) -> RequestBuilder {
+    let mut message = message.clone();
+    let meta = &mut message["params"]["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "raw", "version": "1"});
+    let params = &message["params"];
+    let name = params["name"].as_str().or(params["uri"].as_str()).expect("a name").to_owned();
+    client
+        .post(url)
+        .bearer_auth(token)
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", message["method"].as_str().expect("a method"))
+        .header("mcp-name", name)
+        .json(&message)
+}
+
 impl Session {
     /// Its id.
     pub fn id(&self) -> &str {

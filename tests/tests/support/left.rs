@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use roadstead_model::instance::{HAPPENINGS, Next, VERBS};
+use roadstead_model::{EventType, InstanceStatus};
 use serde_json::Value;
 
 /// The environment variable by which a server's process is known.
@@ -164,19 +166,38 @@ pub(crate) fn postmaster(data: &Path) -> Option<i32> {
     std::fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
 }
 
-/// Whether an ended instance's events tell one whole life that ends as its row says.
+/// The connections of a data folder's private database: one process each.
+pub(crate) fn backends(data: &Path) -> Vec<i32> {
+    let Some(first) = postmaster(data) else { return Vec::new() };
+    let of_service = |pid: &i32| {
+        let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&title).contains("[local]")
+    };
+    let all = names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
+    all.filter(|pid| parent(*pid) == Some(first)).filter(of_service).collect()
+}
+
+/// Whether an instance's events tell one whole life that leads to the status of its row, by the rules of the life cycle.
 pub(crate) fn life_is_whole(events: &[String], status: &str) -> Result<(), String> {
-    let count = |wanted: &[&str]| events.iter().filter(|event| wanted.contains(&event.as_str())).count();
-    let told = || format!("{events:?} do not tell the life of an instance that is {status}");
-    if events.first().map(String::as_str) != Some("created") || count(&["created"]) != 1 {
-        return Err(told());
+    let told = |why: &str| format!("{events:?} do not tell the life of an instance that is {status}: {why}");
+    let Some(("created", later)) = events.split_first().map(|(first, later)| (first.as_str(), later)) else {
+        return Err(told("it must begin with its creation"));
+    };
+    let lines: Vec<_> = VERBS
+        .iter()
+        .map(|line| (line.event, line.from, line.to))
+        .chain(HAPPENINGS.iter().map(|line| (line.event, line.from, line.to)))
+        .collect();
+    let mut now = InstanceStatus::Pending;
+    // Ends have the time at which the shim saw them: that its end is seen out may come after.
+    for event in later.iter().filter(|event| *event != EventType::Adopted.as_str()) {
+        let fits =
+            |line: &&(EventType, &[InstanceStatus], Next)| line.0.as_str() == event && line.1.contains(&now);
+        match lines.iter().find(fits) {
+            Some((_, _, Next::Becomes(next))) => now = *next,
+            Some((_, _, Next::Stays)) => {}
+            Some((_, _, Next::Gone)) | None => return Err(told(&format!("{event} may not follow {now}"))),
+        }
     }
-    let ends = ["expired", "disconnected", "stopped", "error"];
-    if count(&ends) != 1 || count(&[status]) != 1 || count(&["started"]) > 1 {
-        return Err(told());
-    }
-    if status != "error" && status != "stopped" && status != "expired" && count(&["started"]) != 1 {
-        return Err(told());
-    }
-    Ok(())
+    if now.as_str() == status { Ok(()) } else { Err(told(&format!("they lead to {now}"))) }
 }
