@@ -189,10 +189,12 @@ impl Instances<'_> {
         sqlx::query_scalar!(
             r#"with ended as (
                  update mcp_instances
-                 set status = $2, ended_at = $3, error_message = coalesce($4, error_message), exit = $5,
+                 set status = $2, error_message = coalesce($4, error_message), exit = $5,
+                     -- That it was ready may have been heard after it had ended again.
+                     ended_at = greatest($3, started_at + interval '1 microsecond'),
                      assigned_port = null, stopping_at = null
                  where id = $1 and status in ('pending', 'running')
-                 returning id
+                 returning id, ended_at
                ), port as (
                  update port_allocations p
                  set mcp_instance_id = null, is_available = true, released_at = $3, quarantined_until = $6,
@@ -201,7 +203,7 @@ impl Instances<'_> {
                ), event as (
                  insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
                                          user_id, api_key_id, ip_address, user_agent)
-                 select uuid_v7($3), id, $3, $7, $8, $9, $10, $11::text::inet, $12 from ended
+                 select uuid_v7(ended_at), id, ended_at, $7, $8, $9, $10, $11::text::inet, $12 from ended
                )
                select exists (select from ended) as "done!""#,
             id.uuid(),
