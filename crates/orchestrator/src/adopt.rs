@@ -179,7 +179,11 @@ impl Adopting {
                 let end = End::unrecorded(status, &reason.to_string(), self.inner.now());
                 self.finish(&end, &Actor::SYSTEM).await;
             }
-            (Decision::RemoveFolder | Decision::Leave, ..) => self.inner.remove_folders(self.instance),
+            (Decision::RemoveFolder | Decision::Leave, ..) => {
+                if self.inner.keep_last_words(self.instance).await {
+                    self.inner.remove_folders(self.instance);
+                }
+            }
         }
         None
     }

@@ -139,6 +139,26 @@ impl Inner {
         }
     }
 
+    /// The same, however long the database takes; false when the service is told to end before it could be done.
+    pub(crate) async fn keep_last_words(&self, instance: InstanceId) -> bool {
+        loop {
+            let error = match self.store_last_words(instance).await {
+                Ok(()) => return true,
+                Err(error) => error,
+            };
+            tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
+                "the last words of a shim could not be stored");
+            if !error.is_unavailable() {
+                // They will never be taken, and an instance must not wait for them for ever.
+                return true;
+            }
+            if self.parts.stopping.is_cancelled() {
+                return false;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
     /// Removes what an ended instance leaves on disk.
     pub(crate) fn remove_folders(&self, instance: InstanceId) {
         crate::workplace::remove(&self.parts.workplaces, instance);

@@ -1,6 +1,6 @@
 //! Calls that are counted by whoever makes them, held against the facts that the service tells of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -32,14 +32,15 @@ pub(crate) struct Counted {
     doors: BTreeMap<String, Door>,
     random: StdRng,
     sent: u64,
-    answered: BTreeSet<u64>,
+    /// With the instance that answered.
+    answered: BTreeMap<u64, String>,
 }
 
 /// What the facts tell that is not so.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Untrue {
-    /// Answered and not told of.
-    pub(crate) missing: Vec<u64>,
+    /// Answered, by which instance, and not told of.
+    pub(crate) missing: Vec<(u64, String)>,
     /// Told of more than once.
     pub(crate) twice: Vec<u64>,
 }
@@ -51,7 +52,7 @@ impl Counted {
             doors: BTreeMap::new(),
             random: StdRng::seed_from_u64(seed),
             sent: 0,
-            answered: BTreeSet::new(),
+            answered: BTreeMap::new(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Counted {
         let mut calls = Vec::new();
         for _ in 0..count {
             let Some((id, door)) = self.doors.iter().choose(&mut self.random) else { return };
-            let gateway = format!("{service}/i/{id}/mcp");
+            let (id, gateway) = (id.clone(), format!("{service}/i/{id}/mcp"));
             let url = match &door.port_url {
                 Some(port) if self.random.random() => port.clone(),
                 _ => gateway,
@@ -95,7 +96,7 @@ impl Counted {
                 let answer = async { request.send().await.ok()?.text().await.ok() };
                 let text = tokio::time::timeout(patience, answer).await.ok()??;
                 let is_right = text.contains(&format!("\"structuredContent\":{{\"sum\":{}}}", number + 1));
-                is_right.then_some(number)
+                is_right.then_some((number, id))
             });
         }
         self.answered.extend(futures_util::future::join_all(calls).await.into_iter().flatten());
@@ -119,7 +120,12 @@ impl Counted {
             }
         }
         Untrue {
-            missing: self.answered.iter().filter(|number| !told.contains_key(number)).copied().collect(),
+            missing: self
+                .answered
+                .clone()
+                .into_iter()
+                .filter(|(number, _)| !told.contains_key(number))
+                .collect(),
             twice: told.into_iter().filter(|(_, times)| *times > 1).map(|(number, _)| number).collect(),
         }
     }

@@ -147,6 +147,7 @@ impl Orchestrator {
             return Ok(row);
         }
         let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
+        self.0.store_last_words(id).await?;
         self.0.write_end(id, &end, Actor::SYSTEM).await?;
         self.0.remove_folders(id);
         self.get(permit, id).await
@@ -194,6 +195,10 @@ pub(crate) async fn begin_again(
     restart: Restart,
 ) {
     let Restart { plan, actor, done, .. } = restart;
+    // The next shim begins with an empty folder: what the last one could not hand over is stored first.
+    if !inner.keep_last_words(instance).await {
+        return;
+    }
     inner.remove_folders(instance);
     let outcome = match row_of(&inner, instance).await {
         Some(row) if !expiry::is_due(row.expires_at, inner.now()) => {
