@@ -10,6 +10,8 @@ mod counted;
 mod kept;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/victims.rs"]
+mod victims;
 
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ struct Chaos {
 impl Chaos {
     async fn new(seed: u64, first_port: u16) -> Self {
         eprintln!("seed {seed}: ROADSTEAD_CHAOS_SEED={seed} repeats the decisions");
-        let (kept, app) = Kept::start("serve").await;
+        let (kept, app) = Kept::start("serve", &[]).await;
         // In this order, the range of ports is one after each step.
         for (key, value) in [
             ("port.range_end", first_port + 299),
@@ -198,9 +200,9 @@ impl Chaos {
             Victim::Service => Some(self.app().pid()),
             Victim::Shim => pid("shim_process_id"),
             Victim::Server => pid("process_id"),
-            Victim::Init => pid("process_id").and_then(left::parent),
-            Victim::Database => left::postmaster(self.app().data()),
-            Victim::Connection => left::backends(self.app().data()).first().copied(),
+            Victim::Init => pid("process_id").and_then(victims::parent),
+            Victim::Database => victims::postmaster(self.app().data()),
+            Victim::Connection => victims::backends(self.app().data()).first().copied(),
         };
         // Gone by itself at this moment is fine.
         pid.is_some_and(|pid| pid > 1 && kill(Pid::from_raw(pid), signal).is_ok())

@@ -70,7 +70,7 @@ async fn a_server_that_ignores_every_request_to_leave_is_gone_all_the_same() {
 
 #[tokio::test]
 async fn shims_keep_deadlines_alone_and_the_next_start_tells_how_each_instance_ended() {
-    let (kept, app) = Kept::start("up").await;
+    let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 21_040, 21_059).await;
     let forgotten = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
     let extended = Launched::new(&app, json!({"type": "echo", "expires_in": "2s"})).await;

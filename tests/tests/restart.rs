@@ -50,7 +50,7 @@ async fn events_until(app: &App, id: &str, last: &str) -> Vec<String> {
 
 /// Launches on one run, ends the run by a signal, and looks at what the next one makes of it.
 async fn instances_outlive_the_service(signal: Signal, first_port: u16) {
-    let (kept, app) = Kept::start("serve").await;
+    let (kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, first_port, first_port + 19).await;
     let left = Launched::new(&app, json!({"type": "echo"})).await;
     let lost = Launched::new(&app, json!({"type": "echo"})).await;
@@ -123,7 +123,7 @@ async fn a_service_that_was_killed_is_followed_by_one_that_takes_its_instances_o
 
 #[tokio::test]
 async fn ctrl_c_ends_instances_and_cluster_and_leaves_only_the_data_folder() {
-    let (kept, app) = Kept::start("up").await;
+    let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 21_340, 21_359).await;
     app.define_echo("stubborn", &["--ignore-sigterm"]).await;
     let obedient = Launched::new(&app, json!({"type": "echo"})).await;
@@ -158,7 +158,7 @@ async fn a_second_service_in_a_folder_names_the_first_and_disturbs_nothing() {
 
 #[tokio::test]
 async fn a_wrong_or_missing_master_key_keeps_the_service_from_starting_and_changes_nothing() {
-    let (kept, app) = Kept::start("up").await;
+    let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 21_380, 21_399).await;
     let stored = app
         .ask("POST", "/credentials", Some(json!({"type": "echo", "name": "mine", "values": {"token": "t"}})))
@@ -195,7 +195,7 @@ async fn a_wrong_or_missing_master_key_keeps_the_service_from_starting_and_chang
 
 #[tokio::test]
 async fn down_leaves_or_ends_instances_as_it_is_told() {
-    let (kept, app) = Kept::start("serve").await;
+    let (kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, 21_400, 21_419).await;
     let instance = Launched::new(&app, json!({"type": "echo"})).await;
     let down = run(&kept.folder, &["down"], &[]);

@@ -107,7 +107,7 @@ async fn start_at(data: tempfile::TempDir, address: &str) -> App {
 }
 
 async fn nobody_notices(restarts: usize, first_port: u16) {
-    let (_kept, app) = Kept::start("serve").await;
+    let (_kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, first_port, first_port + 9).await;
     let address = app.url.strip_prefix("http://").expect("it is local").to_owned();
     let instance = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
@@ -177,7 +177,7 @@ async fn adopted(app: &App, instances: &[Launched], times: usize) -> bool {
 #[ignore = "takes minutes and two gigabytes"]
 async fn three_hundred_instances_are_taken_over() {
     for many in [10_usize, 300] {
-        let (kept, app) = Kept::start("serve").await;
+        let (kept, app) = Kept::start("serve", &[]).await;
         set_ports(&app, 25_100, 25_499).await;
         let answer =
             app.ask("PUT", "/settings/mcp.max_instances_per_user", Some(json!({"value": 1000}))).await;

@@ -159,7 +159,7 @@ async fn both_eras(app: &App, instance: &Launched, count: usize, made: &mut Made
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_calls_are_two_hundred_facts_although_the_service_is_killed() {
-    let (kept, app) = Kept::start("up").await;
+    let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 23_700, 23_719).await;
     let mut made = Made::default();
     let first = Launched::new(&app, json!({"type": "echo"})).await;

@@ -349,7 +349,7 @@ async fn uses_move_the_deadline_of_an_instance_that_is_kept_and_of_no_other() {
 
 #[tokio::test]
 async fn a_near_deadline_is_told_of_once_whatever_becomes_of_the_service() {
-    let (kept, app) = Kept::start("up").await;
+    let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 21_740, 21_749).await;
     let near = Launched::new(&app, json!({"type": "echo", "expires_in": "302s"})).await;
     let short = Launched::new(&app, json!({"type": "echo", "expires_in": "60s"})).await;

@@ -9,21 +9,23 @@ use tempfile::TempDir;
 /// The folder. Declared before the services in it, it is swept after them, whatever becomes of the test.
 pub(crate) struct Kept {
     pub(crate) folder: PathBuf,
+    environment: Vec<(String, String)>,
 }
 
 impl Kept {
-    /// A new folder with a service in it.
-    pub(crate) async fn start(command: &'static str) -> (Self, App) {
+    /// A new folder with a service in it, which like all later ones in it is given more environment.
+    pub(crate) async fn start(command: &'static str, environment: &[(String, String)]) -> (Self, App) {
         let mut data = data_folder();
         data.disable_cleanup(true);
-        let kept = Self { folder: data.path().to_owned() };
+        let kept = Self { folder: data.path().to_owned(), environment: environment.to_vec() };
         let app = kept.start_again(command, data).await;
         (kept, app)
     }
 
     /// One more service in the folder of one that has ended.
     pub(crate) async fn start_again(&self, command: &'static str, data: TempDir) -> App {
-        App::start_with(AppOptions { data: Some(data), command, ..AppOptions::default() }).await
+        let environment = self.environment.clone();
+        App::start_with(AppOptions { data: Some(data), command, environment, ..AppOptions::default() }).await
     }
 }
 

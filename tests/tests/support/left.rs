@@ -150,33 +150,6 @@ fn groups(installation: &str) -> BTreeSet<String> {
     found
 }
 
-/// The process that started another one.
-pub(crate) fn parent(of: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{of}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// The first process of a data folder's private database.
-pub(crate) fn postmaster(data: &Path) -> Option<i32> {
-    let file = names_in(&data.join("postgres"))
-        .into_iter()
-        .map(|name| data.join("postgres").join(name).join("postmaster.pid"))
-        .chain([data.join("postgres").join("postmaster.pid")])
-        .find(|path| path.is_file())?;
-    std::fs::read_to_string(file).ok()?.lines().next()?.trim().parse().ok()
-}
-
-/// The connections of a data folder's private database: one process each.
-pub(crate) fn backends(data: &Path) -> Vec<i32> {
-    let Some(first) = postmaster(data) else { return Vec::new() };
-    let of_service = |pid: &i32| {
-        let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&title).contains("[local]")
-    };
-    let all = names_in(Path::new("/proc")).into_iter().filter_map(|name| name.parse().ok());
-    all.filter(|pid| parent(*pid) == Some(first)).filter(of_service).collect()
-}
-
 /// Whether an instance's events tell one whole life that leads to the status of its row, by the rules of the life cycle.
 pub(crate) fn life_is_whole(events: &[String], status: &str) -> Result<(), String> {
     let told = |why: &str| format!("{events:?} do not tell the life of an instance that is {status}: {why}");
@@ -188,9 +161,12 @@ pub(crate) fn life_is_whole(events: &[String], status: &str) -> Result<(), Strin
         .map(|line| (line.event, line.from, line.to))
         .chain(HAPPENINGS.iter().map(|line| (line.event, line.from, line.to)))
         .collect();
+    let changes = |event: &&String| {
+        lines.iter().any(|(kind, _, next)| kind.as_str() == event.as_str() && *next != Next::Stays)
+    };
     let mut now = InstanceStatus::Pending;
-    // Ends have the time at which the shim saw them: that its end is seen out may come after.
-    for event in later.iter().filter(|event| *event != EventType::Adopted.as_str()) {
+    // An end has the time at which the shim saw it. What changes no status may have been done before anybody heard of it.
+    for event in later.iter().filter(changes) {
         let fits =
             |line: &&(EventType, &[InstanceStatus], Next)| line.0.as_str() == event && line.1.contains(&now);
         match lines.iter().find(fits) {
