@@ -83,6 +83,8 @@ codes! {
     ServerFailed = "SERVER_FAILED_TO_START", BAD_GATEWAY;
     /// Every port of the pool is taken or resting.
     PortsExhausted = "PORTS_EXHAUSTED", SERVICE_UNAVAILABLE;
+    /// The machine has run out of processes, descriptors, memory or room on its disk.
+    MachineExhausted = "MACHINE_EXHAUSTED", SERVICE_UNAVAILABLE;
     /// The database does not answer.
     DatabaseUnavailable = "DATABASE_UNAVAILABLE", SERVICE_UNAVAILABLE;
     /// The instance's shim did not acknowledge the change.
@@ -92,6 +94,9 @@ codes! {
     /// The server did not become ready within its budget.
     ServerNotReady = "SERVER_NOT_READY", GATEWAY_TIMEOUT;
 }
+
+/// When to ask again for what the machine cannot give now.
+const EXHAUSTED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One mistake of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -268,6 +273,16 @@ impl From<LaunchError> for ApiError {
                 if !failure.stderr_tail.is_empty() {
                     this.details.push(detail("stderr", &failure.stderr_tail.join("\n")));
                 }
+                this
+            }
+            LaunchError::Exhausted { instance, .. } => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a launch found too little of the machine"
+                );
+                let mut this = Self::new(Code::MachineExhausted, error.to_string());
+                this.details.push(detail("instance_id", &instance.to_string()));
+                this.retry_after = Some(EXHAUSTED_PATIENCE);
                 this
             }
             LaunchError::ShuttingDown => Self::new(Code::ShuttingDown, error.to_string()),

@@ -8,6 +8,8 @@ use roadstead_model::{InstanceId, InvalidTransition};
 use roadstead_store::StoreError;
 use roadstead_supervisor::StartError;
 
+use crate::shortage::Shortage;
+
 /// A field and what is wrong with it.
 pub type Problem = (String, String);
 
@@ -104,6 +106,17 @@ pub enum LaunchError {
         #[source]
         source: AccountsError,
     },
+    /// The machine has run out of something.
+    #[error("the machine cannot take another instance now: {}", shortage.advice())]
+    Exhausted {
+        /// The row that tells of it.
+        instance: InstanceId,
+        /// Of what.
+        shortage: Shortage,
+        /// Why.
+        #[source]
+        source: ShimError,
+    },
     /// The shim could not be started.
     #[error("the shim of instance {instance} could not be started")]
     Shim {
@@ -122,6 +135,14 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// That a shim could not be started.
+    pub(crate) fn of_shim(instance: InstanceId, source: ShimError) -> Self {
+        match Shortage::behind(&source) {
+            Some(shortage) => Self::Exhausted { instance, shortage, source },
+            None => Self::Shim { instance, source },
+        }
+    }
+
     /// Whether another program took the port between our look and the shim's.
     pub(crate) fn lost_the_port(&self) -> bool {
         matches!(self, Self::ServerFailed { failure, .. } if failure.code == FailureCode::PortTaken.as_str())

@@ -24,6 +24,7 @@ mod parts;
 mod query;
 mod reap;
 mod recover;
+mod shortage;
 mod usage;
 mod uses;
 mod workplace;
@@ -41,4 +42,5 @@ pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,
 };
+pub use shortage::Shortage;
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

@@ -53,7 +53,7 @@ impl Orchestrator {
             }
         }
         let (node, now) = (self.0.parts.node.node, self.0.now());
-        status.expired = self.0.store().instances().expire_ended(node, now, TICK_BATCH).await?;
+        status.expired = self.0.store().instances().expire_ended(node, now, None, TICK_BATCH).await?;
         Ok(status)
     }
 

@@ -11,8 +11,9 @@ use crate::error::During;
 
 /// How long a request waits for a connection before it is told that the database is busy.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection that rested longer is asked whether it lives before it is used; a round trip is saved on all others.
-const TRUSTED_IDLE: Duration = Duration::from_secs(2);
+/// A connection that rested longer is asked whether it lives before it is used; a round trip is saved on all others. Shorter
+/// than a database takes to restart: afterwards, no request is refused because of a connection from before.
+const TRUSTED_IDLE: Duration = Duration::from_millis(100);
 /// Months that are prepared from the present one on: two ahead, so that a service left alone for a month goes on.
 const MONTHS_AHEAD: i32 = 3;
 /// A line written just before the month turned may arrive just after.

@@ -143,8 +143,14 @@ impl Orchestrator {
     /// is ended as the reaper would.
     async fn ended(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
         let row = self.get(permit, id).await?;
-        if !row.standing(self.0.now()).is_still_ending() {
-            return Ok(row);
+        let (now, node) = (self.0.now(), self.0.parts.node.node);
+        let standing = row.standing(now);
+        if !standing.is_still_ending() {
+            // Its deadline has passed since it ended, and the reaper was not there yet: its events tell all the same.
+            if standing.status() != row.status() {
+                self.0.store().instances().expire_ended(node, now, Some(id), 1).await?;
+            }
+            return self.get(permit, id).await;
         }
         let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
         self.0.store_last_words(id).await?;

@@ -175,12 +175,11 @@ impl Reserved {
                 Err(LaunchError::ServerFailed { instance, failure })
             }
             Err(error) => {
-                self.abort(
-                    inner,
-                    InstanceStatus::Error,
-                    "the shim could not be started; the service's log says why",
-                )
-                .await;
+                let message = match &error {
+                    LaunchError::Exhausted { .. } => error.to_string(),
+                    _ => "the shim could not be started; the service's log says why".to_owned(),
+                };
+                self.abort(inner, InstanceStatus::Error, &message).await;
                 Err(error)
             }
         }
@@ -188,7 +187,7 @@ impl Reserved {
 
     async fn start(&self, inner: &Arc<Inner>) -> Result<Shim, LaunchError> {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
-        let wrong = |source| LaunchError::Shim { instance: self.instance, source };
+        let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
         let rendered = self.render(inner, &folder)?;
         let (specification, secrets) = self.specification(inner, rendered, user);

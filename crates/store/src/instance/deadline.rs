@@ -161,19 +161,20 @@ impl Instances<'_> {
         Ok(done.rows_affected())
     }
 
-    /// What has ended otherwise is expired once its deadline has passed; answers how many were.
+    /// What has ended otherwise is expired once its deadline has passed, all of it or one; answers how many were.
     #[tracing::instrument(name = "db.instance.expire_ended", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn expire_ended(
         &self,
         node: NodeId,
         now: OffsetDateTime,
+        only: Option<InstanceId>,
         limit: u32,
     ) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "with due as (
                select id, status from mcp_instances
                where node_id = $1 and expires_at <= $2 and status in ('disconnected', 'stopped', 'error')
-                 and deleted_at is null
+                 and deleted_at is null and ($4::uuid is null or id = $4)
                order by expires_at limit $3 for update skip locked
              ), expired as (
                update mcp_instances i set status = 'expired' from due where i.id = due.id
@@ -184,6 +185,7 @@ impl Instances<'_> {
             node.uuid(),
             now,
             i64::from(limit),
+            only.map(InstanceId::uuid),
         )
         .execute(self.pool)
         .await

@@ -209,11 +209,11 @@ async fn what_has_ended_is_expired_once_its_deadline_has_passed() {
     let running = world.running(3_004).await;
     let instances = world.store().instances();
     instances.soft_delete(deleted, &Actor::SYSTEM, world.now()).await.unwrap();
-    assert_eq!(instances.expire_ended(world.node, world.now(), 10).await.unwrap(), 0);
+    assert_eq!(instances.expire_ended(world.node, world.now(), None, 10).await.unwrap(), 0);
     let later = world.now() + HOUR;
-    assert_eq!(instances.expire_ended(world.node, later, 1).await.unwrap(), 1, "in batches");
-    assert_eq!(instances.expire_ended(world.node, later, 10).await.unwrap(), 1);
-    assert_eq!(instances.expire_ended(world.node, later, 10).await.unwrap(), 0);
+    assert_eq!(instances.expire_ended(world.node, later, None, 1).await.unwrap(), 1, "in batches");
+    assert_eq!(instances.expire_ended(world.node, later, None, 10).await.unwrap(), 1);
+    assert_eq!(instances.expire_ended(world.node, later, None, 10).await.unwrap(), 0);
     for id in [first, second] {
         assert_eq!(instances.get(id, None).await.unwrap().unwrap().status(), InstanceStatus::Expired);
         assert_eq!(world.events(id).await.last(), Some(&EventType::Expired));
