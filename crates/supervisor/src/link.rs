@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use roadstead_control::handshake::{self, End, NONCE_BYTES};
 use roadstead_control::{
-    Answer, Command, ControlSecret, Decoder, PROTOCOL_VERSION, Report, Request, Status, frame,
+    Answer, Command, ControlSecret, Decoder, ExitRecord, PROTOCOL_VERSION, Report, Request, Status, frame,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -43,22 +43,23 @@ pub(crate) struct Passed {
 }
 
 enum Conversation {
-    /// The shim has said its last word.
-    Over,
+    /// The shim has said its last word: how it ended.
+    Over(Box<ExitRecord>),
     /// The connection broke.
     Broken,
 }
 
 impl Link {
-    pub(crate) async fn run(mut self, mut ended: watch::Receiver<bool>) {
+    /// Answers with how the shim ended, if it said so.
+    pub(crate) async fn run(mut self, mut ended: watch::Receiver<bool>) -> Option<Box<ExitRecord>> {
         loop {
             if let Ok(stream) = self.connect().await
-                && matches!(self.converse(stream).await, Conversation::Over)
+                && let Conversation::Over(record) = self.converse(stream).await
             {
-                return;
+                return Some(record);
             }
             tokio::select! {
-                _ = ended.wait_for(|ended| *ended) => return,
+                _ = ended.wait_for(|ended| *ended) => return None,
                 () = tokio::time::sleep(RECONNECT_REST) => {}
             }
         }
@@ -156,7 +157,7 @@ impl Link {
                 let _ = self.events.send(ShimEvent::Lifecycle(step)).await;
                 None
             }
-            Report::Exited(_) => Some(Conversation::Over),
+            Report::Exited(record) => Some(Conversation::Over(Box::new(record))),
             _ => None,
         }
     }

@@ -94,10 +94,11 @@ impl Owner {
             }
         }
         self.wait().await;
-        if let Some(link) = link {
-            finish(link).await;
-        }
-        let record = self.record(failure.clone()).await;
+        let said = match link {
+            Some(link) => finish(link).await,
+            None => None,
+        };
+        let record = self.record(failure.clone(), said).await;
         if let Some(group) = self.group.take() {
             group.remove().await;
         }
@@ -131,7 +132,7 @@ impl Owner {
         self.process.ended().await;
     }
 
-    fn connect(&mut self) -> Option<(JoinHandle<()>, watch::Sender<bool>)> {
+    fn connect(&mut self) -> Option<Linked> {
         let link = self.link.take()?;
         let ended = watch::Sender::new(false);
         let task = self.tasks.spawn(link.run(ended.subscribe()));
@@ -145,11 +146,13 @@ impl Owner {
         }
     }
 
-    /// The shim's own record. One that did not complete it was lost: its tree is ended from here.
-    async fn record(&mut self, failure: Option<Failure>) -> ExitRecord {
+    /// The shim's own record: the one it wrote or, where its disk was full, the one it said. A shim that did not complete
+    /// it was lost: its tree is ended from here.
+    async fn record(&mut self, failure: Option<Failure>, said: Option<Box<ExitRecord>>) -> ExitRecord {
         let left: Option<ExitRecord> = read(&self.folder.join(EXIT_FILE));
-        if let Some(record) = left.as_ref().filter(|record| record.complete) {
-            return record.clone();
+        let whole = left.clone().into_iter().chain(said.map(|said| *said)).find(|record| record.complete);
+        if let Some(record) = whole {
+            return record;
         }
         let state: Option<ShimState> = read(&self.folder.join(STATE_FILE));
         let init = state.map(|state| state.init).into_iter().collect();
@@ -197,11 +200,16 @@ async fn wanted(killed: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn finish((mut task, ended): (JoinHandle<()>, watch::Sender<bool>)) {
+/// The task of a connection, and how it is told that the shim has ended.
+type Linked = (JoinHandle<Option<Box<ExitRecord>>>, watch::Sender<bool>);
+
+async fn finish((mut task, ended): Linked) -> Option<Box<ExitRecord>> {
     ended.send_replace(true);
-    if tokio::time::timeout(LINK_PATIENCE, &mut task).await.is_err() {
+    let Ok(said) = tokio::time::timeout(LINK_PATIENCE, &mut task).await else {
         task.abort();
-    }
+        return None;
+    };
+    said.ok().flatten()
 }
 
 struct Reports {
