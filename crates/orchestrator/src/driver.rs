@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use roadstead_control::{ExitRecord, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, TypeId, expiry};
+use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, Step, TypeId, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
 use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
@@ -108,7 +108,10 @@ impl Driver {
                 Event::Stored(seq) => self.control.logs_received(seq).await,
                 Event::UsageStored(seq) => self.control.usage_received(seq).await,
                 // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
-                Event::Due => (self.route, self.is_ending) = (None, true),
+                Event::Due => {
+                    (self.route, self.is_ending) = (None, true);
+                    self.inner.took(self.instance, Step::EndBegun);
+                }
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
@@ -174,6 +177,9 @@ impl Driver {
         }
         self.route = None;
         self.actor = actor;
+        if is_first {
+            self.inner.took(self.instance, Step::EndBegun);
+        }
         let word = match reason {
             StopReason::Requested => "requested",
             StopReason::Expired => "expired",
@@ -204,6 +210,7 @@ impl Driver {
             return;
         }
         self.is_ending = true;
+        self.inner.took(self.instance, Step::EndBegun);
         self.ownership.set_restarting(true);
         let (unheard, _) = oneshot::channel();
         // Whoever asked may have left.
@@ -247,7 +254,9 @@ impl Driver {
         let started = crate::launch::started(inner, &ready, self.control.process(), port, Actor::SYSTEM);
         match inner.store().instances().mark_running(self.instance, &started).await {
             Ok(true) => {
+                inner.took(self.instance, Step::RowRunning);
                 self.route = Some(inner.route_to(self.instance));
+                inner.took(self.instance, Step::Published);
                 (self.is_ready, self.server) = (true, ready.server);
             }
             // The row has ended meanwhile: nobody will ever use the server.

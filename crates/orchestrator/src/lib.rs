@@ -25,6 +25,7 @@ mod reap;
 mod recover;
 mod usage;
 mod uses;
+mod witness;
 mod workplace;
 
 pub use error::{ChangeError, Failure, LaunchError, Problem, StartAgainError};
@@ -41,3 +42,4 @@ pub use roadstead_store::{
     UsageSum,
 };
 pub use usage::{UsageQuery, UsageTask, UsageWriter};
+pub use witness::{Unwitnessed, Witness};

@@ -9,7 +9,7 @@ use roadstead_accounts::{Accounts, AccountsError, Settings};
 use roadstead_control::HTTP_SOCKET;
 use roadstead_gateway::{RouteLease, Routes};
 use roadstead_model::reconcile::Streak;
-use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
+use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness, Step};
 use roadstead_port_allocator::PortPool;
 use roadstead_store::Store;
 use roadstead_supervisor::Supervisor;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
 use crate::usage::UsageWriter;
+use crate::witness::{Steps, Witness};
 
 /// The machine and the installation that instances belong to.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +88,8 @@ pub struct Parts {
     pub bundled: PathBuf,
     /// What the settings said at the start.
     pub settings: Settings,
+    /// Hears of each step.
+    pub witness: Arc<dyn Witness>,
 }
 
 /// The orchestrator; clones are the same one.
@@ -102,11 +105,15 @@ pub(crate) struct Inner {
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
     pub(crate) running_as_root: bool,
+    steps: Arc<Steps>,
 }
 
 impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        let steps = Arc::new(Steps::new(Arc::clone(&parts.witness)));
+        let heard = Arc::clone(&steps);
+        parts.supervisor.tell_steps(Arc::new(move |instance, step| heard.taken(instance, step)));
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
         let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
@@ -117,6 +124,7 @@ impl Orchestrator {
             strangers: Mutex::default(),
             settings: settings_in_force,
             running_as_root,
+            steps,
         }))
     }
 
@@ -157,6 +165,11 @@ impl Inner {
     pub(crate) fn route_to(&self, instance: InstanceId) -> RouteLease {
         let socket = self.parts.supervisor.run_folder(instance).join(HTTP_SOCKET);
         self.parts.routes.open(instance, socket)
+    }
+
+    /// A step has been taken.
+    pub(crate) fn took(&self, instance: InstanceId, step: Step) {
+        self.steps.taken(instance, step);
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -11,7 +11,9 @@ use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
-use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
+use roadstead_orchestrator::{
+    Limits, LogWriter, Node, Orchestrator, RecoverStatus, Unwitnessed, UsageWriter,
+};
 use roadstead_store::{Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
@@ -320,6 +322,7 @@ impl Wired<'_> {
             workplaces,
             bundled: programs,
             settings: accounts.settings_in_force().await?,
+            witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
         });
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;

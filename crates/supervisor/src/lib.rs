@@ -19,5 +19,5 @@ mod survivors;
 
 pub use process::{is_alive, started};
 pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};
-pub use start::{Entropy, StartError, Supervisor, SupervisorConfig};
+pub use start::{Entropy, Seen, StartError, Supervisor, SupervisorConfig};
 pub use survivors::{Contact, Found, SurvivorError};

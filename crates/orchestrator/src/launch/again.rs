@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Verb, expiry};
+use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, Verb, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
@@ -194,10 +194,11 @@ pub(crate) async fn begin_again(
     restart: Restart,
 ) {
     let Restart { plan, actor, done, .. } = restart;
+    inner.took(instance, Step::ProcessesGone);
     inner.remove_folders(instance);
     let outcome = match row_of(&inner, instance).await {
         Some(row) if !expiry::is_due(row.expires_at, inner.now()) => {
-            let reserved = Reserved::restarted(ownership, lease, plan, &row, actor);
+            let reserved = Reserved::restarted(&inner, ownership, lease, plan, &row, actor);
             go_on(inner, reserved).await
         }
         // Nobody else ends the row: it has an owner to this moment.

@@ -8,7 +8,7 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, expiry};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -71,6 +71,7 @@ impl Reserved {
         };
         // Before the row, so that the reaper never sees a row that nobody answers for.
         let ownership = inner.live.enter(instance);
+        inner.took(instance, Step::LaunchBegun);
         let mut lease = free_port(inner, None)?;
         let at = inner.now();
         let mut row = new_row(inner, permit, &plan, instance, &token, at);
@@ -84,6 +85,7 @@ impl Reserved {
                 Err(error) => return Err(refused(inner, error)),
             }
         }
+        inner.took(instance, Step::RowReserved);
         let reserved = Self {
             lease,
             ownership,
@@ -107,6 +109,7 @@ impl Reserved {
         mut reopening: Reopening,
     ) -> Result<Self, StartAgainError> {
         let instance = reopening.id;
+        inner.took(instance, Step::LaunchBegun);
         let former =
             inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
         let mut lease = free_port(inner, former)?;
@@ -115,6 +118,7 @@ impl Reserved {
             reopening.port = lease.port();
             let error = match inner.store().instances().reopen(&reopening, quota).await {
                 Ok(desired) => {
+                    inner.took(instance, Step::RowReserved);
                     return Ok(Self {
                         lease,
                         ownership,
@@ -143,12 +147,15 @@ impl Reserved {
 
     /// Takes over what the driver of a running instance held, for its next shim.
     pub(super) fn restarted(
+        inner: &Inner,
         ownership: Ownership,
         lease: PortLease,
         plan: Plan,
         row: &InstanceRow,
         actor: Actor,
     ) -> Self {
+        inner.took(row.id, Step::LaunchBegun);
+        inner.took(row.id, Step::RowReserved);
         Self {
             lease,
             ownership,
@@ -190,6 +197,7 @@ impl Reserved {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::Shim { instance: self.instance, source };
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
+        inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
         let (specification, secrets) = self.specification(inner, rendered, user);
         inner
@@ -319,7 +327,10 @@ impl Spawned {
             }
         };
         match launched {
-            Ok(ready) => Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready }),
+            Ok(ready) => {
+                inner.took(self.reserved.instance, Step::ServerReady);
+                Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready })
+            }
             Err(error) => Err(self.failed(inner, &error).await),
         }
     }
@@ -381,7 +392,11 @@ impl Ready {
         let port = self.reserved.lease.port();
         let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
         let published = self.mark(inner, &started).await;
-        let route = matches!(published, Ok(true)).then(|| inner.route_to(instance));
+        let is_wanted = matches!(published, Ok(true));
+        if is_wanted {
+            inner.took(instance, Step::RowRunning);
+        }
+        let route = is_wanted.then(|| inner.route_to(instance));
         self.reserved.ownership.set_restarting(false);
         if self.server.silent {
             let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
@@ -415,6 +430,9 @@ impl Ready {
             overtaken: None,
         };
         inner.parts.drivers.spawn(driver.run());
+        if is_wanted {
+            inner.took(instance, Step::Published);
+        }
         match published {
             Ok(true) => Ok(()),
             Ok(false) => {
