@@ -63,6 +63,11 @@ impl Step {
         matches!(self, Self::LaunchBegun | Self::EndBegun)
     }
 
+    /// Whether it is a step of a launch, not of an end.
+    pub const fn is_of_launch(self) -> bool {
+        !matches!(self, Self::EndBegun | Self::ProcessesGone | Self::RowEnded | Self::FoldersRemoved)
+    }
+
     /// Whether the next step belongs to another stretch of the instance's life.
     pub const fn is_last(self) -> bool {
         matches!(self, Self::Published | Self::FoldersRemoved)

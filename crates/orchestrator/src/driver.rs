@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     pub(crate) is_ending: bool,
     /// What follows when the shim has ended, instead of the end.
     pub(crate) restart: Option<Box<Restart>>,
+    /// How many lines the shim had dropped when it was last heard.
+    pub(crate) dropped_lines: u64,
     /// Why a restart that was under way is the end after all.
     pub(crate) overtaken: Option<StopReason>,
 }
@@ -86,7 +88,9 @@ impl Driver {
                 () = tokio::time::sleep(PUBLISH_REST), if unpublished.is_some() => Event::Again,
             };
             match event {
-                Event::Shim(Some(ShimEvent::Logs { entries, .. })) => {
+                Event::Shim(Some(ShimEvent::Logs { entries, dropped })) => {
+                    let before = std::mem::replace(&mut self.dropped_lines, dropped);
+                    self.inner.parts.metrics.log_lines_dropped(dropped.saturating_sub(before));
                     self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
                 }
                 Event::Shim(Some(ShimEvent::Ready(ready))) => unpublished = self.publish(ready).await,

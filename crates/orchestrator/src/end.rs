@@ -98,6 +98,7 @@ impl Inner {
         let written = self.store().instances().finish(instance, &ending).await?;
         if written {
             self.took(instance, Step::RowEnded);
+            self.parts.metrics.ended(end.status);
             tracing::info!(instance.id = %instance, instance.status = %end.status,
                 message = end.message.as_deref().unwrap_or(""), "an instance has ended");
         }

@@ -36,6 +36,7 @@ pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
+pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
 pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,

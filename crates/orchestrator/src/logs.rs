@@ -2,9 +2,11 @@
 //!
 //! A batch is confirmed to its sender when it is stored; until then the shim keeps its lines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_control::LogEntry;
+use roadstead_metrics::{Metrics, Record};
 use roadstead_model::{Clock, InstanceId, LogLevel, LogSource};
 use roadstead_store::{NewLog, Store};
 use tokio::sync::{mpsc, watch};
@@ -29,6 +31,7 @@ struct Batch {
 /// Where lines are handed in; clones are the same writer.
 #[derive(Debug, Clone)]
 pub struct LogWriter {
+    metrics: Arc<Metrics>,
     batches: mpsc::Sender<Batch>,
     arrivals: watch::Sender<u64>,
 }
@@ -36,6 +39,7 @@ pub struct LogWriter {
 /// The task that stores them.
 #[derive(Debug)]
 pub struct LogTask {
+    metrics: Arc<Metrics>,
     batches: mpsc::Receiver<Batch>,
     arrivals: watch::Sender<u64>,
     store: Store,
@@ -43,10 +47,11 @@ pub struct LogTask {
 
 impl LogWriter {
     /// A writer and its task, which the wiring runs.
-    pub fn new(store: Store) -> (Self, LogTask) {
+    pub fn new(store: Store, metrics: &Arc<Metrics>) -> (Self, LogTask) {
         let (sender, batches) = mpsc::channel(QUEUE);
         let arrivals = watch::Sender::new(0);
-        (Self { batches: sender, arrivals: arrivals.clone() }, LogTask { batches, arrivals, store })
+        let writer = Self { metrics: Arc::clone(metrics), batches: sender, arrivals: arrivals.clone() };
+        (writer, LogTask { metrics: Arc::clone(metrics), batches, arrivals, store })
     }
 
     /// Hands in lines of a shim; `stored` is told the last one's number once they are rows.
@@ -57,7 +62,8 @@ impl LogWriter {
         stored: watch::Sender<u64>,
     ) {
         let Some(last) = entries.last().map(|entry| entry.seq) else { return };
-        let lines = entries.into_iter().map(|entry| as_row(instance, entry)).collect();
+        let lines: Vec<_> = entries.into_iter().map(|entry| as_row(instance, entry)).collect();
+        self.metrics.records_came(Record::LogLines, lines.len());
         // The task outlives the drivers; if it is gone, the lines are still in the shim.
         let _ = self.batches.send(Batch { lines, stored: Some((stored, last)) }).await;
     }
@@ -79,6 +85,7 @@ impl LogWriter {
             message,
             metadata: None,
         };
+        self.metrics.records_came(Record::LogLines, 1);
         let _ = self.batches.send(Batch { lines: vec![line], stored: None }).await;
     }
 
@@ -152,7 +159,10 @@ impl LogTask {
     async fn store(&self, lines: &[NewLog], hard: &CancellationToken) -> bool {
         loop {
             match self.store.logs().append(lines).await {
-                Ok(_) => return true,
+                Ok(_) => {
+                    self.metrics.records_went(Record::LogLines, lines.len(), true);
+                    return true;
+                }
                 Err(error) if error.is_unavailable() => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -165,6 +175,7 @@ impl LogTask {
                 }
                 Err(error) => {
                     // Retrying would block every other line for ever.
+                    self.metrics.records_went(Record::LogLines, lines.len(), false);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         lines = lines.len(),

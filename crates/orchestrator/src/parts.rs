@@ -8,8 +8,9 @@ use std::time::Duration;
 use roadstead_accounts::{Accounts, AccountsError, Settings};
 use roadstead_control::HTTP_SOCKET;
 use roadstead_gateway::{RouteLease, Routes};
+use roadstead_metrics::Metrics;
 use roadstead_model::reconcile::Streak;
-use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness, Step};
+use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
 use roadstead_port_allocator::PortPool;
 use roadstead_store::Store;
 use roadstead_supervisor::Supervisor;
@@ -90,6 +91,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Hears of each step.
     pub witness: Arc<dyn Witness>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The orchestrator; clones are the same one.
@@ -105,13 +108,13 @@ pub(crate) struct Inner {
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
     pub(crate) running_as_root: bool,
-    steps: Arc<Steps>,
+    pub(crate) steps: Arc<Steps>,
 }
 
 impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
     pub fn new(mut parts: Parts) -> Self {
-        let steps = Arc::new(Steps::new(Arc::clone(&parts.witness)));
+        let steps = Arc::new(Steps::new(Arc::clone(&parts.witness), Arc::clone(&parts.metrics)));
         let heard = Arc::clone(&steps);
         parts.supervisor.tell_steps(Arc::new(move |instance, step| heard.taken(instance, step)));
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
@@ -165,11 +168,6 @@ impl Inner {
     pub(crate) fn route_to(&self, instance: InstanceId) -> RouteLease {
         let socket = self.parts.supervisor.run_folder(instance).join(HTTP_SOCKET);
         self.parts.routes.open(instance, socket)
-    }
-
-    /// A step has been taken.
-    pub(crate) fn took(&self, instance: InstanceId, step: Step) {
-        self.steps.taken(instance, step);
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -2,10 +2,12 @@
 //!
 //! A batch is confirmed to its shim when it is stored; until then the shim keeps it, in memory and on disk.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
 use roadstead_control::UsageFact;
+use roadstead_metrics::{Metrics, Record};
 use roadstead_model::{InstanceId, UsageStatus};
 use roadstead_store::{
     Cursor, NewUsage, Order, Page, Store, StoreError, UsageBy, UsageFilter, UsageRow, UsageSum,
@@ -38,12 +40,14 @@ struct Batch {
 /// Where facts are handed in; clones are the same writer.
 #[derive(Debug, Clone)]
 pub struct UsageWriter {
+    metrics: Arc<Metrics>,
     batches: mpsc::Sender<Batch>,
 }
 
 /// The task that stores them.
 #[derive(Debug)]
 pub struct UsageTask {
+    metrics: Arc<Metrics>,
     batches: mpsc::Receiver<Batch>,
     store: Store,
 }
@@ -73,9 +77,10 @@ pub struct UsageQuery {
 
 impl UsageWriter {
     /// A writer and its task, which the wiring runs.
-    pub fn new(store: Store) -> (Self, UsageTask) {
+    pub fn new(store: Store, metrics: &Arc<Metrics>) -> (Self, UsageTask) {
         let (sender, batches) = mpsc::channel(QUEUE);
-        (Self { batches: sender }, UsageTask { batches, store })
+        let writer = Self { metrics: Arc::clone(metrics), batches: sender };
+        (writer, UsageTask { metrics: Arc::clone(metrics), batches, store })
     }
 
     /// Hands in facts of a shim; `stored` is told the last one's number once they are rows.
@@ -87,6 +92,7 @@ impl UsageWriter {
     ) {
         let Some(last) = facts.last().map(|fact| fact.seq) else { return };
         let facts = as_rows(instance, facts);
+        self.metrics.records_came(Record::UsageFacts, facts.len());
         // The task outlives the drivers; if it is gone, the facts are still with the shim.
         let _ = self.batches.send(Batch { facts, stored, last }).await;
     }
@@ -142,7 +148,10 @@ impl UsageTask {
     async fn store(&self, facts: &[NewUsage], hard: &CancellationToken) -> bool {
         loop {
             match append(&self.store, facts).await {
-                Ok(_) => return true,
+                Ok(_) => {
+                    self.metrics.records_went(Record::UsageFacts, facts.len(), true);
+                    return true;
+                }
                 Err(error) if error.is_unavailable() => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -155,6 +164,7 @@ impl UsageTask {
                 }
                 Err(error) => {
                     // Retrying would block every other fact for ever.
+                    self.metrics.records_went(Record::UsageFacts, facts.len(), false);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         facts = facts.len(),

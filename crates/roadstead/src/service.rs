@@ -10,6 +10,7 @@ use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
+use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
 use roadstead_orchestrator::{
     Limits, LogWriter, Node, Orchestrator, RecoverStatus, Unwitnessed, UsageWriter,
@@ -138,19 +139,21 @@ impl Service {
         let trackers = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let (tasks, drivers, background) = &trackers;
         let (soft, hard) = tokens();
-        let (log_writer, log_task) = LogWriter::new(store.clone());
-        let (usage_writer, usage_task) = UsageWriter::new(store.clone());
-        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer };
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let (log_writer, log_task) = LogWriter::new(store.clone(), &metrics);
+        let (usage_writer, usage_task) = UsageWriter::new(store.clone(), &metrics);
+        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer, metrics: &metrics };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         background.spawn(log_task.run(hard.clone()));
         background.spawn(usage_task.run(hard.clone()));
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
-        background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
+        background.spawn(crate::tasks::reap(orchestrator.clone(), Arc::clone(&metrics), soft.clone()));
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
             Arc::clone(&ground.clock),
+            Arc::clone(&metrics),
             soft.clone(),
         ));
         let database = database.into_private().map(|(postgres, running)| {
@@ -161,7 +164,7 @@ impl Service {
                 hard.clone(),
             ))
         });
-        let app = app(&ground, &accounts, &orchestrator, &url, tasks);
+        let app = app(&ground, &accounts, &orchestrator, (&url, config.public_url.is_some()), tasks, metrics);
         let server = background.spawn(listen(listener, app, soft.clone(), DRAIN_PATIENCE));
         stage(Stage::Listening(address));
         let sockets = [
@@ -280,6 +283,7 @@ struct Wired<'a> {
     soft: &'a CancellationToken,
     log_writer: LogWriter,
     usage_writer: UsageWriter,
+    metrics: &'a Arc<Metrics>,
 }
 
 impl Wired<'_> {
@@ -323,6 +327,7 @@ impl Wired<'_> {
             bundled: programs,
             settings: accounts.settings_in_force().await?,
             witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
+            metrics: Arc::clone(self.metrics),
         });
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;
@@ -394,8 +399,9 @@ fn app(
     ground: &Ground,
     accounts: &Accounts,
     orchestrator: &Orchestrator,
-    url: &str,
+    (url, is_proxied): (&str, bool),
     tasks: &TaskTracker,
+    metrics: Arc<Metrics>,
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -403,6 +409,7 @@ fn app(
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
+        is_proxied,
         tasks: tasks.clone(),
     });
     let gateway = Gateway::new(
@@ -411,5 +418,5 @@ fn app(
         ground.clock.clone(),
         Arc::clone(&ground.randomness),
     );
-    gateway.router().merge(roadstead_api::router(state))
+    gateway.measured(metrics).router().merge(roadstead_api::router(state))
 }

@@ -158,7 +158,7 @@ impl Owner {
         }
         let state: Option<ShimState> = read(&self.folder.join(STATE_FILE));
         let init = state.map(|state| state.init).into_iter().collect();
-        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await;
+        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await.left;
         if strays > 0 {
             tracing::error!(instance.id = %self.instance, strays, "processes of a lost shim did not go");
         }

@@ -105,7 +105,8 @@ impl Orchestrator {
             actor: permit.actor().clone(),
             event_data: json!({ "was": row.standing(at).status(), "type_version": plan.type_version }),
         };
-        let reserved = Reserved::again(&self.0, ownership, plan, reopening).await?;
+        let reserved = Reserved::again(&self.0, ownership, plan, reopening).await;
+        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?;
         match wait {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,

@@ -72,19 +72,9 @@ impl Reserved {
         // Before the row, so that the reaper never sees a row that nobody answers for.
         let ownership = inner.live.enter(instance);
         inner.took(instance, Step::LaunchBegun);
-        let mut lease = free_port(inner, None)?;
-        let at = inner.now();
-        let mut row = new_row(inner, permit, &plan, instance, &token, at);
-        for attempt in 1.. {
-            row.port = lease.port();
-            match inner.store().instances().reserve(&row, inner.settings().max_instances_per_user).await {
-                Ok(()) => break,
-                Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
-                    lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
-                }
-                Err(error) => return Err(refused(inner, error)),
-            }
-        }
+        let mut row = new_row(inner, permit, &plan, instance, &token, inner.now());
+        let lease =
+            lease_and_reserve(inner, &mut row).await.inspect_err(|_| inner.steps.given_up(instance))?;
         inner.took(instance, Step::RowReserved);
         let reserved = Self {
             lease,
@@ -213,6 +203,23 @@ impl Reserved {
         let end = End::unrecorded(status, message, inner.now());
         inner.finish(self.instance, &end, &self.actor).await;
     }
+}
+
+/// Leases ports until the database has one free, too.
+async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortLease, LaunchError> {
+    let mut lease = free_port(inner, None)?;
+    let quota = inner.settings().max_instances_per_user;
+    for attempt in 1.. {
+        row.port = lease.port();
+        match inner.store().instances().reserve(row, quota).await {
+            Ok(()) => break,
+            Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
+                lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+            }
+            Err(error) => return Err(refused(inner, error)),
+        }
+    }
+    Ok(lease)
 }
 
 fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
@@ -428,6 +435,7 @@ impl Ready {
             is_ending: false,
             restart: None,
             overtaken: None,
+            dropped_lines: 0,
         };
         inner.parts.drivers.spawn(driver.run());
         if is_wanted {
