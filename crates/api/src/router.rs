@@ -70,6 +70,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::rotate_token::rotate_token))
         .routes(routes!(instances::logs::logs))
         .routes(routes!(instances::events::events))
+        .routes(routes!(instances::stats::stats))
         .routes(routes!(usage::list))
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::get, types::update))

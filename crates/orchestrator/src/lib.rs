@@ -23,6 +23,7 @@ mod parts;
 mod query;
 mod reap;
 mod recover;
+mod stats;
 mod usage;
 mod uses;
 mod witness;
@@ -42,5 +43,7 @@ pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,
 };
+pub use roadstead_supervisor::Figures;
+pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};
 pub use witness::{Unwitnessed, Witness};

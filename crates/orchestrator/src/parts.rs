@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
+use crate::stats::Samples;
 use crate::usage::UsageWriter;
 use crate::witness::{Steps, Witness};
 
@@ -109,6 +110,7 @@ pub(crate) struct Inner {
     pub(crate) settings: RwLock<Settings>,
     pub(crate) running_as_root: bool,
     pub(crate) steps: Arc<Steps>,
+    pub(crate) samples: Samples,
 }
 
 impl Orchestrator {
@@ -128,6 +130,7 @@ impl Orchestrator {
             settings: settings_in_force,
             running_as_root,
             steps,
+            samples: Samples::default(),
         }))
     }
 

@@ -149,6 +149,8 @@ impl Service {
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
+        orchestrator.watch_processes().context("no thread could be started")?;
+        background.spawn(crate::doctor::log_absent());
         background.spawn(crate::tasks::reap(orchestrator.clone(), Arc::clone(&metrics), soft.clone()));
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
@@ -336,7 +338,7 @@ impl Wired<'_> {
 }
 
 /// Where our own programs lie: beside this one.
-fn program_folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn program_folder() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("this program cannot tell where it lies")?;
     Ok(program.parent().unwrap_or_else(|| Path::new("/")).to_owned())
 }
