@@ -183,6 +183,8 @@ pub struct BurstFigure {
 /// Everything of one run.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<crate::idle::IdleFigure>,
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
@@ -253,6 +255,9 @@ impl Report {
             );
         }
         self.print_payloads();
+        if let Some(idle) = &self.idle {
+            idle.print();
+        }
         peers::print(&self.peers);
     }
 

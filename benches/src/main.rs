@@ -4,6 +4,7 @@ mod api;
 mod calls;
 mod figures;
 mod http;
+mod idle;
 mod launch;
 mod mcp;
 mod payloads;
@@ -57,6 +58,10 @@ struct Args {
     #[arg(long, default_value_t = 50)]
     burst: usize,
 
+    /// How many idle instances.
+    #[arg(long, default_value_t = 50)]
+    instances: usize,
+
     /// How long each target is called at each level.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -78,6 +83,8 @@ enum What {
     Calls,
     /// Megabytes a second, from 1 B to 32 MiB there and back.
     Payloads,
+    /// Memory and wake-ups of instances that nobody uses. Not part of `all`.
+    Idle,
     /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
     Peers,
     /// All of these.
@@ -167,6 +174,12 @@ async fn measure(
             report.launch.push(launch::one_by_one(subject, api.as_deref_mut(), args.launches).await?);
             report.burst.push(launch::burst(subject, api.as_deref_mut(), args.burst).await?);
         }
+    }
+    if args.what == What::Idle {
+        let api = api.context("idle instances need a service")?;
+        let echo = &subjects[1].type_name;
+        report.idle = Some(idle::measure(api, echo, args.instances, idle::need(roadstead)?).await?);
+        return Ok(report);
     }
     if args.what == What::Peers {
         report.peers = compare(args, programs, api).await?;

@@ -44,8 +44,7 @@ impl Ours {
 
 /// A process and everything below it, but for those of a name: the servers that it has started.
 pub fn below(pid: i32, but: &str) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let all: Vec<i32> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let all = every();
     let is_below = |start: i32| {
         let mut each = start;
         loop {
@@ -117,16 +116,31 @@ impl Drop for Pinned {
     }
 }
 
+/// Every process.
+pub fn every() -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The threads of a process that have a name.
+pub fn threads_named(pid: i32, name: &str) -> Vec<i32> {
+    let is_named = |thread: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/task/{thread}/comm"))
+            .is_ok_and(|comm| comm.trim_end() == name)
+    };
+    threads(pid).into_iter().filter(is_named).collect()
+}
+
 fn threads(pid: i32) -> Vec<i32> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-fn parent_of(pid: i32) -> Option<i32> {
+pub fn parent_of(pid: i32) -> Option<i32> {
     stat(pid)?.get(1)?.parse().ok()
 }
 
-fn name_of(pid: i32) -> Option<String> {
+pub fn name_of(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 

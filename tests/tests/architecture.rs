@@ -18,10 +18,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sandbox", &[]),
     ("control", &["model"]),
     ("listener", &[]),
+    ("metrics", &["model"]),
     ("shim", &["model", "crypto", "bridge", "upstream", "sandbox", "control", "listener"]),
     ("supervisor", &["model", "control"]),
     ("store", &["model"]),
-    ("gateway", &["model", "access"]),
+    ("gateway", &["model", "access", "metrics"]),
     ("accounts", &["model", "access", "catalog", "crypto", "store"]),
     (
         "orchestrator",
@@ -36,9 +37,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "gateway",
             "accounts",
+            "metrics",
         ],
     ),
-    ("api", &["model", "access", "accounts", "gateway", "orchestrator"]),
+    ("api", &["model", "access", "accounts", "gateway", "orchestrator", "metrics"]),
     ("cli", &["model"]),
 ];
 

@@ -12,4 +12,5 @@ pub(crate) mod renew;
 pub(crate) mod restart;
 pub(crate) mod restore;
 pub(crate) mod rotate_token;
+pub(crate) mod stats;
 pub(crate) mod stop;

@@ -12,7 +12,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{credentials, health, instances, keys, request_id, settings, types, usage, users};
+use crate::{credentials, health, instances, keys, metrics, request_id, settings, types, usage, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -70,6 +70,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(instances::rotate_token::rotate_token))
         .routes(routes!(instances::logs::logs))
         .routes(routes!(instances::events::events))
+        .routes(routes!(instances::stats::stats))
         .routes(routes!(usage::list))
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::get, types::update))
@@ -87,6 +88,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .nest("/api/v1", base)
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
 }
 
 async fn no_such_path() -> ApiError {

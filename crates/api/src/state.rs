@@ -29,6 +29,8 @@ pub struct ApiParts {
     pub randomness: Arc<Randomness>,
     /// What access URLs begin with: scheme, host and port, no slash at the end.
     pub public_base: String,
+    /// Whether a proxy stands in front: then whoever connects is the proxy, not the caller.
+    pub is_proxied: bool,
     /// Work that must finish although its caller hung up.
     pub tasks: TaskTracker,
 }
@@ -49,6 +51,10 @@ impl ApiState {
 
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.0.clock
+    }
+
+    pub(crate) fn is_proxied(&self) -> bool {
+        self.0.is_proxied
     }
 
     /// How instances are shown now.

@@ -2,6 +2,7 @@
 
 mod instance;
 mod people;
+mod stats;
 mod types;
 mod usage;
 
@@ -25,6 +26,7 @@ pub use people::{
     ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
     SlotHint, User, UserBody,
 };
+pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};
 pub use usage::{UsageEntry, UsageTotal};
 

@@ -32,6 +32,9 @@ pub enum ClientCommand {
     /// Show the steps of an instance's life
     #[command(after_help = "Examples:\n  roadstead events work\n  roadstead events work --json")]
     Events(One),
+    /// Show what instances take: processor, memory, processes, files
+    #[command(after_help = STATS_EXAMPLES)]
+    Stats(Stats),
     /// Show what calls cost: how many, how they ended, how long, how big
     #[command(after_help = usage::USAGE_EXAMPLES)]
     Usage(Usage),
@@ -197,6 +200,25 @@ pub struct Several {
     /// The instances: ids, beginnings of ids, or names
     #[arg(value_name = "ID", required = true)]
     pub instances: Vec<String>,
+}
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  roadstead stats
+  roadstead stats work -w
+  roadstead stats --json | jq 'map(.pss_bytes) | add'
+
+The service looks every ten seconds. What it cannot know is empty, null in JSON, with a note.";
+
+/// `stats`.
+#[derive(Debug, Args)]
+pub struct Stats {
+    /// Only these: ids, beginnings of ids, or names; all that live otherwise
+    #[arg(value_name = "ID")]
+    pub instances: Vec<String>,
+    /// Show it again and again, until Ctrl-C
+    #[arg(long, short)]
+    pub watch: bool,
 }
 
 /// `launch`.

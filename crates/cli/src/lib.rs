@@ -4,6 +4,7 @@
 //! with an [`Exit`]. [`quickstart`] shows a whole life of an instance through the same requests, telling each step to a
 //! [`StepPrinter`], which other long beginnings use too.
 
+pub mod checks;
 pub mod client_config;
 pub mod command;
 pub mod exit;

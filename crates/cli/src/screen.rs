@@ -24,9 +24,14 @@ pub(crate) struct Screen {
 impl Screen {
     /// Looks at standard output once.
     pub(crate) fn new(globals: &Globals) -> Self {
+        Self::plain(globals.json, globals.no_color)
+    }
+
+    /// For a command that asks no service.
+    pub(crate) fn plain(json: bool, no_color: bool) -> Self {
         let terminal = std::io::stdout().is_terminal();
         let width = if terminal { comfy_table::Table::new().width() } else { None };
-        Self { json: globals.json, terminal, colours: terminal && !globals.no_color, width }
+        Self { json, terminal, colours: terminal && !no_color, width }
     }
 
     /// Whether a program reads standard output.
@@ -37,6 +42,11 @@ impl Screen {
     /// Prints text of a server: as it is into a pipe, and without what a terminal would obey onto a terminal.
     pub(crate) fn foreign(&self, text: &str) -> Result<(), CliError> {
         if self.terminal { line(&printable(text)) } else { line(text) }
+    }
+
+    /// Begins a new picture: at the top of a terminal, below an empty line elsewhere.
+    pub(crate) fn clear(&self) -> Result<(), CliError> {
+        if self.terminal { raw(b"\x1b[H\x1b[2J") } else { line("") }
     }
 
     /// Prints a table.

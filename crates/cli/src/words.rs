@@ -22,6 +22,11 @@ pub(crate) fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
     }
 }
 
+/// A length of time in seconds, as a person reads it.
+pub(crate) fn length(seconds: u64) -> String {
+    coarse(seconds)
+}
+
 /// A length of time in its two largest units, the smaller only while it says something.
 fn coarse(seconds: u64) -> String {
     let (large, small) = match seconds {
@@ -43,6 +48,20 @@ pub(crate) fn took(length: std::time::Duration) -> String {
         ms @ 1..1_000 => format!("{ms} ms"),
         _ => format!("{:.1} s", length.as_secs_f64()),
     }
+}
+
+/// Bytes as a person reads them.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut tenths, mut unit) = (bytes * 10 / 1024, 0);
+    while tenths >= 10 * 1024 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 /// Foreign text without what a terminal would obey: control characters are shown, not sent. Tabs and line ends stay.

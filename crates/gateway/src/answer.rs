@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use roadstead_metrics::GatewayOutcome;
 use roadstead_model::{Clock, InstanceStatus, Randomness, RequestId};
 use time::format_description::well_known::Rfc3339;
 
@@ -64,6 +65,16 @@ pub(crate) fn gone(status: InstanceStatus) -> Fault {
 }
 
 impl Fault {
+    /// How it is counted.
+    pub(crate) fn outcome(&self) -> GatewayOutcome {
+        match self.status {
+            StatusCode::UNAUTHORIZED => GatewayOutcome::Refused,
+            StatusCode::GONE => GatewayOutcome::Gone,
+            StatusCode::NOT_FOUND => GatewayOutcome::NoSuchPath,
+            _ => GatewayOutcome::NotReady,
+        }
+    }
+
     /// The answer to one request, under the id that its caller chose or a new one.
     pub(crate) fn answer(
         self,

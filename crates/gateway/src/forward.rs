@@ -8,7 +8,7 @@ mod headers;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -18,6 +18,7 @@ use axum::routing::any;
 use http::{HeaderMap, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use roadstead_metrics::{GatewayOutcome, Metrics};
 use roadstead_model::{Clock, InstanceId, InstanceStatus, Randomness};
 
 use crate::answer::{self, Fault};
@@ -65,6 +66,7 @@ pub struct Gateway {
     doorkeeper: Arc<dyn Doorkeeper>,
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -88,7 +90,13 @@ impl Gateway {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(CONNECTION_BUFFER_BYTES)
             .build(ShimConnector { routes: routes.clone() });
-        Self { routes, client, doorkeeper, clock, randomness }
+        Self { routes, client, doorkeeper, clock, randomness, metrics: None }
+    }
+
+    /// Counts and times what it answers.
+    #[must_use]
+    pub fn measured(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The access URLs: `/i/{instance}/mcp`, `/sse`, `/messages` and `/status`.
@@ -145,11 +153,16 @@ async fn forward(
     path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
+    let began = Instant::now();
     let id = answer::chosen_id(request.headers());
     let outcome = match &path {
         Ok(Path((instance, part))) => gateway.forward(instance, part, request).await,
         Err(_) => Err(answer::REFUSED),
     };
+    if let Some(metrics) = &gateway.metrics {
+        let answered = outcome.as_ref().map_or_else(Fault::outcome, |_| GatewayOutcome::Forwarded);
+        metrics.answered(answered, began.elapsed());
+    }
     outcome.unwrap_or_else(|fault| fault.answer(id, &*gateway.clock, &gateway.randomness))
 }
 

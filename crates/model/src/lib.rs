@@ -16,6 +16,7 @@ pub mod randomness;
 pub mod reconcile;
 pub mod restart;
 pub mod scope;
+pub mod step;
 pub mod transport;
 pub mod usage;
 
@@ -38,5 +39,6 @@ pub use restart::{
     RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,
 };
 pub use scope::{Scope, Scopes};
+pub use step::Step;
 pub use transport::{SessionMode, Transport};
 pub use usage::{SessionEra, UsageMethod, UsageStatus};

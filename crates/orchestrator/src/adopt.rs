@@ -8,11 +8,12 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roadstead_accounts::ExposeSecret as _;
 use roadstead_control::{ControlSecret, ProcessId, Status, StopReason};
 use roadstead_gateway::RouteLease;
+use roadstead_metrics::{AdoptionOutcome, OrphanKind};
 use roadstead_model::reconcile::{self, Adoption, Decision, Row, Seen, ShimStatus, Streak};
 use roadstead_model::{Actor, InstanceId, InstanceStatus};
 use roadstead_port_allocator::PortLease;
@@ -54,6 +55,7 @@ pub(crate) struct Adopting {
     ownership: Ownership,
     lease: PortLease,
     route: Option<RouteLease>,
+    began: Instant,
 }
 
 impl Inner {
@@ -65,7 +67,15 @@ impl Inner {
         let is_open = matches!(row.state, InstanceState::Running { stopping: None, .. });
         // Before its shim was asked: the way leads to it or nowhere, and the shim alone judges who may come.
         let route = (lives && is_open && row.expires_at > self.now()).then(|| self.route_to(row.id));
-        Some(Adopting { inner: Arc::clone(self), instance: row.id, found, ownership, lease, route })
+        Some(Adopting {
+            inner: Arc::clone(self),
+            instance: row.id,
+            found,
+            ownership,
+            lease,
+            route,
+            began: Instant::now(),
+        })
     }
 
     /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
@@ -182,6 +192,7 @@ impl Adopting {
             (Decision::RemoveFolder | Decision::Leave, ..) => {
                 if self.inner.keep_last_words(self.instance).await {
                     self.inner.remove_folders(self.instance);
+                    self.inner.parts.metrics.adopted(AdoptionOutcome::Removed, self.began.elapsed());
                 }
             }
         }
@@ -224,8 +235,9 @@ impl Adopting {
             // Should it be ending by itself at this moment, it says so.
             let _ = control.stop(StopReason::Expired, self.inner.parts.limits.grace).await;
         }
+        let inner = Arc::clone(&self.inner);
         let driver = Driver {
-            inner: Arc::clone(&self.inner),
+            inner: Arc::clone(&inner),
             instance: self.instance,
             control,
             events: shim.take_events(),
@@ -240,7 +252,9 @@ impl Adopting {
             is_ending: matches!(how, Adoption::SeeOut | Adoption::Expire),
             restart: None,
             overtaken: None,
+            dropped_lines: 0,
         };
+        inner.parts.metrics.adopted(AdoptionOutcome::Adopted, self.began.elapsed());
         driver.run().await;
         None
     }
@@ -293,12 +307,16 @@ impl Adopting {
         self.route = None;
         if let Some(found) = &self.found {
             let ended = self.inner.parts.supervisor.end(std::slice::from_ref(found), END_PATIENCE).await;
-            if let Err(error) = ended {
-                tracing::error!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
-                    "processes of an instance did not go");
+            match ended {
+                Ok(orphans) => self.inner.parts.metrics.orphans(OrphanKind::Process, orphans),
+                Err(error) => {
+                    tracing::error!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                        "processes of an instance did not go");
+                }
             }
         }
         self.inner.finish(self.instance, end, actor).await;
+        self.inner.parts.metrics.adopted(AdoptionOutcome::Ended, self.began.elapsed());
         drop(self.lease);
         drop(self.ownership);
     }

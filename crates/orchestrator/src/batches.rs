@@ -3,8 +3,10 @@
 //! A batch is confirmed to its shim when it is stored; until then the shim keeps it, in memory and on disk.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
+use roadstead_metrics::{Metrics, Record};
 use roadstead_store::StoreError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +26,8 @@ pub(crate) trait Table: Send + Sync {
     const MAX_ROWS: usize;
     /// What they are, for messages.
     const ROWS: &'static str;
+    /// What they are, for metrics.
+    const RECORD: Record;
 
     /// Stores rows; those that are stored already do no harm.
     fn append(&self, rows: &[Self::Row]) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -48,26 +52,32 @@ struct Confirm {
 
 /// Where rows are handed in; clones lead to the same task.
 #[derive(Debug)]
-pub(crate) struct Batches<R>(mpsc::Sender<Batch<R>>);
+pub(crate) struct Batches<R> {
+    sender: mpsc::Sender<Batch<R>>,
+    metrics: Arc<Metrics>,
+    record: Record,
+}
 
 /// The task that stores them.
 #[derive(Debug)]
 pub(crate) struct BatchTask<T: Table> {
     batches: mpsc::Receiver<Batch<T::Row>>,
     table: T,
+    metrics: Arc<Metrics>,
 }
 
 impl<R> Clone for Batches<R> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { sender: self.sender.clone(), metrics: Arc::clone(&self.metrics), record: self.record }
     }
 }
 
 impl<R: Send + Sync> Batches<R> {
     /// A way in, and the task at its end.
-    pub(crate) fn new<T: Table<Row = R>>(table: T) -> (Self, BatchTask<T>) {
+    pub(crate) fn new<T: Table<Row = R>>(table: T, metrics: &Arc<Metrics>) -> (Self, BatchTask<T>) {
         let (sender, batches) = mpsc::channel(QUEUE);
-        (Self(sender), BatchTask { batches, table })
+        let this = Self { sender, metrics: Arc::clone(metrics), record: T::RECORD };
+        (this, BatchTask { batches, table, metrics: Arc::clone(metrics) })
     }
 
     /// Hands in rows of a shim; `stored` is told the number of the last once they are stored.
@@ -81,8 +91,9 @@ impl<R: Send + Sync> Batches<R> {
     }
 
     async fn send(&self, batch: Batch<R>) {
+        self.metrics.records_came(self.record, batch.rows.len());
         // The task outlives the drivers; if it is gone, what a shim told is still with it.
-        let _ = self.0.send(batch).await;
+        let _ = self.sender.send(batch).await;
     }
 }
 
@@ -135,7 +146,10 @@ impl<T: Table> BatchTask<T> {
     async fn store(&self, rows: &[T::Row], hard: &CancellationToken) -> bool {
         loop {
             match self.table.append(rows).await {
-                Ok(_) => return true,
+                Ok(_) => {
+                    self.metrics.records_went(T::RECORD, rows.len(), true);
+                    return true;
+                }
                 Err(error) if error.is_unavailable() => {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
@@ -149,6 +163,7 @@ impl<T: Table> BatchTask<T> {
                 }
                 Err(error) => {
                     // Retrying would block every other row for ever.
+                    self.metrics.records_went(T::RECORD, rows.len(), false);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         what = T::ROWS,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use roadstead_control::{ExitRecord, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, TypeId, expiry};
+use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, Step, TypeId, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
 use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
@@ -47,6 +47,8 @@ pub(crate) struct Driver {
     pub(crate) is_ending: bool,
     /// What follows when the shim has ended, instead of the end.
     pub(crate) restart: Option<Box<Restart>>,
+    /// How many lines the shim had dropped when it was last heard.
+    pub(crate) dropped_lines: u64,
     /// Why a restart that was under way is the end after all.
     pub(crate) overtaken: Option<StopReason>,
 }
@@ -86,7 +88,9 @@ impl Driver {
                 () = tokio::time::sleep(PUBLISH_REST), if unpublished.is_some() => Event::Again,
             };
             match event {
-                Event::Shim(Some(ShimEvent::Logs { entries, .. })) => {
+                Event::Shim(Some(ShimEvent::Logs { entries, dropped })) => {
+                    let before = std::mem::replace(&mut self.dropped_lines, dropped);
+                    self.inner.parts.metrics.log_lines_dropped(dropped.saturating_sub(before));
                     self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
                 }
                 Event::Shim(Some(ShimEvent::Ready(ready))) => unpublished = self.publish(ready).await,
@@ -108,7 +112,10 @@ impl Driver {
                 Event::Stored(seq) => self.control.logs_received(seq).await,
                 Event::UsageStored(seq) => self.control.usage_received(seq).await,
                 // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
-                Event::Due => (self.route, self.is_ending) = (None, true),
+                Event::Due => {
+                    (self.route, self.is_ending) = (None, true);
+                    self.inner.took(self.instance, Step::EndBegun);
+                }
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
@@ -127,6 +134,10 @@ impl Driver {
                 }
             }
         };
+        self.shim_is_gone(record).await;
+    }
+
+    async fn shim_is_gone(mut self, record: Option<ExitRecord>) {
         match self.restart.take() {
             Some(restart) if !expiry::is_due(self.deadline, self.inner.now()) => self.begin_again(*restart),
             Some(_) => {
@@ -174,6 +185,9 @@ impl Driver {
         }
         self.route = None;
         self.actor = actor;
+        if is_first {
+            self.inner.took(self.instance, Step::EndBegun);
+        }
         let word = match reason {
             StopReason::Requested => "requested",
             StopReason::Expired => "expired",
@@ -204,6 +218,7 @@ impl Driver {
             return;
         }
         self.is_ending = true;
+        self.inner.took(self.instance, Step::EndBegun);
         self.ownership.set_restarting(true);
         let (unheard, _) = oneshot::channel();
         // Whoever asked may have left.
@@ -247,7 +262,9 @@ impl Driver {
         let started = crate::launch::started(inner, &ready, self.control.process(), port, Actor::SYSTEM);
         match inner.store().instances().mark_running(self.instance, &started).await {
             Ok(true) => {
+                inner.took(self.instance, Step::RowRunning);
                 self.route = Some(inner.route_to(self.instance));
+                inner.took(self.instance, Step::Published);
                 (self.is_ready, self.server) = (true, ready.server);
             }
             // The row has ended meanwhile: nobody will ever use the server.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use roadstead_control::{ExitRecord, Outcome, StopReason};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Step};
 use roadstead_store::{Ending, StoreError};
 use serde_json::{Value, json};
 
@@ -97,6 +97,8 @@ impl Inner {
         };
         let written = self.store().instances().finish(instance, &ending).await?;
         if written {
+            self.took(instance, Step::RowEnded);
+            self.parts.metrics.ended(end.status);
             tracing::info!(instance.id = %instance, instance.status = %end.status,
                 message = end.message.as_deref().unwrap_or(""), "an instance has ended");
         }
@@ -106,6 +108,7 @@ impl Inner {
     /// Ends an instance whose processes are gone: the row, however long the database takes, then the folders.
     /// Gives up only when the service itself is told to end at once; the next start then finds the exit record.
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
+        self.took(instance, Step::ProcessesGone);
         loop {
             // The folder goes with the end: what the shim could not hand over is stored first.
             let stored = self.store_last_words(instance).await;
@@ -166,5 +169,6 @@ impl Inner {
             tracing::warn!(instance.id = %instance, error = &error as &dyn std::error::Error,
                 "an instance's run folder could not be removed");
         }
+        self.took(instance, Step::FoldersRemoved);
     }
 }

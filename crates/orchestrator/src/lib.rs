@@ -25,8 +25,10 @@ mod query;
 mod reap;
 mod recover;
 mod shortage;
+mod stats;
 mod usage;
 mod uses;
+mod witness;
 mod workplace;
 
 pub use error::{ChangeError, Failure, LaunchError, Problem, StartAgainError};
@@ -37,10 +39,14 @@ pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::ReapStatus;
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
+pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
 pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,
 };
+pub use roadstead_supervisor::Figures;
 pub use shortage::Shortage;
+pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};
+pub use witness::{Unwitnessed, Witness};

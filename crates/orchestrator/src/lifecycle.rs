@@ -45,7 +45,11 @@ impl Inner {
         instance: InstanceId,
         step: &LifecycleEntry,
     ) -> Result<(), StoreError> {
-        self.store().events().append(&as_event(instance, step)).await.map(drop)
+        let is_new = self.store().events().append(&as_event(instance, step)).await?;
+        if is_new && matches!(step.step, LifecycleStep::Restarted { .. }) {
+            self.parts.metrics.restarted_by_policy();
+        }
+        Ok(())
     }
 
     /// Whether it was stored before the service had to end; if not, the shim says it again to the next one.

@@ -1,6 +1,9 @@
 //! Log lines on their way to rows.
 
+use std::sync::Arc;
+
 use roadstead_control::LogEntry;
+use roadstead_metrics::{Metrics, Record};
 use roadstead_model::{Clock, InstanceId, LogLevel, LogSource};
 use roadstead_store::{NewLog, Store, StoreError};
 use tokio::sync::watch;
@@ -29,6 +32,7 @@ impl Table for Lines {
     type Row = NewLog;
     const MAX_ROWS: usize = 1000;
     const ROWS: &'static str = "log lines";
+    const RECORD: Record = Record::LogLines;
 
     async fn append(&self, rows: &[NewLog]) -> Result<u64, StoreError> {
         self.store.logs().append(rows).await
@@ -41,9 +45,9 @@ impl Table for Lines {
 
 impl LogWriter {
     /// A writer and its task, which the wiring runs.
-    pub fn new(store: Store) -> (Self, LogTask) {
+    pub fn new(store: Store, metrics: &Arc<Metrics>) -> (Self, LogTask) {
         let arrivals = watch::Sender::new(0);
-        let (batches, task) = Batches::new(Lines { store, arrivals: arrivals.clone() });
+        let (batches, task) = Batches::new(Lines { store, arrivals: arrivals.clone() }, metrics);
         (Self { batches, arrivals }, LogTask(task))
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use roadstead_accounts::{Accounts, AccountsError, Settings};
 use roadstead_control::HTTP_SOCKET;
 use roadstead_gateway::{RouteLease, Routes};
+use roadstead_metrics::Metrics;
 use roadstead_model::reconcile::Streak;
 use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
 use roadstead_port_allocator::PortPool;
@@ -18,7 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
+use crate::stats::Samples;
 use crate::usage::UsageWriter;
+use crate::witness::{Steps, Witness};
 
 /// The machine and the installation that instances belong to.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,10 @@ pub struct Parts {
     pub bundled: PathBuf,
     /// What the settings said at the start.
     pub settings: Settings,
+    /// Hears of each step.
+    pub witness: Arc<dyn Witness>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// The orchestrator; clones are the same one.
@@ -102,11 +109,16 @@ pub(crate) struct Inner {
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
     pub(crate) running_as_root: bool,
+    pub(crate) steps: Arc<Steps>,
+    pub(crate) samples: Samples,
 }
 
 impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(mut parts: Parts) -> Self {
+        let steps = Arc::new(Steps::new(Arc::clone(&parts.witness), Arc::clone(&parts.metrics)));
+        let heard = Arc::clone(&steps);
+        parts.supervisor.tell_steps(Arc::new(move |instance, step| heard.taken(instance, step)));
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
         let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
@@ -117,6 +129,8 @@ impl Orchestrator {
             strangers: Mutex::default(),
             settings: settings_in_force,
             running_as_root,
+            steps,
+            samples: Samples::default(),
         }))
     }
 

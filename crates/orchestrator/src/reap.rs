@@ -103,6 +103,7 @@ impl Orchestrator {
         match written {
             Ok(true) => {
                 status.reaped += 1;
+                self.0.parts.metrics.reaped();
                 self.0.remove_folders(id);
                 let event = NewEvent {
                     instance: id,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use roadstead_metrics::OrphanKind;
 use roadstead_model::InstanceId;
 use roadstead_model::reconcile::{self, Contact, Decision, Row, Seen};
 use roadstead_store::{InstanceRow, StoreError};
@@ -139,7 +140,10 @@ impl Orchestrator {
         match decision {
             Decision::EndShim { reason } => {
                 tracing::warn!(instance.id = %instance, %reason, "a living shim is ended");
-                self.0.parts.supervisor.end(std::slice::from_ref(found), PATIENCE).await?;
+                let metrics = &self.0.parts.metrics;
+                metrics.orphans(OrphanKind::Shim, usize::from(found.is_alive()));
+                let orphans = self.0.parts.supervisor.end(std::slice::from_ref(found), PATIENCE).await?;
+                metrics.orphans(OrphanKind::Process, orphans);
             }
             Decision::RemoveFolder => {}
             _ => {

@@ -1,7 +1,10 @@
 //! What calls cost, on its way from shims to rows, and looking at it afterwards.
 
+use std::sync::Arc;
+
 use roadstead_access::InstancePermit;
 use roadstead_control::UsageFact;
+use roadstead_metrics::{Metrics, Record};
 use roadstead_model::{InstanceId, UsageStatus};
 use roadstead_store::{
     Cursor, NewUsage, Order, Page, Store, StoreError, UsageBy, UsageFilter, UsageRow, UsageSum,
@@ -33,6 +36,7 @@ impl Table for Facts {
     type Row = NewUsage;
     const MAX_ROWS: usize = MAX_FACTS;
     const ROWS: &'static str = "usage facts";
+    const RECORD: Record = Record::UsageFacts;
 
     async fn append(&self, rows: &[NewUsage]) -> Result<u64, StoreError> {
         append(&self.0, rows).await
@@ -64,8 +68,8 @@ pub struct UsageQuery {
 
 impl UsageWriter {
     /// A writer and its task, which the wiring runs.
-    pub fn new(store: Store) -> (Self, UsageTask) {
-        let (batches, task) = Batches::new(Facts(store));
+    pub fn new(store: Store, metrics: &Arc<Metrics>) -> (Self, UsageTask) {
+        let (batches, task) = Batches::new(Facts(store), metrics);
         (Self(batches), UsageTask(task))
     }
 

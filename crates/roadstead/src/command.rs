@@ -91,6 +91,12 @@ pub enum Command {
         yes: bool,
     },
 
+    /// Try what the service relies on, and say what is missing, what is lost by it, and what to do
+    #[command(
+        after_help = "Examples:\n  roadstead doctor\n  roadstead doctor --json | jq '.[] | select(.verdict != \"ok\")'\n\nEnds with 1 when something is broken; warnings are no failure. Needs no service."
+    )]
+    Doctor,
+
     /// Look after the database's tables
     #[command(subcommand)]
     Db(DbCommand),

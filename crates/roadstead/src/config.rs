@@ -4,7 +4,9 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use roadstead_orchestrator::Witness;
 use secrecy::SecretString;
 
 /// Where we listen unless told otherwise: this machine alone.
@@ -62,6 +64,8 @@ pub struct Config {
     pub search_path: Option<OsString>,
     /// Where PostgreSQL is fetched from if the machine has none; empty turns fetching off.
     pub postgres_releases: Option<String>,
+    /// Hears of each step of an instance's life, beside the metrics: for programs that are made of this one.
+    pub witness: Option<Arc<dyn Witness>>,
 }
 
 /// How to connect to somebody else's PostgreSQL.
@@ -157,6 +161,7 @@ impl Config {
                 Some(url) if url == "off" => None,
                 Some(url) => url.into_string().ok(),
             },
+            witness: None,
         })
     }
 }

@@ -104,6 +104,11 @@ pub async fn open(
     }
 }
 
+/// Whether there is a key file that others cannot read and that holds a key.
+pub fn look(data_folder: &Path) -> Result<bool, KeyFileError> {
+    read(&data_folder.join(KEY_FILE)).map(|ring| ring.is_some())
+}
+
 fn read(path: &Path) -> Result<Option<KeyRing>, KeyFileError> {
     let failed = |source| KeyFileError::File { path: path.to_owned(), source };
     let about = match fs::metadata(path) {

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use roadstead::command::{Cli, Command};
 use roadstead::config::{Config, ConfigError, Environment, ProcessEnvironment, ServiceArgs};
 use roadstead::data_folder::DataFolder;
-use roadstead::{down, profile, up};
+use roadstead::{doctor, down, profile, up};
 use roadstead_cli::{Exit, Globals, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps};
 use std::io::IsTerminal;
 
@@ -68,6 +68,16 @@ async fn run(cli: Cli) -> Exit {
                 Ok(false) => return Exit::Unavailable,
                 Err(error) => Err(error),
             },
+            Err(error) => Err(error.into()),
+        },
+        Command::Doctor => match plain(cli.data_dir) {
+            Ok(config) => {
+                let no_color = ProcessEnvironment.get("NO_COLOR").is_some();
+                match doctor::doctor(&config, json, no_color).await {
+                    Ok(exit) => return exit,
+                    Err(error) => Err(error),
+                }
+            }
             Err(error) => Err(error.into()),
         },
         Command::Reset { yes } => match plain(cli.data_dir) {

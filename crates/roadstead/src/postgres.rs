@@ -170,6 +170,19 @@ impl Postgres {
         })
     }
 
+    /// How to connect as the service to a server that runs; none when it does not. Its `Debug` shows the password.
+    pub fn connection(
+        &self,
+        rng: &mut (impl CryptoRng + Send + ?Sized),
+    ) -> Result<Option<PgConnectOptions>, PostgresError> {
+        if !matches!(self.status()?, Status::Running { .. }) {
+            return Ok(None);
+        }
+        let Some(socket) = server::listening_in(&self.layout.cluster)? else { return Ok(None) };
+        let passwords = Passwords::open(&self.layout.folder, true, rng)?;
+        Ok(Some(roles::options(&socket, roles::APP, &passwords.app, roles::DATABASE)))
+    }
+
     /// Ends the server if it runs, and waits until it has ended.
     pub async fn stop(&self, mode: StopMode) -> Result<(), PostgresError> {
         match Postmaster::find(&self.layout.cluster)? {

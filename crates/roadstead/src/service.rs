@@ -10,8 +10,11 @@ use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
+use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
-use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
+use roadstead_orchestrator::{
+    Limits, LogWriter, Node, Orchestrator, RecoverStatus, Unwitnessed, UsageWriter,
+};
 use roadstead_store::{Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
@@ -136,19 +139,23 @@ impl Service {
         let trackers = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let (tasks, drivers, background) = &trackers;
         let (soft, hard) = tokens();
-        let (log_writer, log_task) = LogWriter::new(store.clone());
-        let (usage_writer, usage_task) = UsageWriter::new(store.clone());
-        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer };
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
+        let (log_writer, log_task) = LogWriter::new(store.clone(), &metrics);
+        let (usage_writer, usage_task) = UsageWriter::new(store.clone(), &metrics);
+        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer, metrics: &metrics };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         background.spawn(log_task.run(hard.clone()));
         background.spawn(usage_task.run(hard.clone()));
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
-        background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
+        orchestrator.watch_processes().context("no thread could be started")?;
+        background.spawn(crate::doctor::log_absent());
+        background.spawn(crate::tasks::reap(orchestrator.clone(), Arc::clone(&metrics), soft.clone()));
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
             Arc::clone(&ground.clock),
+            Arc::clone(&metrics),
             soft.clone(),
         ));
         let database = database.into_private().map(|(postgres, running)| {
@@ -159,7 +166,7 @@ impl Service {
                 hard.clone(),
             ))
         });
-        let app = app(&ground, &accounts, &orchestrator, &url, tasks);
+        let app = app(&ground, &accounts, &orchestrator, (&url, config.public_url.is_some()), tasks, metrics);
         let server = background.spawn(listen(listener, app, soft.clone(), DRAIN_PATIENCE));
         stage(Stage::Listening(address));
         let sockets = [
@@ -278,6 +285,7 @@ struct Wired<'a> {
     soft: &'a CancellationToken,
     log_writer: LogWriter,
     usage_writer: UsageWriter,
+    metrics: &'a Arc<Metrics>,
 }
 
 impl Wired<'_> {
@@ -320,6 +328,8 @@ impl Wired<'_> {
             workplaces,
             bundled: programs,
             settings: accounts.settings_in_force().await?,
+            witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
+            metrics: Arc::clone(self.metrics),
         });
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;
@@ -328,7 +338,7 @@ impl Wired<'_> {
 }
 
 /// Where our own programs lie: beside this one.
-fn program_folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn program_folder() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("this program cannot tell where it lies")?;
     Ok(program.parent().unwrap_or_else(|| Path::new("/")).to_owned())
 }
@@ -391,8 +401,9 @@ fn app(
     ground: &Ground,
     accounts: &Accounts,
     orchestrator: &Orchestrator,
-    url: &str,
+    (url, is_proxied): (&str, bool),
     tasks: &TaskTracker,
+    metrics: Arc<Metrics>,
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -400,6 +411,7 @@ fn app(
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
+        is_proxied,
         tasks: tasks.clone(),
     });
     let gateway = Gateway::new(
@@ -408,5 +420,5 @@ fn app(
         ground.clock.clone(),
         Arc::clone(&ground.randomness),
     );
-    gateway.router().merge(roadstead_api::router(state))
+    gateway.measured(metrics).router().merge(roadstead_api::router(state))
 }

@@ -1,8 +1,9 @@
 //! What runs beside the requests, on a schedule: the reaper's tick, the reconcile, the watch over the database.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use roadstead_metrics::{Metrics, Work};
 use roadstead_model::{Randomness, SystemClock};
 use roadstead_orchestrator::{Orchestrator, ReapStatus};
 use tokio_util::sync::CancellationToken;
@@ -17,20 +18,32 @@ const RECONCILE: Duration = Duration::from_secs(30);
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
 /// Ends what is past its deadline, every second.
-pub async fn reap(orchestrator: Orchestrator, soft: CancellationToken) {
+pub async fn reap(orchestrator: Orchestrator, metrics: Arc<Metrics>, soft: CancellationToken) {
     every(TICK, &soft, || async {
-        report("reaper", orchestrator.tick().await);
+        report("reaper", timed(&metrics, Work::Reaper, orchestrator.tick()).await);
     })
     .await;
 }
 
 /// Compares rows and owners, every 30 seconds.
-pub async fn reconcile(orchestrator: Orchestrator, clock: Arc<SystemClock>, soft: CancellationToken) {
+pub async fn reconcile(
+    orchestrator: Orchestrator,
+    clock: Arc<SystemClock>,
+    metrics: Arc<Metrics>,
+    soft: CancellationToken,
+) {
     every(RECONCILE, &soft, || async {
-        let done = orchestrator.reconcile(&clock).await;
+        let done = timed(&metrics, Work::Reconcile, orchestrator.reconcile(&clock)).await;
         report("reconcile", done.map(|()| ReapStatus::default()));
     })
     .await;
+}
+
+async fn timed<T, E>(metrics: &Metrics, work: Work, run: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let began = Instant::now();
+    let outcome = run.await;
+    metrics.ran(work, outcome.is_ok(), began.elapsed());
+    outcome
 }
 
 async fn every<F: Future<Output = ()>>(

@@ -10,6 +10,7 @@ pub mod listeners;
 pub mod memory;
 pub mod namespace;
 pub mod privilege;
+pub mod probe;
 pub mod server;
 pub mod tree;
 

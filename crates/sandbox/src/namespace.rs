@@ -90,7 +90,7 @@ pub fn start_init(
     wanted: Wanted,
     groups: &[PathBuf],
 ) -> Result<Init, InitError> {
-    let strongest = if Uid::effective().is_root() { Level::PidNamespace } else { Level::UserNamespace };
+    let strongest = strongest();
     if wanted == Wanted::Strongest
         && let Ok(pid) = attempt(strongest, main, socket, ids, groups)
     {
@@ -99,8 +99,13 @@ pub fn start_init(
     attempt(Level::Nothing, main, socket, ids, groups).map(|pid| Init { pid, level: Level::Nothing })
 }
 
+/// What is tried first.
+pub(crate) fn strongest() -> Level {
+    if Uid::effective().is_root() { Level::PidNamespace } else { Level::UserNamespace }
+}
+
 #[expect(unsafe_code, reason = "a clone into namespaces cannot be expressed otherwise")]
-fn attempt(
+pub(crate) fn attempt(
     level: Level,
     main: fn() -> u8,
     socket: BorrowedFd<'_>,

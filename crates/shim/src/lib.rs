@@ -24,11 +24,17 @@ mod logs;
 mod mask;
 mod mcp;
 mod memory_kills;
+mod probe;
 mod spawner;
 mod spool;
 mod start;
 mod usage;
 mod watched;
+
+/// Tries what an instance needs of the machine, and prints what came of it as JSON.
+pub fn probe() -> std::process::ExitCode {
+    probe::probe()
+}
 
 /// Runs a shim from its specification on standard input to its end.
 pub fn run() -> std::process::ExitCode {

@@ -6,6 +6,7 @@ fn main() -> ExitCode {
     let argument = std::env::args().nth(1);
     match argument.as_deref() {
         None => roadstead_shim::run(),
+        Some("--probe") => roadstead_shim::probe(),
         Some("--version") => {
             println!("roadstead-shim {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

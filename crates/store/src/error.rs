@@ -1,5 +1,15 @@
 //! What can go wrong between us and the database.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counted where every such error is made, so that no caller can forget to.
+static UNAVAILABLE: AtomicU64 = AtomicU64::new(0);
+
+/// How many statements of this process failed because the database was not there, or was too busy.
+pub fn unavailable_count() -> u64 {
+    UNAVAILABLE.load(Ordering::Relaxed)
+}
+
 /// Why a statement did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -141,6 +151,12 @@ pub(crate) trait During<T> {
 
 impl<T> During<T> for Result<T, sqlx::Error> {
     fn during(self, statement: &'static str) -> Result<T, StoreError> {
-        self.map_err(|error| StoreError::new(statement, error))
+        self.map_err(|error| {
+            let error = StoreError::new(statement, error);
+            if error.is_unavailable() {
+                UNAVAILABLE.fetch_add(1, Ordering::Relaxed);
+            }
+            error
+        })
     }
 }

@@ -28,7 +28,7 @@ pub mod user;
 
 pub use api_key::{ApiKeyRow, ApiKeys, KeyUse, KeyWithUser, NewApiKey};
 pub use credential::{CredentialRow, Credentials, NewCredential, NewSlot, SealedSlot, SlotHint};
-pub use error::StoreError;
+pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{

@@ -59,6 +59,11 @@ pub(crate) struct Group {
     folders: Vec<PathBuf>,
 }
 
+/// What no group would limit for instances of a process, found without changing any group but for one that is made and removed.
+pub(crate) fn look(process: Option<i32>) -> Vec<Controller> {
+    Cgroups { places: place::look(process) }.missing()
+}
+
 impl Cgroups {
     /// Looks once what this machine lets us limit.
     pub(crate) fn find() -> Self {
@@ -91,6 +96,16 @@ impl Cgroups {
             place.limit(&folder, limits)?;
         }
         Ok(group)
+    }
+
+    /// Where the group of an instance is, or would be.
+    pub(crate) fn of(
+        &self,
+        installation: InstallationId,
+        instance: InstanceId,
+    ) -> impl Iterator<Item = PathBuf> {
+        let name = instance.to_string();
+        self.places.iter().map(move |place| place.installation_folder(installation).join(&name))
     }
 
     /// The group that an earlier run made for an instance; empty where there is none.

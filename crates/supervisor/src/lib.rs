@@ -10,14 +10,19 @@
 //! for, and exactly one `Exited` is the last event.
 
 mod cgroups;
+mod figures;
 mod link;
+mod look;
 mod owner;
 mod process;
 mod shim;
 mod start;
 mod survivors;
 
+pub use cgroups::Controller;
+pub use figures::{Figures, Known};
+pub use look::{Left, left_over, ports_held, unlimited};
 pub use process::{is_alive, started};
 pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};
-pub use start::{Entropy, StartError, Supervisor, SupervisorConfig};
+pub use start::{Entropy, Seen, StartError, Supervisor, SupervisorConfig};
 pub use survivors::{Contact, Found, SurvivorError};

@@ -8,7 +8,7 @@ use roadstead_control::{
     Decoder, EXIT_FILE, ExitRecord, Failure, FailureCode, Outcome, Ready, Report, SHIM_LOG_FILE, STATE_FILE,
     ShimState,
 };
-use roadstead_model::{Clock, InstanceId};
+use roadstead_model::{Clock, InstanceId, Step};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +19,7 @@ use crate::cgroups::Group;
 use crate::link::Link;
 use crate::process::{self, Stranger};
 use crate::shim::{LaunchError, ShimEvent};
+use crate::start::Seen;
 
 /// How long the last lines may take to arrive after the shim has ended.
 const LINK_PATIENCE: Duration = Duration::from_secs(2);
@@ -72,6 +73,7 @@ pub(crate) struct Owner {
     pub(crate) killed: watch::Receiver<bool>,
     pub(crate) link: Option<Link>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) seen: Seen,
 }
 
 impl Owner {
@@ -86,7 +88,10 @@ impl Owner {
             let mut reports = Reports { output, decoder: Decoder::default() };
             while let Some(report) = self.report_or_kill(&mut reports).await {
                 match report {
-                    Report::Bound { .. } => link = self.connect(),
+                    Report::Bound { .. } => {
+                        (self.seen)(self.instance, Step::PortBound);
+                        link = self.connect();
+                    }
                     Report::Ready(ready) => self.decide(Ok(ready)),
                     Report::Failed(why) => failure = Some(why),
                     _ => {}
@@ -156,7 +161,7 @@ impl Owner {
         }
         let state: Option<ShimState> = read(&self.folder.join(STATE_FILE));
         let init = state.map(|state| state.init).into_iter().collect();
-        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await;
+        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await.left;
         if strays > 0 {
             tracing::error!(instance.id = %self.instance, strays, "processes of a lost shim did not go");
         }

@@ -89,13 +89,23 @@ fn send(handle: &OwnedFd, signal: Signal) {
     }
 }
 
+/// What a search for strays came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strays {
+    /// Alive at the first look.
+    pub(crate) found: usize,
+    /// Alive at the last.
+    pub(crate) left: usize,
+}
+
 /// Ends everything that carries one of these instances' marks, and these processes; waits until they are gone
-/// or patience is over. Returns how many are left.
+/// or patience is over.
 pub(crate) async fn end_strays(
     instances: HashSet<InstanceId>,
     known: Vec<ProcessId>,
     patience: Duration,
-) -> usize {
+) -> Strays {
+    let mut first = None;
     let until = tokio::time::Instant::now() + patience;
     loop {
         let (instances, known) = (instances.clone(), known.clone());
@@ -109,8 +119,9 @@ pub(crate) async fn end_strays(
         });
         // A look that failed has seen nothing: the next one, or the next start, looks again.
         let left = looked.await.unwrap_or(0);
+        let found = *first.get_or_insert(left);
         if left == 0 || tokio::time::Instant::now() >= until {
-            return left;
+            return Strays { found, left };
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }

@@ -13,7 +13,7 @@ use roadstead_control::{
     ControlSecret, FrameError, LAUNCH_FILE, LaunchNote, ProcessId, Ready, SHIM_LOG_FILE, Secrets,
     Specification, frame,
 };
-use roadstead_model::{Clock, InstanceId};
+use roadstead_model::{Clock, InstanceId, Step};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,6 +36,9 @@ pub(crate) const COMMAND_QUEUE: usize = 16;
 
 /// Fills nonces with unpredictable bytes.
 pub type Entropy = Arc<dyn Fn(&mut [u8; 32]) + Send + Sync>;
+
+/// Hears of each step of a launch that is taken here.
+pub type Seen = Arc<dyn Fn(InstanceId, Step) + Send + Sync>;
 
 /// Where shims come from and where they live.
 #[derive(Debug, Clone)]
@@ -62,6 +65,7 @@ pub struct Supervisor {
     pub(crate) cgroups: Cgroups,
     pub(crate) tasks: TaskTracker,
     pub(crate) entropy: Entropy,
+    seen: Seen,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -120,7 +124,12 @@ impl Supervisor {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy })
+        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen: Arc::new(|_, _| {}) })
+    }
+
+    /// Tells each step of the launches to come.
+    pub fn tell_steps(&mut self, seen: Seen) {
+        self.seen = seen;
     }
 
     /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
@@ -138,7 +147,9 @@ impl Supervisor {
         let folder = self.run_folder(specification.instance);
         specification.run_folder.clone_from(&folder);
         make_folder(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
+        (self.seen)(specification.instance, Step::RunFolderMade);
         let group = self.group(&specification);
+        (self.seen)(specification.instance, Step::GroupMade);
         specification.cgroups = group.folders().to_vec();
         let started = self.start_in(&folder, &specification, &secrets).await;
         if started.is_err() {
@@ -172,13 +183,16 @@ impl Supervisor {
             .map_err(|source| StartError::Folder { path: folder.to_owned(), source })?;
         let log = private_file(&folder.join(SHIM_LOG_FILE)).map_err(failed)?;
         let mut child = spawn(program, log).map_err(failed)?;
+        (self.seen)(specification.instance, Step::ShimSpawned);
         let handed = async {
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
             let process = ProcessId { pid, started: process::started(pid).unwrap_or_default() };
             note_launch(folder, specification, process)?;
+            (self.seen)(specification.instance, Step::LaunchNoted);
             let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
             input.write_all(&plan).await?;
             input.write_all(&secret).await?;
+            (self.seen)(specification.instance, Step::SecretsHanded);
             Ok::<_, io::Error>(process)
         };
         let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, handed).await.unwrap_or_else(|e| Err(e.into()));
@@ -246,6 +260,7 @@ impl Supervisor {
             killed: kill.subscribe(),
             link: Some(link),
             tasks: self.tasks.clone(),
+            seen: Arc::clone(&self.seen),
         };
         self.tasks.spawn(owner.run());
         Shim { control, launched: None, events: Some(heard), decided }

@@ -202,20 +202,24 @@ impl Supervisor {
     }
 
     /// Ends these shims and everything below them: asked first, killed when `patience` is over. Their folders stay until
-    /// `forget`, so that a crash before their records are stored loses nothing.
-    pub async fn end(&self, found: &[Found], patience: Duration) -> Result<(), SurvivorError> {
+    /// `forget`, so that a crash before their records are stored loses nothing. Answers how many processes lived although
+    /// none of the shims did.
+    pub async fn end(&self, found: &[Found], patience: Duration) -> Result<usize, SurvivorError> {
         let asked: Vec<ProcessId> = found.iter().filter_map(ask).collect();
         wait_gone(&asked, patience).await;
         let instances: HashSet<InstanceId> = found.iter().map(|each| each.instance).collect();
         if instances.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let known = found.iter().flat_map(|each| [each.shim, each.init]).flatten().collect();
-        let left = process::end_strays(instances, known, KILL_PATIENCE).await;
+        let strays = process::end_strays(instances, known, KILL_PATIENCE).await;
         for each in found {
             self.cgroups.existing(each.installation, each.instance).remove().await;
         }
-        if left > 0 { Err(SurvivorError::StillThere { left }) } else { Ok(()) }
+        if strays.left > 0 {
+            return Err(SurvivorError::StillThere { left: strays.left });
+        }
+        Ok(if asked.is_empty() { strays.found } else { 0 })
     }
 }
 

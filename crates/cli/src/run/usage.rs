@@ -8,7 +8,7 @@ use crate::failure::CliError;
 use crate::find;
 use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::text;
-use crate::words::moment;
+use crate::words::{moment, size};
 
 /// How many calls are shown when nothing says how many.
 const DEFAULT_TAIL: usize = 100;
@@ -112,20 +112,6 @@ fn number(row: &Value, field: &str) -> u64 {
 fn mean_ms(row: &Value) -> String {
     let tenths = number(row, "latency_us") / number(row, "calls").max(1) / 100;
     format!("{}.{}", tenths / 10, tenths % 10)
-}
-
-/// Bytes as a person reads them.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let (mut tenths, mut unit) = (bytes * 10 / 1024, 0);
-    while tenths >= 10 * 1024 && unit + 1 < UNITS.len() {
-        tenths /= 1024;
-        unit += 1;
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
 #[cfg(test)]

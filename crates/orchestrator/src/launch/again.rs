@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Verb, expiry};
+use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, Verb, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
@@ -105,7 +105,8 @@ impl Orchestrator {
             actor: permit.actor().clone(),
             event_data: json!({ "was": row.standing(at).status(), "type_version": plan.type_version }),
         };
-        let reserved = Reserved::again(&self.0, ownership, plan, reopening).await?;
+        let reserved = Reserved::again(&self.0, ownership, plan, reopening).await;
+        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?;
         match wait {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
@@ -201,6 +202,7 @@ pub(crate) async fn begin_again(
     restart: Restart,
 ) {
     let Restart { plan, actor, done, .. } = restart;
+    inner.took(instance, Step::ProcessesGone);
     // The next shim begins with an empty folder: what the last one could not hand over is stored first.
     if !inner.keep_last_words(instance).await {
         return;
@@ -208,7 +210,7 @@ pub(crate) async fn begin_again(
     inner.remove_folders(instance);
     let outcome = match row_of(&inner, instance).await {
         Some(row) if !expiry::is_due(row.expires_at, inner.now()) => {
-            let reserved = Reserved::restarted(ownership, lease, plan, &row, actor);
+            let reserved = Reserved::restarted(&inner, ownership, lease, plan, &row, actor);
             go_on(inner, reserved).await
         }
         // Nobody else ends the row: it has an owner to this moment.

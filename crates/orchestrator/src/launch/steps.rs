@@ -8,7 +8,7 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, expiry};
+use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -71,19 +71,11 @@ impl Reserved {
         };
         // Before the row, so that the reaper never sees a row that nobody answers for.
         let ownership = inner.live.enter(instance);
-        let mut lease = free_port(inner, None)?;
-        let at = inner.now();
-        let mut row = new_row(inner, permit, &plan, instance, &token, at);
-        for attempt in 1.. {
-            row.port = lease.port();
-            match inner.store().instances().reserve(&row, inner.settings().max_instances_per_user).await {
-                Ok(()) => break,
-                Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
-                    lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
-                }
-                Err(error) => return Err(refused(inner, error)),
-            }
-        }
+        inner.took(instance, Step::LaunchBegun);
+        let mut row = new_row(inner, permit, &plan, instance, &token, inner.now());
+        let lease =
+            lease_and_reserve(inner, &mut row).await.inspect_err(|_| inner.steps.given_up(instance))?;
+        inner.took(instance, Step::RowReserved);
         let reserved = Self {
             lease,
             ownership,
@@ -107,6 +99,7 @@ impl Reserved {
         mut reopening: Reopening,
     ) -> Result<Self, StartAgainError> {
         let instance = reopening.id;
+        inner.took(instance, Step::LaunchBegun);
         let former =
             inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
         let mut lease = free_port(inner, former)?;
@@ -115,6 +108,7 @@ impl Reserved {
             reopening.port = lease.port();
             let error = match inner.store().instances().reopen(&reopening, quota).await {
                 Ok(desired) => {
+                    inner.took(instance, Step::RowReserved);
                     return Ok(Self {
                         lease,
                         ownership,
@@ -143,12 +137,15 @@ impl Reserved {
 
     /// Takes over what the driver of a running instance held, for its next shim.
     pub(super) fn restarted(
+        inner: &Inner,
         ownership: Ownership,
         lease: PortLease,
         plan: Plan,
         row: &InstanceRow,
         actor: Actor,
     ) -> Self {
+        inner.took(row.id, Step::LaunchBegun);
+        inner.took(row.id, Step::RowReserved);
         Self {
             lease,
             ownership,
@@ -189,6 +186,7 @@ impl Reserved {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
+        inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
         let (specification, secrets) = self.specification(inner, rendered, user);
         inner
@@ -204,6 +202,23 @@ impl Reserved {
         let end = End::unrecorded(status, message, inner.now());
         inner.finish(self.instance, &end, &self.actor).await;
     }
+}
+
+/// Leases ports until the database has one free, too.
+async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortLease, LaunchError> {
+    let mut lease = free_port(inner, None)?;
+    let quota = inner.settings().max_instances_per_user;
+    for attempt in 1.. {
+        row.port = lease.port();
+        match inner.store().instances().reserve(row, quota).await {
+            Ok(()) => break,
+            Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
+                lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+            }
+            Err(error) => return Err(refused(inner, error)),
+        }
+    }
+    Ok(lease)
 }
 
 fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
@@ -318,7 +333,10 @@ impl Spawned {
             }
         };
         match launched {
-            Ok(ready) => Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready }),
+            Ok(ready) => {
+                inner.took(self.reserved.instance, Step::ServerReady);
+                Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready })
+            }
             Err(error) => Err(self.failed(inner, &error).await),
         }
     }
@@ -380,7 +398,11 @@ impl Ready {
         let port = self.reserved.lease.port();
         let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
         let published = self.mark(inner, &started).await;
-        let route = matches!(published, Ok(true)).then(|| inner.route_to(instance));
+        let is_wanted = matches!(published, Ok(true));
+        if is_wanted {
+            inner.took(instance, Step::RowRunning);
+        }
+        let route = is_wanted.then(|| inner.route_to(instance));
         self.reserved.ownership.set_restarting(false);
         if self.server.silent {
             let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
@@ -412,8 +434,12 @@ impl Ready {
             is_ending: false,
             restart: None,
             overtaken: None,
+            dropped_lines: 0,
         };
         inner.parts.drivers.spawn(driver.run());
+        if is_wanted {
+            inner.took(instance, Step::Published);
+        }
         match published {
             Ok(true) => Ok(()),
             Ok(false) => {

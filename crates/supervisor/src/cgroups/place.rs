@@ -26,8 +26,26 @@ pub(super) struct Place {
 
 /// Version 2 if it can do all, else what version 1 can.
 pub(super) fn find() -> Vec<Place> {
-    let Some(own) = OwnGroups::read() else { return Vec::new() };
-    match v2(&own) {
+    choose(None, |base, controllers| {
+        if hand_on(base, controllers).is_err() {
+            step_aside(base).ok()?;
+            hand_on(base, controllers).ok()?;
+        }
+        Some(())
+    })
+}
+
+/// The same for a process that may not be this one, without moving it or handing anything on.
+pub(super) fn look(process: Option<i32>) -> Vec<Place> {
+    choose(process, |base, _| {
+        let file = base.join("cgroup.subtree_control");
+        std::fs::OpenOptions::new().write(true).open(file).ok().map(drop)
+    })
+}
+
+fn choose(process: Option<i32>, hand_on: impl Fn(&Path, &[Controller]) -> Option<()>) -> Vec<Place> {
+    let Some(own) = OwnGroups::read(process) else { return Vec::new() };
+    match v2(&own, hand_on) {
         Some(place) if place.controllers.len() == Controller::ALL.len() => vec![place],
         two => {
             let mut places: Vec<Place> =
@@ -47,9 +65,9 @@ struct OwnGroups {
 }
 
 impl OwnGroups {
-    fn read() -> Option<Self> {
-        let own = Process::myself().ok()?;
-        let mounts = own.mountinfo().ok()?;
+    fn read(process: Option<i32>) -> Option<Self> {
+        let own = process.map_or_else(Process::myself, Process::new).ok()?;
+        let mounts = Process::myself().ok()?.mountinfo().ok()?;
         let mut groups = Vec::new();
         for group in own.cgroups().ok()? {
             let mount = mounts.0.iter().find(|mount| {
@@ -83,7 +101,7 @@ fn v1(own: &OwnGroups, controller: Controller) -> Option<Place> {
     })
 }
 
-fn v2(own: &OwnGroups) -> Option<Place> {
+fn v2(own: &OwnGroups, hand_on: impl Fn(&Path, &[Controller]) -> Option<()>) -> Option<Place> {
     let (_, group) = own.groups.iter().find(|(controllers, _)| controllers.is_empty())?;
     let base = match (group.file_name(), group.parent()) {
         (Some(name), Some(parent)) if name == OWN_GROUP => parent,
@@ -97,10 +115,7 @@ fn v2(own: &OwnGroups) -> Option<Place> {
     if controllers.is_empty() || !may_make_groups_in(base) {
         return None;
     }
-    if hand_on(base, &controllers).is_err() {
-        step_aside(base).ok()?;
-        hand_on(base, &controllers).ok()?;
-    }
+    hand_on(base, &controllers)?;
     Some(Place { base: base.to_owned(), is_v2: true, controllers })
 }
 
