@@ -30,6 +30,8 @@ pub fn programs() -> PathBuf {
 pub struct AppOptions {
     /// The data folder; a new one when none is given.
     pub data: Option<tempfile::TempDir>,
+    /// The program: the service, or one that is made of it.
+    pub program: &'static str,
     /// The command: `up` or `serve`.
     pub command: &'static str,
     /// Where it listens.
@@ -40,7 +42,8 @@ pub struct AppOptions {
 
 impl Default for AppOptions {
     fn default() -> Self {
-        Self { data: None, command: "up", listen: "127.0.0.1:0".to_owned(), environment: Vec::new() }
+        let listen = "127.0.0.1:0".to_owned();
+        Self { data: None, program: "roadstead", command: "up", listen, environment: Vec::new() }
     }
 }
 
@@ -87,7 +90,7 @@ impl App {
         let data = options.data.unwrap_or_else(data_folder);
         let log = data.path().join("test.log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let mut command = Command::new(programs().join("roadstead"));
+        let mut command = Command::new(programs().join(options.program));
         command
             .args([options.command, "--listen", &options.listen])
             .env_clear()
