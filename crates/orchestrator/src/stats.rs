@@ -144,7 +144,9 @@ fn watch(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
         inner.samples.store(inner.now(), figures);
         drop(inner);
         std::thread::sleep(LEAST_REST);
-        if asked.recv_timeout(STATS_INTERVAL - LEAST_REST) == Err(mpsc::RecvTimeoutError::Disconnected) {
+        if asked.recv_timeout(STATS_INTERVAL.saturating_sub(LEAST_REST))
+            == Err(mpsc::RecvTimeoutError::Disconnected)
+        {
             return;
         }
     }
