@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use roadstead_test_support::app::{App, AppOptions, data_folder, programs};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
@@ -155,6 +158,42 @@ async fn a_launch_that_fails_is_counted_at_its_stage() {
     let stage = r#"roadstead_launch_stage_seconds_count{stage="server_ready",outcome="failed"}"#;
     assert!(failed.is(stage, 1.0));
     assert!(failed.is(r#"roadstead_instances{phase="starting"}"#, 0.0));
+}
+
+/// The process that started another.
+fn parent_of(pid: i32) -> i32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("it has one");
+    parent.trim().parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_nobody_looks_after_is_found_ended_and_counted() {
+    let app = App::start().await;
+    let launched = app.launch(json!({"type": "echo"})).await;
+    let id = launched["id"].as_str().expect("an id").to_owned();
+    let server = i32::try_from(launched["process_id"].as_i64().expect("a process")).expect("it fits");
+    let shim = parent_of(parent_of(server));
+    #[expect(clippy::disallowed_methods, reason = "the process that stands for one that escaped")]
+    let mut escaped =
+        Command::new("sleep").arg("3600").env("ROADSTEAD_INSTANCE", &id).spawn().expect("it starts");
+
+    app.signal(Signal::SIGKILL);
+    let (_, data) = app.ended().await;
+    kill(Pid::from_raw(shim), Signal::SIGKILL).expect("it lives");
+    let (code, verdicts, text) = doctor(data.path(), None);
+    assert_eq!((code, verdicts["leftovers"].as_str()), (Some(1), "broken"), "{text}");
+    assert!(text.contains(&escaped.id().to_string()), "{text}");
+
+    let app = App::start_with(AppOptions { data: Some(data), ..AppOptions::default() }).await;
+    let found = wait_for("the orphan to be counted", PATIENCE, async || {
+        let found = scrape(&app).await;
+        (found.value(r#"roadstead_adoption_seconds_count{outcome="ended"}"#) > 0.0).then_some(found)
+    })
+    .await;
+    assert!(found.is(r#"roadstead_orphans_total{kind="process"}"#, 1.0), "{}", found.text);
+    assert!(found.is(r#"roadstead_orphans_total{kind="shim"}"#, 0.0));
+    assert_eq!(escaped.wait().expect("our child").signal(), Some(9));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

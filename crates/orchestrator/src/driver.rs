@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_control::{ExitRecord, ProcessId, Ready, StopReason, TokenHash};
+use roadstead_control::{ExitRecord, LogEntry, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
 use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, Step, TypeId, expiry};
 use roadstead_port_allocator::PortLease;
@@ -89,9 +89,7 @@ impl Driver {
             };
             match event {
                 Event::Shim(Some(ShimEvent::Logs { entries, dropped })) => {
-                    let before = std::mem::replace(&mut self.dropped_lines, dropped);
-                    self.inner.parts.metrics.log_lines_dropped(dropped.saturating_sub(before));
-                    self.inner.parts.log_writer.hand_in(self.instance, entries, stored.clone()).await;
+                    self.hand_in(entries, dropped, stored.clone()).await;
                 }
                 Event::Shim(Some(ShimEvent::Ready(ready))) => unpublished = self.publish(ready).await,
                 Event::Again => {
@@ -111,11 +109,7 @@ impl Driver {
                 Event::Shim(None) => break None,
                 Event::Stored(seq) => self.control.logs_received(seq).await,
                 Event::UsageStored(seq) => self.control.usage_received(seq).await,
-                // New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
-                Event::Due => {
-                    (self.route, self.is_ending) = (None, true);
-                    self.inner.took(self.instance, Step::EndBegun);
-                }
+                Event::Due => self.due(),
                 Event::Overdue => {
                     self.say(LogLevel::Error, "the shim did not end in time and was killed").await;
                     self.control.kill();
@@ -146,6 +140,18 @@ impl Driver {
             }
             None => self.end(record).await,
         }
+    }
+
+    /// New callers are turned away; the shim keeps the deadline itself and lets calls in flight finish.
+    fn due(&mut self) {
+        (self.route, self.is_ending) = (None, true);
+        self.inner.took(self.instance, Step::EndBegun);
+    }
+
+    async fn hand_in(&mut self, entries: Vec<LogEntry>, dropped: u64, stored: watch::Sender<u64>) {
+        let before = std::mem::replace(&mut self.dropped_lines, dropped);
+        self.inner.parts.metrics.log_lines_dropped(dropped.saturating_sub(before));
+        self.inner.parts.log_writer.hand_in(self.instance, entries, stored).await;
     }
 
     /// When a shim that began to end at `from` must be gone.

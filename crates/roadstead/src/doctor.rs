@@ -46,13 +46,26 @@ pub async fn doctor(config: &Config, json: bool, no_color: bool) -> anyhow::Resu
 pub(crate) async fn log_absent() {
     for check in kernel::checks(None).await.into_iter().filter(|check| check.verdict != Verdict::Ok) {
         // The supervisor has said of each controller that it is missing.
-        if check.id != kernel::CONTROL_GROUPS {
-            tracing::warn!(
+        if check.id == kernel::CONTROL_GROUPS {
+            continue;
+        }
+        let said = "a mechanism of this machine is absent; `roadstead doctor` shows all";
+        if check.verdict == Verdict::Broken {
+            tracing::error!(
                 check = check.id,
                 found = check.found,
                 lost = check.lost,
                 next = check.next,
-                "a mechanism of this machine is absent; `roadstead doctor` shows all"
+                "{said}"
+            );
+        } else {
+            // An ordinary user's machine lacks some, and works: nothing that has to be seen before anything else.
+            tracing::info!(
+                check = check.id,
+                found = check.found,
+                lost = check.lost,
+                next = check.next,
+                "{said}"
             );
         }
     }

@@ -22,6 +22,6 @@ pub(crate) async fn stats(
     PathId(id): PathId<InstanceId>,
 ) -> Result<Json<Stats>, ApiError> {
     let permit = caller.may_read_instances()?;
-    let taken = state.orchestrator().stats(&permit, id).await?;
-    Ok(Json(Stats::new(&taken, state.clock().now())))
+    let found = state.orchestrator().stats(&permit, id).await?;
+    Ok(Json(Stats::new(&found, state.clock().now())))
 }
