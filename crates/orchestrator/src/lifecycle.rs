@@ -11,6 +11,7 @@ use roadstead_supervisor::ShimControl;
 use serde_json::json;
 
 use crate::parts::Inner;
+use crate::reap::Reaper;
 
 /// The pause between two attempts when the database does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ impl Inner {
         control: &ShimControl,
     ) {
         let seq = step.seq;
-        match self.store_step(instance, &step).await {
+        match self.reaper.store_step(instance, &step).await {
             Ok(()) => control.lifecycle_received(seq).await,
             Err(error) if error.is_unavailable() => {
                 let (inner, control) = (Arc::clone(self), control.clone());
@@ -39,15 +40,6 @@ impl Inner {
         }
     }
 
-    /// Stores a step, unless it is stored already.
-    pub(crate) async fn store_step(
-        &self,
-        instance: InstanceId,
-        step: &LifecycleEntry,
-    ) -> Result<(), StoreError> {
-        self.store().events().append(&as_event(instance, step)).await.map(drop)
-    }
-
     /// Whether it was stored before the service had to end; if not, the shim says it again to the next one.
     async fn keep_storing(&self, instance: InstanceId, step: LifecycleEntry) -> bool {
         loop {
@@ -55,7 +47,7 @@ impl Inner {
                 () = self.parts.stopping.cancelled() => return false,
                 () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
-            match self.store_step(instance, &step).await {
+            match self.reaper.store_step(instance, &step).await {
                 Ok(()) => return true,
                 Err(error) if error.is_unavailable() => {}
                 Err(error) => {
@@ -64,6 +56,17 @@ impl Inner {
                 }
             }
         }
+    }
+}
+
+impl Reaper {
+    /// Stores a step, unless it is stored already.
+    pub(crate) async fn store_step(
+        &self,
+        instance: InstanceId,
+        step: &LifecycleEntry,
+    ) -> Result<(), StoreError> {
+        self.store().events().append(&as_event(instance, step)).await.map(drop)
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
+use crate::reap::{Reaper, ReaperParts};
 use crate::usage::UsageWriter;
 
 /// The machine and the installation that instances belong to.
@@ -60,7 +61,7 @@ pub struct Parts {
     /// Opens and seals credentials.
     pub accounts: Accounts,
     /// Starts shims.
-    pub supervisor: Supervisor,
+    pub supervisor: Arc<Supervisor>,
     /// The gateway's ways.
     pub routes: Routes,
     /// The time.
@@ -89,6 +90,20 @@ pub struct Parts {
     pub settings: Settings,
 }
 
+impl Parts {
+    fn of_reaper(&self) -> ReaperParts {
+        ReaperParts {
+            store: self.store.clone(),
+            supervisor: Arc::clone(&self.supervisor),
+            clock: Arc::clone(&self.clock),
+            node: self.node,
+            limits: self.limits,
+            workplaces: self.workplaces.clone(),
+            stopping: self.stopping.clone(),
+        }
+    }
+}
+
 /// The orchestrator; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Orchestrator(pub(crate) Arc<Inner>);
@@ -98,6 +113,8 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) ports: PortPool,
     pub(crate) live: LiveInstances,
+    /// Ends what nobody answers for, and writes every end down.
+    pub(crate) reaper: Reaper,
     /// Shims that no live row claims, as often as they were seen so.
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
@@ -108,12 +125,15 @@ impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
     pub fn new(parts: Parts) -> Self {
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
+        let live = LiveInstances::default();
+        let reaper = Reaper::beside(parts.of_reaper(), live.clone());
         let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
         Self(Arc::new(Inner {
             parts,
             ports: pool,
-            live: LiveInstances::default(),
+            live,
+            reaper,
             strangers: Mutex::default(),
             settings: settings_in_force,
             running_as_root,

@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ChangeError;
-use crate::parts::{Inner, Orchestrator};
+use crate::parts::Orchestrator;
+use crate::reap::Reaper;
 
 /// Batches that may wait; beyond, the instances' drivers wait, and facts stay in the shims.
 const QUEUE: usize = 256;
@@ -190,7 +191,7 @@ impl Orchestrator {
     }
 }
 
-impl Inner {
+impl Reaper {
     /// Stores what a shim that is gone had written down and nobody had confirmed. What is stored already does no harm.
     pub(crate) async fn store_usage_left(&self, found: &Found) -> Result<(), StoreError> {
         let instance = found.instance;

@@ -170,6 +170,18 @@ impl Postgres {
         })
     }
 
+    /// How the service connects to a server that runs, without a connection being tried; none while it does not run.
+    pub fn app_of_running(&self) -> Result<Option<PgConnectOptions>, PostgresError> {
+        if !self.layout.is_initialised() {
+            return Ok(None);
+        }
+        let socket = server::listening_in(&self.layout.cluster)?;
+        let password = Passwords::app_of(&self.layout.folder)?;
+        Ok(socket
+            .zip(password)
+            .map(|(socket, password)| roles::options(&socket, roles::APP, &password, roles::DATABASE)))
+    }
+
     /// Ends the server if it runs, and waits until it has ended.
     pub async fn stop(&self, mode: StopMode) -> Result<(), PostgresError> {
         match Postmaster::find(&self.layout.cluster)? {

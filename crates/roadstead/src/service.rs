@@ -10,8 +10,10 @@ use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
-use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
-use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
+use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, ReaperId, SystemClock, limits};
+use roadstead_orchestrator::{
+    Lease, LeaseKind, Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter,
+};
 use roadstead_store::{Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
@@ -145,7 +147,13 @@ impl Service {
         let recovered = orchestrator.recover().await?;
         stage(Stage::Recovered(recovered));
 
-        background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
+        background.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        if config.reaps {
+            let id = ReaperId::new(&*ground.clock, &mut *ground.randomness.lock());
+            let lease = Lease::new(&orchestrator.reaper(), LeaseKind::Service, id);
+            let reaping = crate::reaper::keep_reaping(orchestrator.reaper(), lease, None, soft.clone());
+            background.spawn(reaping);
+        }
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
             Arc::clone(&ground.clock),
@@ -297,7 +305,7 @@ impl Wired<'_> {
         let orchestrator = Orchestrator::new(roadstead_orchestrator::Parts {
             store: store.clone(),
             accounts: accounts.clone(),
-            supervisor,
+            supervisor: Arc::new(supervisor),
             routes: Routes::default(),
             clock: ground.clock.clone(),
             randomness: Arc::clone(&ground.randomness),
@@ -312,11 +320,7 @@ impl Wired<'_> {
                 node: NodeId::from_uuid(ground.installation.uuid()),
                 boot: boot_id()?,
             },
-            limits: Limits {
-                stop_step: limits::STOP_STEP,
-                grace: limits::EXPIRY_GRACE,
-                quarantine: limits::PORT_QUARANTINE,
-            },
+            limits: times(),
             workplaces,
             bundled: programs,
             settings: accounts.settings_in_force().await?,
@@ -327,8 +331,13 @@ impl Wired<'_> {
     }
 }
 
+/// The times that hold for every instance.
+pub(crate) const fn times() -> Limits {
+    Limits { stop_step: limits::STOP_STEP, grace: limits::EXPIRY_GRACE, quarantine: limits::PORT_QUARANTINE }
+}
+
 /// Where our own programs lie: beside this one.
-fn program_folder() -> anyhow::Result<PathBuf> {
+pub(crate) fn program_folder() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("this program cannot tell where it lies")?;
     Ok(program.parent().unwrap_or_else(|| Path::new("/")).to_owned())
 }
@@ -381,7 +390,7 @@ pub async fn end_survivors(
     Ok(alive)
 }
 
-fn boot_id() -> anyhow::Result<BootId> {
+pub(crate) fn boot_id() -> anyhow::Result<BootId> {
     let path = "/proc/sys/kernel/random/boot_id";
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read {path}"))?;
     text.trim().parse().with_context(|| format!("{path} holds no id"))

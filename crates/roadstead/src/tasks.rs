@@ -1,4 +1,4 @@
-//! What runs beside the requests, on a schedule: the reaper's tick, the reconcile, the watch over the database.
+//! What runs beside the requests, on a schedule: a look at the instances, the reconcile, the watch over the database.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,19 @@ use tokio_util::sync::CancellationToken;
 use crate::postgres::{Postgres, Running};
 
 /// How often deadlines are looked at.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often rows and owners are compared.
 const RECONCILE: Duration = Duration::from_secs(30);
 /// The pause before a private database that does not start is tried again.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
-/// Ends what is past its deadline, every second.
-pub async fn reap(orchestrator: Orchestrator, soft: CancellationToken) {
+/// Looks after the instances that this process answers for, every second.
+pub async fn attend(orchestrator: Orchestrator, soft: CancellationToken) {
     every(TICK, &soft, || async {
-        report("reaper", orchestrator.tick().await);
+        match orchestrator.attend().await {
+            Ok(status) => report("attend", status, Ok(())),
+            Err(error) => report("attend", ReapStatus::default(), Err(error)),
+        }
     })
     .await;
 }
@@ -27,8 +30,7 @@ pub async fn reap(orchestrator: Orchestrator, soft: CancellationToken) {
 /// Compares rows and owners, every 30 seconds.
 pub async fn reconcile(orchestrator: Orchestrator, clock: Arc<SystemClock>, soft: CancellationToken) {
     every(RECONCILE, &soft, || async {
-        let done = orchestrator.reconcile(&clock).await;
-        report("reconcile", done.map(|()| ReapStatus::default()));
+        report("reconcile", ReapStatus::default(), orchestrator.reconcile(&clock).await);
     })
     .await;
 }
@@ -48,27 +50,25 @@ async fn every<F: Future<Output = ()>>(
     }
 }
 
-fn report(task: &str, outcome: Result<ReapStatus, roadstead_store::StoreError>) {
-    match outcome {
-        Ok(status) if status == ReapStatus::default() => {}
-        Ok(status) => {
-            tracing::info!(
-                task,
-                told = status.told,
-                reaped = status.reaped,
-                warned = status.warned,
-                expired = status.expired,
-                failed = status.failed,
-                "reaped"
-            );
-        }
-        Err(error) => {
-            tracing::warn!(
-                task,
-                error = &error as &dyn std::error::Error,
-                "a run failed; the next one is the retry"
-            );
-        }
+/// Says once what a run did, and whether it came to its end.
+pub(crate) fn report(task: &str, status: ReapStatus, outcome: Result<(), roadstead_store::StoreError>) {
+    if status != ReapStatus::default() {
+        tracing::info!(
+            task,
+            told = status.told,
+            reaped = status.reaped,
+            warned = status.warned,
+            expired = status.expired,
+            failed = status.failed,
+            "reaped"
+        );
+    }
+    if let Err(error) = outcome {
+        tracing::warn!(
+            task,
+            error = &error as &dyn std::error::Error,
+            "a run failed; the next one is the retry"
+        );
     }
 }
 

@@ -217,6 +217,13 @@ impl Supervisor {
         }
         if left > 0 { Err(SurvivorError::StillThere { left }) } else { Ok(()) }
     }
+
+    /// Ends every process that carries the mark of one of these instances, of which there is no run folder.
+    pub async fn end_marked(&self, instances: &[InstanceId]) -> Result<(), SurvivorError> {
+        let marks = instances.iter().copied().collect();
+        let left = process::end_strays(marks, Vec::new(), KILL_PATIENCE).await;
+        if left > 0 { Err(SurvivorError::StillThere { left }) } else { Ok(()) }
+    }
 }
 
 fn look_into(
