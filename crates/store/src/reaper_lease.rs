@@ -44,7 +44,7 @@ pub struct ReaperLeases<'a> {
 
 impl ReaperLeases<'_> {
     /// Takes or renews a machine's lease for `term` from now on. False while another one has it, and for a machine
-    /// that is not known.
+    /// that is not known. A service takes it from the service before it, which its data folder's lock proves gone.
     #[tracing::instrument(name = "db.reaper_lease.take", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn take(&self, node: NodeId, asks: &LeaseHolder, term: Duration) -> Result<bool, StoreError> {
         let done = sqlx::query!(
@@ -55,7 +55,8 @@ impl ReaperLeases<'_> {
              set since = case when l.holder = excluded.holder then l.since else clock_timestamp() end,
                  holder = excluded.holder, kind = excluded.kind, pid = excluded.pid,
                  until = clock_timestamp() + make_interval(secs => $5)
-             where l.holder = excluded.holder or l.until <= clock_timestamp()",
+             where l.holder = excluded.holder or l.until <= clock_timestamp()
+                or (l.kind = 'service' and excluded.kind = 'service')",
             node.uuid(),
             asks.id,
             asks.kind,

@@ -17,7 +17,8 @@ impl Orchestrator {
     pub async fn attend(&self) -> Result<ReapStatus, StoreError> {
         // First, so that what was used just before its deadline lives on.
         self.0.note_uses().await?;
-        let owned: Vec<_> = self.0.live.all().into_iter().map(|(id, _)| id).collect();
+        let live = self.0.live.all().into_iter();
+        let owned: Vec<_> = live.filter(|(_, handle)| !handle.is_reaped).map(|(id, _)| id).collect();
         let mut status = ReapStatus::default();
         if owned.is_empty() {
             return Ok(status);
