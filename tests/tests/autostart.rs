@@ -72,6 +72,7 @@ async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing
     let unmarked = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
     let stopped = Launched::new(&app, marked.clone()).await;
     stop(&app, &stopped.id).await;
+    stopped.gone().await;
     let short = Launched::new(&app, json!({"type": "echo", "expires_in": "3s", "autostart": true})).await;
     app.define_echo("gone", &[]).await;
     let disabled = Launched::new(&app, json!({"type": "gone", "expires_in": "1h", "autostart": true})).await;
@@ -80,6 +81,7 @@ async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing
     let answer = app.ask("POST", "/types/gone/disable", None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     app.wait_status(&short.id, "expired", PATIENCE).await;
+    assert!(meant.iter().chain([&unmarked, &disabled]).all(Launched::lives));
     app.signal(Signal::SIGKILL);
     let (_, data) = app.ended().await;
     let all: Vec<&Launched> = meant.iter().chain([&unmarked, &stopped, &short, &disabled]).collect();
@@ -87,10 +89,13 @@ async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing
 
     let app = kept.start_again("serve", data).await;
     for one in &meant {
-        let row = app.wait_status(&one.id, "running", PATIENCE).await;
-        assert_eq!(one.route(&app, &one.token).await.0, 200, "its URL and token open it: {row}");
         let expected = ["created", "started", "disconnected", "restored", "started"];
-        assert_eq!(app.event_types(&one.id).await, expected);
+        wait_for("it to be started again", PATIENCE, async || {
+            (app.event_types(&one.id).await == expected).then_some(())
+        })
+        .await;
+        assert_eq!(one.route(&app, &one.token).await.0, 200, "its URL and token open it");
+        assert_eq!(app.instance(&one.id).await["status"], "running");
         let restored = told(&app, &one.id, "restored").await;
         assert!(restored["user_id"].is_null(), "nobody asked: {restored}");
         assert_eq!(restored["data"]["autostart"], true, "{restored}");

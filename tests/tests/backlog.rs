@@ -45,8 +45,10 @@ async fn fall_behind(rows: &mut Rows, like: &str, owner: &str) {
 }
 
 async fn left(rows: &mut Rows) -> i64 {
-    rows.number("select count(*) from mcp_instances where name like 'backlog-%' and status in ('pending', 'running')")
-        .await
+    rows.number(
+        "select count(*) from mcp_instances where name like 'backlog-%' and status in ('pending', 'running')",
+    )
+    .await
 }
 
 /// How long after its deadline the access URL refuses an instance's token, and its port a connection.
@@ -112,14 +114,22 @@ async fn ten_thousand_rows_that_are_due_delay_neither_deadlines_nor_launches() {
         .await
     };
     let (ends, longest, worked_off) = tokio::join!(ends, launches(&app, 8), worked_off);
-    eprintln!("backlog worked off in {worked_off:?}, longest launch {longest:?}, route and port closed after {ends:?}");
+    eprintln!(
+        "backlog worked off in {worked_off:?}, longest launch {longest:?}, route and port closed after {ends:?}"
+    );
     for (route, port) in ends {
         assert!(route < LATEST && port < LATEST, "route {route:?}, port {port:?} after the deadline");
     }
+    for (one, _) in &live {
+        one.gone().await;
+    }
+    assert!(like.lives(), "what is not due lives on");
     assert!(longest < LAUNCH_PATIENCE, "a launch took {longest:?}");
     every_row_says_so(&mut rows).await;
-    wait_for("the run to be told of", LAUNCH_PATIENCE, async || app.log().contains("reaped=10000").then_some(()))
-        .await;
+    wait_for("the run to be told of", LAUNCH_PATIENCE, async || {
+        app.log().contains("reaped=10000").then_some(())
+    })
+    .await;
     rows.close().await;
 }
 
@@ -131,6 +141,7 @@ async fn every_row_says_so(rows: &mut Rows) {
                                              where e.mcp_instance_id = i.id)"
     );
     assert_eq!(rows.number(&well_ended).await, BACKLOG);
-    let held = format!("select count(*) from port_allocations where port >= {FIRST_PORT} and not is_available");
+    let held =
+        format!("select count(*) from port_allocations where port >= {FIRST_PORT} and not is_available");
     assert_eq!(rows.number(&held).await, 0, "every port is free again");
 }

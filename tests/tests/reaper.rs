@@ -90,7 +90,8 @@ async fn wait_holder(rows: &mut Rows, holder_is: Option<String>) {
 }
 
 async fn events(rows: &mut Rows, id: &str) -> Vec<String> {
-    let query = format!("select event_type from mcp_events where mcp_instance_id = '{id}' order by at, seq, origin");
+    let query =
+        format!("select event_type from mcp_events where mcp_instance_id = '{id}' order by at, seq, origin");
     rows.texts(&query).await
 }
 
@@ -129,7 +130,8 @@ async fn without_a_service_the_daemon_ends_what_is_overdue_and_leaves_the_rest_a
     assert_eq!(events(&mut rows, &stuck.id).await, ["created", "started", "expired", "reaped"]);
     assert_eq!(events(&mut rows, &obedient.id).await, ["created", "started", "expired", "reaped"]);
     assert_eq!(events(&mut rows, &stopped.id).await, ["created", "started", "stopped", "expired"]);
-    let message = format!("select coalesce(error_message, '') from mcp_instances where id = '{}'", obedient.id);
+    let message =
+        format!("select coalesce(error_message, '') from mcp_instances where id = '{}'", obedient.id);
     assert_eq!(rows.texts(&message).await, [""], "its own record says how it ended");
     let held = rows.number("select count(*) from port_allocations where not is_available").await;
     assert_eq!(held, 1, "their ports are free");

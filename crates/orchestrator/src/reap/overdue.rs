@@ -91,7 +91,9 @@ impl Reaper {
     /// Becomes the owner of those that have none, where owners can be seen: nobody starts them again meanwhile.
     fn claim(&self, due: Vec<InstanceId>) -> (Vec<InstanceId>, Vec<Ownership>) {
         match &self.owners {
-            Owners::Here(live) => due.into_iter().filter_map(|id| Some((id, live.claim_to_reap(id)?))).unzip(),
+            Owners::Here(live) => {
+                due.into_iter().filter_map(|id| Some((id, live.claim_to_reap(id)?))).unzip()
+            }
             Owners::Elsewhere => (due, Vec::new()),
         }
     }

@@ -47,7 +47,10 @@ async fn a_service_follows_a_service_at_once_and_a_daemon_never() {
     assert!(leases.take(world.node, &holder(3, "daemon"), LONG).await.unwrap());
     assert!(!leases.take(world.node, &after, LONG).await.unwrap());
     let unknown = NodeId::from_uuid(Uuid::from_u128(9));
-    assert!(!leases.take(unknown, &before, LONG).await.unwrap(), "nobody reaps on a machine that is not known");
+    assert!(
+        !leases.take(unknown, &before, LONG).await.unwrap(),
+        "nobody reaps on a machine that is not known"
+    );
 }
 
 fn reaping(due_by: OffsetDateTime) -> Reaping {
