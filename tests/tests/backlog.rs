@@ -94,7 +94,7 @@ async fn ten_thousand_rows_that_are_due_delay_neither_deadlines_nor_launches() {
     let user = app.ask("POST", "/users", Some(json!({"email": "past@example.org", "name": "Past"}))).await;
     let owner = user.body["id"].as_str().expect("an id");
     let mut rows = Rows::of(app.data()).await;
-    let like = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
+    let template = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
     let mut live = Vec::new();
     for _ in 0..6 {
         let one = Launched::new(&app, json!({"type": "echo", "expires_in": "12s"})).await;
@@ -104,7 +104,7 @@ async fn ten_thousand_rows_that_are_due_delay_neither_deadlines_nor_launches() {
     let before_first = live[0].1.checked_duration_since(Instant::now()).unwrap_or_default();
     tokio::time::sleep(before_first.saturating_sub(Duration::from_secs(1))).await;
 
-    fall_behind(&mut rows, &like.id, owner).await;
+    fall_behind(&mut rows, &template.id, owner).await;
     let begun = Instant::now();
     let ends = join_all(live.iter().map(|(one, deadline)| lateness(&app, one, *deadline)));
     let worked_off = async {
@@ -123,7 +123,7 @@ async fn ten_thousand_rows_that_are_due_delay_neither_deadlines_nor_launches() {
     for (one, _) in &live {
         one.gone().await;
     }
-    assert!(like.lives(), "what is not due lives on");
+    assert!(template.lives(), "what is not due lives on");
     assert!(longest < LAUNCH_PATIENCE, "a launch took {longest:?}");
     every_row_says_so(&mut rows).await;
     wait_for("the run to be told of", LAUNCH_PATIENCE, async || {

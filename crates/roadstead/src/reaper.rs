@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use roadstead_model::{Clock, InstallationId, NodeId, Randomness, ReaperId, SystemClock};
-use roadstead_orchestrator::{Lease, LeaseKind, ReapStatus, Reaper, ReaperParts};
+use roadstead_orchestrator::{Lease, LeaseKind, Orchestrator, ReapStatus, Reaper, ReaperParts};
 use roadstead_store::Store;
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use sd_notify::NotifyState;
@@ -28,6 +28,19 @@ const CHORES: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Connections of a daemon: those that hold a row while processes go, and some for what is written meanwhile.
 const MAX_CONNECTIONS: u32 = 8;
+
+/// The reaper of a service, for as long as it runs.
+pub fn beside(
+    orchestrator: &Orchestrator,
+    clock: &SystemClock,
+    randomness: &Randomness,
+    soft: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    let reaper = orchestrator.reaper();
+    let id = ReaperId::new(clock, &mut *randomness.lock());
+    let lease = Lease::new(&reaper, LeaseKind::Service, id);
+    keep_reaping(reaper, lease, None, soft.clone())
+}
 
 /// Reaps while the lease is held, until `soft` is cancelled; then gives the lease up. `clock` is set where nobody else sets it.
 pub async fn keep_reaping(

@@ -10,7 +10,7 @@ use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
-use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, ReaperId, SystemClock, limits};
+use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
 use roadstead_orchestrator::{
     Lease, LeaseKind, Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter,
 };
@@ -149,10 +149,7 @@ impl Service {
 
         background.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
         if config.reaps {
-            let id = ReaperId::new(&*ground.clock, &mut *ground.randomness.lock());
-            let lease = Lease::new(&orchestrator.reaper(), LeaseKind::Service, id);
-            let reaping = crate::reaper::keep_reaping(orchestrator.reaper(), lease, None, soft.clone());
-            background.spawn(reaping);
+            background.spawn(crate::reaper::beside(&orchestrator, &ground.clock, &ground.randomness, &soft));
         }
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),

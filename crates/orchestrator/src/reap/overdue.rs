@@ -135,7 +135,9 @@ impl Reaper {
         let reaped = self.store().instances().reap(bare, &how).await?;
         if matches!(self.owners, Owners::Here(_)) {
             // Elsewhere, the service may start one of them again at this moment; it sweeps what is left over.
-            reaped.iter().for_each(|id| self.remove_folders(*id));
+            for id in &reaped {
+                self.remove_folders(*id);
+            }
         }
         tracing::debug!(rows = reaped.len(), "rows of which nothing was left were ended");
         status.reaped += reaped.len();
