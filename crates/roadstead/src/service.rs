@@ -11,9 +11,7 @@ use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
 use roadstead_gateway::{Gateway, Routes};
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
-use roadstead_orchestrator::{
-    Lease, LeaseKind, Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter,
-};
+use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
 use roadstead_store::{Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
