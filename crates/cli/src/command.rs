@@ -121,6 +121,7 @@ Examples:
   roadstead launch echo
   roadstead launch github --name work --credential my-github --expires-in 8h
   roadstead launch echo --expires-in 30m --keep       lives on while it is used
+  roadstead launch echo --expires-in 7d --autostart   comes back after a reboot
   roadstead launch filesystem --config root=/srv/files --config read_only=true
   roadstead launch github --secret token < token.txt
   TOKEN=$(roadstead launch echo --json | jq -r .access_token)
@@ -251,6 +252,9 @@ pub struct Launch {
     /// Each use moves the deadline on, as far as the type allows
     #[arg(long)]
     pub keep: bool,
+    /// Start it again by itself after a reboot of the machine, if it has time left
+    #[arg(long)]
+    pub autostart: bool,
     /// Do not wait until the server is ready
     #[arg(long)]
     pub no_wait: bool,
@@ -381,11 +385,11 @@ mod tests {
     #[test]
     fn a_launch_is_read_whole() {
         let line = "roadstead launch fs --name w --credential c --config root=/srv --config n=3 \
-                    --config-json {\"n\":2} --expires-in 90m --keep --no-wait --json";
+                    --config-json {\"n\":2} --expires-in 90m --keep --autostart --no-wait --json";
         let program = parse(line).unwrap();
         let ClientCommand::Launch(launch) = program.command else { panic!("not a launch") };
         assert!(program.global.json);
-        assert!(launch.no_wait && launch.keep);
+        assert!(launch.no_wait && launch.keep && launch.autostart);
         assert_eq!(launch.expires_in.unwrap().text(), "90m");
         assert_eq!(launch.config.len(), 2);
         assert_eq!(launch.config_json.unwrap().0["n"], 2);

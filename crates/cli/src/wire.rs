@@ -29,6 +29,8 @@ pub(crate) struct Instance {
     pub(crate) expires_at: Option<OffsetDateTime>,
     #[serde(default)]
     pub(crate) keep: bool,
+    #[serde(default)]
+    pub(crate) autostart: bool,
     #[serde(default, with = "time::serde::rfc3339::option")]
     pub(crate) stopping_at: Option<OffsetDateTime>,
     #[serde(default, with = "time::serde::rfc3339::option")]

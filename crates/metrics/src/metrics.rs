@@ -260,8 +260,9 @@ impl Metrics {
     }
 
     /// The reaper ended a row.
-    pub fn reaped(&self) {
+    pub fn reaped(&self, status: InstanceStatus) {
         self.reaped.inc();
+        self.ended(status);
     }
 
     /// A shim started a lost server again.

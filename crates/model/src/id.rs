@@ -87,6 +87,8 @@ ids! {
     OrganizationId,
     /// A part of an organisation that owns instances.
     ProjectId,
+    /// One process that reaps, or waits to.
+    ReaperId,
     /// One HTTP request to the REST API.
     RequestId,
     /// A kind of MCP server.

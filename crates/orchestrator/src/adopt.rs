@@ -7,6 +7,7 @@
 //!                                                                       └─ end the shim, end the row
 //! ```
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,13 +19,14 @@ use roadstead_model::reconcile::{self, Adoption, Decision, Row, Seen, ShimStatus
 use roadstead_model::{Actor, InstanceId, InstanceStatus};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, InstanceState, StoreError};
-use roadstead_supervisor::{Contact, Found, ShimControl};
+use roadstead_supervisor::{Contact, Found, ShimControl, SurvivorError};
 use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::live::{Ownership, Request};
-use crate::logs::as_row;
 use crate::parts::Inner;
 
 /// Rest between two looks at a shim that is just starting, or did not answer.
@@ -33,6 +35,8 @@ const LOOK_REST: Duration = Duration::from_secs(1);
 const QUICK_LOOKS: u32 = 5;
 /// Rest between later looks.
 const LONG_REST: Duration = Duration::from_secs(30);
+/// Rest before processes that did not go are ended again.
+const END_AGAIN: Duration = Duration::from_secs(10);
 /// How long a shim that is ended gets to leave by itself.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -76,16 +80,6 @@ impl Inner {
             route,
             began: Instant::now(),
         })
-    }
-
-    /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
-    pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
-        for step in &found.steps() {
-            self.store_step(found.instance, step).await?;
-        }
-        self.store_usage_left(found).await?;
-        let lines: Vec<_> = found.spool().into_iter().map(|entry| as_row(found.instance, entry)).collect();
-        if lines.is_empty() { Ok(()) } else { self.store().logs().append(&lines).await.map(drop) }
     }
 }
 
@@ -172,15 +166,19 @@ impl Adopting {
             (Decision::Adopt { .. } | Decision::Wait | Decision::RefuseStart, ..) => {
                 return Some(self);
             }
-            (Decision::EndRow { status, message }, ..) => {
-                let end = End::unrecorded(status, message, self.inner.now());
+            (Decision::EndRow { status, message }, _, row) => {
+                let mut end = End::unrecorded(status, message, self.inner.now());
+                end.after_reboot(row.as_ref(), self.inner.parts.node.boot);
                 self.finish(&end, &Actor::SYSTEM).await;
             }
-            (Decision::StoreRecord, ..) => {
+            (Decision::StoreRecord, _, row) => {
                 let lost =
                     || End::unrecorded(InstanceStatus::Disconnected, "its shim is gone", self.inner.now());
                 let record = self.found.as_ref().and_then(Found::record);
-                let end = record.as_ref().map_or_else(lost, End::of);
+                let mut end = record.as_ref().map_or_else(lost, End::of);
+                if end.status != InstanceStatus::Error {
+                    end.after_reboot(row.as_ref(), self.inner.parts.node.boot);
+                }
                 self.finish(&end, &Actor::SYSTEM).await;
             }
             (Decision::EndShim { reason }, _, row) => {
@@ -190,7 +188,7 @@ impl Adopting {
                 self.finish(&end, &Actor::SYSTEM).await;
             }
             (Decision::RemoveFolder | Decision::Leave, ..) => {
-                if self.inner.keep_last_words(self.instance).await {
+                if self.inner.reaper.keep_last_words(self.instance).await {
                     self.inner.remove_folders(self.instance);
                     self.inner.parts.metrics.adopted(AdoptionOutcome::Removed, self.began.elapsed());
                 }
@@ -302,22 +300,88 @@ impl Adopting {
         self.finish(&end, &actor).await;
     }
 
-    /// Ends what is left of the processes, then the row.
+    /// Ends what is left of the processes, then the row. As long as they do not go, the row stays live and the port leased:
+    /// nobody else may be given what they still hold.
     async fn finish(mut self, end: &End, actor: &Actor) {
         self.route = None;
         if let Some(found) = &self.found {
-            let ended = self.inner.parts.supervisor.end(std::slice::from_ref(found), END_PATIENCE).await;
-            match ended {
-                Ok(orphans) => self.inner.parts.metrics.orphans(OrphanKind::Process, orphans),
-                Err(error) => {
-                    tracing::error!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
-                        "processes of an instance did not go");
-                }
+            let attempt = || {
+                let (supervisor, found) = (Arc::clone(&self.inner.parts.supervisor), found.clone());
+                async move { supervisor.end(&[found], END_PATIENCE).await }
+            };
+            let gone = tokio::select! {
+                gone = until_gone(self.instance, attempt, &self.inner.parts.stopping) => gone,
+                never = refuse_all(&mut self.ownership.requests) => match never {},
+            };
+            match gone {
+                Some(orphans) => self.inner.parts.metrics.orphans(OrphanKind::Process, orphans),
+                // The row is still live: the next start finds it.
+                None => return,
             }
         }
         self.inner.finish(self.instance, end, actor).await;
         self.inner.parts.metrics.adopted(AdoptionOutcome::Ended, self.began.elapsed());
         drop(self.lease);
         drop(self.ownership);
+    }
+}
+
+/// Tries to end processes again and again, and answers how many of them nobody owned; none when the service stops before they
+/// have gone.
+async fn until_gone<F: Future<Output = Result<usize, SurvivorError>>>(
+    instance: InstanceId,
+    attempt: impl Fn() -> F,
+    stopping: &CancellationToken,
+) -> Option<usize> {
+    loop {
+        let error = match attempt().await {
+            Ok(orphans) => return Some(orphans),
+            Err(error) => error,
+        };
+        tracing::error!(instance.id = %instance, error = &error as &dyn std::error::Error,
+            "processes of an instance did not go; its row and its port are kept, and it is tried again");
+        tokio::select! {
+            () = tokio::time::sleep(END_AGAIN) => {}
+            () = stopping.cancelled() => return None,
+        }
+    }
+}
+
+/// Whoever asks for anything hears that it cannot be done: the request is dropped.
+async fn refuse_all(requests: &mut mpsc::Receiver<Request>) -> Infallible {
+    while requests.recv().await.is_some() {}
+    std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn instance() -> InstanceId {
+        "019a0000-0000-7000-8000-000000000000".parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn processes_that_do_not_go_keep_the_row_until_they_do() {
+        let attempts = Cell::new(0);
+        let attempt = || {
+            attempts.set(attempts.get() + 1);
+            let gone = attempts.get() == 3;
+            std::future::ready(if gone { Ok(0) } else { Err(SurvivorError::StillThere { left: 1 }) })
+        };
+        let begun = tokio::time::Instant::now();
+        assert_eq!(until_gone(instance(), attempt, &CancellationToken::new()).await, Some(0));
+        assert_eq!(attempts.get(), 3);
+        assert_eq!(begun.elapsed(), END_AGAIN * 2, "with a pause in between");
+    }
+
+    #[tokio::test]
+    async fn a_service_that_stops_does_not_wait_for_processes_that_stay() {
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+        let attempt = || std::future::ready(Err(SurvivorError::StillThere { left: 1 }));
+        assert_eq!(until_gone(instance(), attempt, &stopping).await, None);
     }
 }

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use roadstead_control::{ExitRecord, Outcome, StopReason};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Step};
-use roadstead_store::{Ending, StoreError};
+use roadstead_model::{Actor, BootId, EventType, InstanceId, InstanceStatus, Step};
+use roadstead_store::{Ending, InstanceRow, InstanceState, StoreError};
+use roadstead_supervisor::Found;
 use serde_json::{Value, json};
 
+use crate::logs::as_row;
 use crate::parts::Inner;
+use crate::reap::Reaper;
 
 /// The pause between two attempts to write an end to a database that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -67,6 +70,23 @@ impl End {
         };
         Self { status, event, message: Some(message.to_owned()), details: json!({}), at }
     }
+
+    /// Says of what was lost when the machine was started again that it was: it may be started again by itself. What
+    /// somebody had asked to leave, or what was up, ended for that reason.
+    pub(crate) fn after_reboot(&mut self, row: Option<&InstanceRow>, boot: BootId) {
+        let is_of_another_boot = row.is_some_and(|row| {
+            row.boot != boot && !matches!(row.state, InstanceState::Running { stopping: Some(_), .. })
+        });
+        if !is_of_another_boot || self.status == InstanceStatus::Expired {
+            return;
+        }
+        if self.status == InstanceStatus::Stopped {
+            // The machine asked its shim to leave, nobody else did.
+            (self.status, self.event) = (InstanceStatus::Disconnected, EventType::Disconnected);
+            self.message = Some("the machine was started again, which ended it".to_owned());
+        }
+        self.details["lost_with"] = "reboot".into();
+    }
 }
 
 fn with_tail(message: &str, tail: &[String]) -> String {
@@ -77,7 +97,7 @@ fn with_tail(message: &str, tail: &[String]) -> String {
     }
 }
 
-impl Inner {
+impl Reaper {
     /// Writes an end down, once: a row that has ended already is left as it is. Answers whether it was this call.
     pub(crate) async fn write_end(
         &self,
@@ -162,6 +182,16 @@ impl Inner {
         }
     }
 
+    /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
+    pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
+        for step in &found.steps() {
+            self.store_step(found.instance, step).await?;
+        }
+        self.store_usage_left(found).await?;
+        let lines: Vec<_> = found.spool().into_iter().map(|entry| as_row(found.instance, entry)).collect();
+        if lines.is_empty() { Ok(()) } else { self.store().logs().append(&lines).await.map(drop) }
+    }
+
     /// Removes what an ended instance leaves on disk.
     pub(crate) fn remove_folders(&self, instance: InstanceId) {
         crate::workplace::remove(&self.parts.workplaces, instance);
@@ -170,5 +200,33 @@ impl Inner {
                 "an instance's run folder could not be removed");
         }
         self.took(instance, Step::FoldersRemoved);
+    }
+}
+
+/// The same, for those who answer for instances.
+impl Inner {
+    /// See [`Reaper::write_end`].
+    pub(crate) async fn write_end(
+        &self,
+        instance: InstanceId,
+        end: &End,
+        actor: Actor,
+    ) -> Result<bool, StoreError> {
+        self.reaper.write_end(instance, end, actor).await
+    }
+
+    /// See [`Reaper::finish`].
+    pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
+        self.reaper.finish(instance, end, actor).await;
+    }
+
+    /// See [`Reaper::remove_folders`].
+    pub(crate) fn remove_folders(&self, instance: InstanceId) {
+        self.reaper.remove_folders(instance);
+    }
+
+    /// See [`Reaper::store_spool`].
+    pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
+        self.reaper.store_spool(found).await
     }
 }

@@ -2,6 +2,7 @@
 //! the step is dropped; the row is ended with the cause.
 
 mod again;
+mod autostart;
 mod plan;
 mod specification;
 mod steps;
@@ -44,6 +45,8 @@ pub struct LaunchRequest {
     pub idle_limit: Option<Duration>,
     /// Whether each use moves the deadline on.
     pub keep: bool,
+    /// Whether it is started again by itself when the machine was.
+    pub autostart: bool,
     /// When to answer.
     pub wait: Wait,
 }

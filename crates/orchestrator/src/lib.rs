@@ -36,7 +36,7 @@ pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
-pub use reap::ReapStatus;
+pub use reap::{Lease, LeaseKind, ReapStatus, Reaper, ReaperParts};
 pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;

@@ -11,6 +11,7 @@ use roadstead_supervisor::ShimControl;
 use serde_json::json;
 
 use crate::parts::Inner;
+use crate::reap::Reaper;
 
 /// The pause between two attempts when the database does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -25,7 +26,7 @@ impl Inner {
         control: &ShimControl,
     ) {
         let seq = step.seq;
-        match self.store_step(instance, &step).await {
+        match self.reaper.store_step(instance, &step).await {
             Ok(()) => control.lifecycle_received(seq).await,
             Err(error) if error.is_unavailable() => {
                 let (inner, control) = (Arc::clone(self), control.clone());
@@ -39,6 +40,26 @@ impl Inner {
         }
     }
 
+    /// Whether it was stored before the service had to end; if not, the shim says it again to the next one.
+    async fn keep_storing(&self, instance: InstanceId, step: LifecycleEntry) -> bool {
+        loop {
+            tokio::select! {
+                () = self.parts.stopping.cancelled() => return false,
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
+            }
+            match self.reaper.store_step(instance, &step).await {
+                Ok(()) => return true,
+                Err(error) if error.is_unavailable() => {}
+                Err(error) => {
+                    refused(instance, &error);
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+impl Reaper {
     /// Stores a step, unless it is stored already.
     pub(crate) async fn store_step(
         &self,
@@ -50,24 +71,6 @@ impl Inner {
             self.parts.metrics.restarted_by_policy();
         }
         Ok(())
-    }
-
-    /// Whether it was stored before the service had to end; if not, the shim says it again to the next one.
-    async fn keep_storing(&self, instance: InstanceId, step: LifecycleEntry) -> bool {
-        loop {
-            tokio::select! {
-                () = self.parts.stopping.cancelled() => return false,
-                () = tokio::time::sleep(RETRY_PAUSE) => {}
-            }
-            match self.store_step(instance, &step).await {
-                Ok(()) => return true,
-                Err(error) if error.is_unavailable() => {}
-                Err(error) => {
-                    refused(instance, &error);
-                    return false;
-                }
-            }
-        }
     }
 }
 

@@ -80,6 +80,8 @@ impl std::fmt::Debug for Restart {
 pub(crate) struct Handle {
     pub(crate) requests: mpsc::Sender<Request>,
     restarting: Arc<AtomicBool>,
+    /// Its owner is the reaper: it obeys nobody, and lets go soon.
+    pub(crate) is_reaped: bool,
     /// Closes when the instance has ended and its row says so.
     pub(crate) ended: watch::Receiver<()>,
 }
@@ -102,25 +104,34 @@ pub(crate) struct LiveInstances(Arc<Mutex<HashMap<InstanceId, Handle>>>);
 impl LiveInstances {
     /// Enters an instance that nobody else knows yet.
     pub(crate) fn enter(&self, instance: InstanceId) -> Ownership {
-        let (handle, ownership) = self.entry(instance);
+        let (handle, ownership) = self.entry(instance, false);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(instance, handle);
         ownership
     }
 
     /// Enters an instance that others may want to enter, too; none when it has an owner.
     pub(crate) fn claim(&self, instance: InstanceId) -> Option<Ownership> {
+        self.claim_as(instance, false)
+    }
+
+    /// Keeps an instance that has no owner from getting one while it is reaped; none when it has one.
+    pub(crate) fn claim_to_reap(&self, instance: InstanceId) -> Option<Ownership> {
+        self.claim_as(instance, true)
+    }
+
+    fn claim_as(&self, instance: InstanceId, is_reaped: bool) -> Option<Ownership> {
         let mut live = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Entry::Vacant(vacant) = live.entry(instance) else { return None };
-        let (handle, ownership) = self.entry(instance);
+        let (handle, ownership) = self.entry(instance, is_reaped);
         vacant.insert(handle);
         Some(ownership)
     }
 
-    fn entry(&self, instance: InstanceId) -> (Handle, Ownership) {
+    fn entry(&self, instance: InstanceId, is_reaped: bool) -> (Handle, Ownership) {
         let (sender, requests) = mpsc::channel(REQUEST_QUEUE);
         let (ended_sender, ended) = watch::channel(());
         let restarting = Arc::new(AtomicBool::new(false));
-        let handle = Handle { requests: sender, restarting: Arc::clone(&restarting), ended };
+        let handle = Handle { requests: sender, restarting: Arc::clone(&restarting), is_reaped, ended };
         (handle, Ownership { requests, instance, live: self.clone(), restarting, _ended: ended_sender })
     }
 

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
+use crate::reap::{Reaper, ReaperParts};
 use crate::stats::Samples;
 use crate::usage::UsageWriter;
 use crate::witness::{Steps, Witness};
@@ -63,7 +64,7 @@ pub struct Parts {
     /// Opens and seals credentials.
     pub accounts: Accounts,
     /// Starts shims.
-    pub supervisor: Supervisor,
+    pub supervisor: Arc<Supervisor>,
     /// The gateway's ways.
     pub routes: Routes,
     /// The time.
@@ -96,6 +97,21 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
 }
 
+impl Parts {
+    fn of_reaper(&self) -> ReaperParts {
+        ReaperParts {
+            store: self.store.clone(),
+            supervisor: Arc::clone(&self.supervisor),
+            clock: Arc::clone(&self.clock),
+            node: self.node,
+            limits: self.limits,
+            workplaces: self.workplaces.clone(),
+            stopping: self.stopping.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}
+
 /// The orchestrator; clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Orchestrator(pub(crate) Arc<Inner>);
@@ -105,6 +121,8 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     pub(crate) ports: PortPool,
     pub(crate) live: LiveInstances,
+    /// Ends what nobody answers for, and writes every end down.
+    pub(crate) reaper: Reaper,
     /// Shims that no live row claims, as often as they were seen so.
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
     pub(crate) settings: RwLock<Settings>,
@@ -115,17 +133,20 @@ pub(crate) struct Inner {
 
 impl Orchestrator {
     /// An orchestrator over its parts; nothing runs until `recover` and the reaper are called.
-    pub fn new(mut parts: Parts) -> Self {
+    pub fn new(parts: Parts) -> Self {
         let steps = Arc::new(Steps::new(Arc::clone(&parts.witness), Arc::clone(&parts.metrics)));
         let heard = Arc::clone(&steps);
         parts.supervisor.tell_steps(Arc::new(move |instance, step| heard.taken(instance, step)));
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
+        let live = LiveInstances::default();
+        let reaper = Reaper::beside(parts.of_reaper(), live.clone(), Arc::clone(&steps));
         let settings_in_force = RwLock::new(parts.settings);
         let running_as_root = crate::workplace::running_as_root();
         Self(Arc::new(Inner {
             parts,
             ports: pool,
-            live: LiveInstances::default(),
+            live,
+            reaper,
             strangers: Mutex::default(),
             settings: settings_in_force,
             running_as_root,

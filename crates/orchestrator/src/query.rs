@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use roadstead_access::{AdminPermit, InstancePermit};
 use roadstead_control::Alive;
-use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource};
+use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource, UserId};
 use roadstead_port_allocator::PortStatus;
 use roadstead_store::{
     Cursor, EventRow, InstanceFilter, InstanceRow, LogFilter, LogRow, Order, Page, PortRow, StoreError,
@@ -89,7 +89,16 @@ pub struct LogFollower {
 impl Orchestrator {
     /// One instance that the permit reaches.
     pub async fn get(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
-        let row = self.0.store().instances().get(id, permit.visible().owner()).await?;
+        self.row(permit.visible().owner(), id).await
+    }
+
+    /// One instance, of a user or of anybody.
+    pub(crate) async fn row(
+        &self,
+        visible_to: Option<UserId>,
+        id: InstanceId,
+    ) -> Result<InstanceRow, ChangeError> {
+        let row = self.0.store().instances().get(id, visible_to).await?;
         row.ok_or(ChangeError::NotFound)
     }
 

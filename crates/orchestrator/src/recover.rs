@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use roadstead_metrics::OrphanKind;
-use roadstead_model::InstanceId;
 use roadstead_model::reconcile::{self, Contact, Decision, Row, Seen};
+use roadstead_model::{InstanceId, expiry};
 use roadstead_store::{InstanceRow, StoreError};
 use roadstead_supervisor::{Found, SurvivorError};
 
@@ -54,6 +54,9 @@ impl Orchestrator {
             *(if lives { &mut status.alive } else { &mut status.lost }) += 1;
             self.take_charge(row, folder);
         }
+        let of_another_boot = rows.iter().filter(|row| row.boot != node.boot).map(|row| row.id).collect();
+        let this = self.clone();
+        self.0.parts.tasks.spawn(async move { this.autostart(of_another_boot).await });
         status.strangers = found.values().filter(|each| each.is_alive()).count();
         let strangers: Vec<Found> = found.into_values().collect();
         let this = self.clone();
@@ -105,6 +108,10 @@ impl Orchestrator {
     }
 
     fn take_charge(&self, row: &InstanceRow, found: Option<Found>) {
+        if found.is_none() && expiry::is_due(row.expires_at, self.0.now()) {
+            // There is nothing to find out: the reaper ends many of those at a time.
+            return;
+        }
         if let Some(adopting) = self.0.take_charge(row, found) {
             self.0.parts.drivers.spawn(adopting.run());
         } else {

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::batches::{BatchTask, Batches, Table};
 use crate::error::ChangeError;
-use crate::parts::{Inner, Orchestrator};
+use crate::parts::Orchestrator;
+use crate::reap::Reaper;
 
 /// Facts of one statement.
 const MAX_FACTS: usize = 2000;
@@ -115,7 +116,7 @@ impl Orchestrator {
     }
 }
 
-impl Inner {
+impl Reaper {
     /// Stores what a shim that is gone had written down and nobody had confirmed. What is stored already does no harm.
     pub(crate) async fn store_usage_left(&self, found: &Found) -> Result<(), StoreError> {
         let instance = found.instance;

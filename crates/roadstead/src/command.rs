@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use roadstead_cli::{ClientCommand, GlobalArgs};
 
-use crate::config::ServiceArgs;
+use crate::config::{LogArgs, ServiceArgs};
 
 /// What is said below the list of commands.
 const AFTER: &str = "\
@@ -68,6 +68,12 @@ pub enum Command {
         after_help = "Example:\n  DATABASE_URL=postgres://… ROADSTEAD_BOOTSTRAP_KEY_FILE=/run/keys/first roadstead serve"
     )]
     Serve(ServiceArgs),
+
+    /// Run the reaper in a process of its own: it ends what is past its deadline, whether the service runs or not
+    #[command(
+        after_help = "Examples:\n  roadstead serve --no-reaper &\n  roadstead reaper\n\nOne process reaps on a machine; others wait until it ends. SIGTERM ends it. It needs no master key."
+    )]
+    Reaper(LogArgs),
 
     /// Stop the service of this data folder
     #[command(

@@ -23,6 +23,10 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "URL", env = "ROADSTEAD_PUBLIC_URL")]
     pub public_url: Option<String>,
 
+    /// Do not reap: `roadstead reaper`, in a process of its own, does
+    #[arg(long, env = "ROADSTEAD_NO_REAPER")]
+    pub no_reaper: bool,
+
     /// Log filter, such as `info` or `warn,roadstead=debug` [default: info for serve, else warn]
     #[arg(long, value_name = "FILTER", env = "ROADSTEAD_LOG")]
     pub log: Option<String>,
@@ -32,10 +36,28 @@ pub struct ServiceArgs {
     pub log_json: bool,
 }
 
+/// What the command line says of the log to a command that serves nobody.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogArgs {
+    /// Log filter, such as `info` or `warn,roadstead=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "ROADSTEAD_LOG")]
+    pub log: Option<String>,
+
+    /// Log lines as JSON
+    #[arg(long, env = "ROADSTEAD_LOG_JSON")]
+    pub log_json: bool,
+}
+
+impl From<LogArgs> for ServiceArgs {
+    fn from(LogArgs { log, log_json }: LogArgs) -> Self {
+        Self { log, log_json, ..Self::default() }
+    }
+}
+
 impl Default for ServiceArgs {
     fn default() -> Self {
         let listen = DEFAULT_LISTEN.parse().expect("it is an address");
-        Self { listen, public_url: None, log: None, log_json: false }
+        Self { listen, public_url: None, no_reaper: false, log: None, log_json: false }
     }
 }
 
@@ -48,6 +70,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What access URLs begin with; no slash at the end.
     pub public_url: Option<String>,
+    /// Whether the service reaps as well, when nobody else does.
+    pub reaps: bool,
     /// The log filter, if it was said.
     pub log: Option<String>,
     /// Log lines as JSON.
@@ -148,6 +172,7 @@ impl Config {
             data_dir,
             listen: args.listen,
             public_url,
+            reaps: !args.no_reaper,
             log: args.log.clone(),
             log_json: args.log_json,
             database: service

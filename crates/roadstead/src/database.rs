@@ -39,10 +39,6 @@ impl Database {
         progress: impl FnMut(Step) + Send,
     ) -> anyhow::Result<Self> {
         if let Some(urls) = &config.database {
-            let parse = |name: &str, url: &str| {
-                // The driver's own message may repeat the URL, and with it the password.
-                url.parse::<PgConnectOptions>().map_err(|_| anyhow::anyhow!("{name} is not a PostgreSQL URL"))
-            };
             let service = parse("DATABASE_URL", urls.service.expose_secret())?;
             let owner = parse("ROADSTEAD_OWNER_DATABASE_URL", urls.owner.expose_secret())?;
             return Ok(Self { service, owner, private: None });
@@ -52,6 +48,19 @@ impl Database {
         let running =
             postgres.start(&mut rng, progress).await.context("the private database does not run")?;
         Ok(Self { service: running.app(), owner: running.owner(), private: Some((postgres, running)) })
+    }
+
+    /// How the service connects to a database that runs already, for whoever does not look after it.
+    pub fn running(
+        config: &Config,
+        data_folder: &Path,
+        installation: InstallationId,
+    ) -> anyhow::Result<PgConnectOptions> {
+        if let Some(urls) = &config.database {
+            return parse("DATABASE_URL", urls.service.expose_secret());
+        }
+        let known = private_cluster(config, data_folder, installation).app_of_running()?;
+        known.context("the private database does not run")
     }
 
     /// How the service connects.
@@ -68,6 +77,11 @@ impl Database {
     pub fn into_private(self) -> Option<(Postgres, Running)> {
         self.private
     }
+}
+
+fn parse(name: &str, url: &str) -> anyhow::Result<PgConnectOptions> {
+    // The driver's own message may repeat the URL, and with it the password.
+    url.parse::<PgConnectOptions>().map_err(|_| anyhow::anyhow!("{name} is not a PostgreSQL URL"))
 }
 
 /// A generator that may be held across an await.

@@ -40,7 +40,7 @@ fn existing(config: &Config) -> anyhow::Result<Option<DataFolder>> {
     if path.is_dir() { Ok(Some(DataFolder::open(&path)?)) } else { Ok(None) }
 }
 
-fn installation(folder: &DataFolder) -> Option<InstallationId> {
+pub(crate) fn installation(folder: &DataFolder) -> Option<InstallationId> {
     std::fs::read_to_string(folder.path().join("installation")).ok()?.trim().parse().ok()
 }
 

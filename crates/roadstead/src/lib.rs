@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod postgres;
 pub mod profile;
+pub mod reaper;
 pub mod service;
 pub mod tasks;
 pub mod up;

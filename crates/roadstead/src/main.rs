@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use roadstead::command::{Cli, Command};
 use roadstead::config::{Config, ConfigError, Environment, ProcessEnvironment, ServiceArgs};
 use roadstead::data_folder::DataFolder;
-use roadstead::{doctor, down, profile, up};
+use roadstead::{doctor, down, profile, reaper, up};
 use roadstead_cli::{Exit, Globals, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps};
 use std::io::IsTerminal;
 
@@ -58,6 +58,9 @@ async fn run(cli: Cli) -> Exit {
         Command::Serve(args) => {
             foreground(&args, cli.data_dir, "info", printer(json), Foreground::Serve).await
         }
+        Command::Reaper(args) => {
+            foreground(&args.into(), cli.data_dir, "info", printer(json), Foreground::Reaper).await
+        }
         Command::Down { instances } => match plain(cli.data_dir) {
             Ok(config) => down::down(&config, instances).await,
             Err(error) => Err(error.into()),
@@ -102,6 +105,7 @@ enum Foreground {
     Quickstart,
     Up,
     Serve,
+    Reaper,
 }
 
 async fn foreground(
@@ -117,6 +121,7 @@ async fn foreground(
         Foreground::Quickstart => up::show(&config, &mut *steps).await,
         Foreground::Up => up::up(&config, &mut *steps).await,
         Foreground::Serve => up::serve(&config).await,
+        Foreground::Reaper => reaper::daemon(&config).await,
     }
 }
 
@@ -131,6 +136,9 @@ async fn background(
         if let Some(value) = value {
             arguments.extend([option.to_owned(), value.clone()]);
         }
+    }
+    if args.no_reaper {
+        arguments.push("--no-reaper".to_owned());
     }
     if let Some(folder) = &config.data_dir {
         arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);

@@ -170,17 +170,16 @@ impl Postgres {
         })
     }
 
-    /// How to connect as the service to a server that runs; none when it does not. Its `Debug` shows the password.
-    pub fn connection(
-        &self,
-        rng: &mut (impl CryptoRng + Send + ?Sized),
-    ) -> Result<Option<PgConnectOptions>, PostgresError> {
-        if !matches!(self.status()?, Status::Running { .. }) {
+    /// How the service connects to a server that runs, without a connection being tried; none while it does not run.
+    pub fn app_of_running(&self) -> Result<Option<PgConnectOptions>, PostgresError> {
+        if !self.layout.is_initialised() {
             return Ok(None);
         }
-        let Some(socket) = server::listening_in(&self.layout.cluster)? else { return Ok(None) };
-        let passwords = Passwords::open(&self.layout.folder, true, rng)?;
-        Ok(Some(roles::options(&socket, roles::APP, &passwords.app, roles::DATABASE)))
+        let socket = server::listening_in(&self.layout.cluster)?;
+        let password = Passwords::app_of(&self.layout.folder)?;
+        Ok(socket
+            .zip(password)
+            .map(|(socket, password)| roles::options(&socket, roles::APP, &password, roles::DATABASE)))
     }
 
     /// Ends the server if it runs, and waits until it has ended.

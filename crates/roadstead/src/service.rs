@@ -151,7 +151,10 @@ impl Service {
 
         orchestrator.watch_processes().context("no thread could be started")?;
         background.spawn(crate::doctor::log_absent());
-        background.spawn(crate::tasks::reap(orchestrator.clone(), Arc::clone(&metrics), soft.clone()));
+        background.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        if config.reaps {
+            background.spawn(crate::reaper::beside(&orchestrator, &ground.clock, &ground.randomness, &soft));
+        }
         background.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
             Arc::clone(&ground.clock),
@@ -305,7 +308,7 @@ impl Wired<'_> {
         let orchestrator = Orchestrator::new(roadstead_orchestrator::Parts {
             store: store.clone(),
             accounts: accounts.clone(),
-            supervisor,
+            supervisor: Arc::new(supervisor),
             routes: Routes::default(),
             clock: ground.clock.clone(),
             randomness: Arc::clone(&ground.randomness),
@@ -320,11 +323,7 @@ impl Wired<'_> {
                 node: NodeId::from_uuid(ground.installation.uuid()),
                 boot: boot_id()?,
             },
-            limits: Limits {
-                stop_step: limits::STOP_STEP,
-                grace: limits::EXPIRY_GRACE,
-                quarantine: limits::PORT_QUARANTINE,
-            },
+            limits: times(),
             workplaces,
             bundled: programs,
             settings: accounts.settings_in_force().await?,
@@ -335,6 +334,11 @@ impl Wired<'_> {
         orchestrator.enter_node(hostname.unwrap_or_else(|| "localhost".to_owned())).await?;
         Ok(orchestrator)
     }
+}
+
+/// The times that hold for every instance.
+pub(crate) const fn times() -> Limits {
+    Limits { stop_step: limits::STOP_STEP, grace: limits::EXPIRY_GRACE, quarantine: limits::PORT_QUARANTINE }
 }
 
 /// Where our own programs lie: beside this one.
@@ -391,7 +395,7 @@ pub async fn end_survivors(
     Ok(alive)
 }
 
-fn boot_id() -> anyhow::Result<BootId> {
+pub(crate) fn boot_id() -> anyhow::Result<BootId> {
     let path = "/proc/sys/kernel/random/boot_id";
     let text = std::fs::read_to_string(path).with_context(|| format!("could not read {path}"))?;
     text.trim().parse().with_context(|| format!("{path} holds no id"))

@@ -1,8 +1,10 @@
-//! What runs beside the requests, on a schedule: the reaper's tick, the reconcile, the watch over the database.
+//! What runs beside the requests, on a schedule: a look at the instances, the reconcile, the watch over the database.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use roadstead_metrics::{Metrics, Work};
 use roadstead_model::{Randomness, SystemClock};
 use roadstead_orchestrator::{Orchestrator, ReapStatus};
@@ -11,16 +13,19 @@ use tokio_util::sync::CancellationToken;
 use crate::postgres::{Postgres, Running};
 
 /// How often deadlines are looked at.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often rows and owners are compared.
 const RECONCILE: Duration = Duration::from_secs(30);
 /// The pause before a private database that does not start is tried again.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
-/// Ends what is past its deadline, every second.
-pub async fn reap(orchestrator: Orchestrator, metrics: Arc<Metrics>, soft: CancellationToken) {
+/// Looks after the instances that this process answers for, every second.
+pub async fn attend(orchestrator: Orchestrator, soft: CancellationToken) {
     every(TICK, &soft, || async {
-        report("reaper", timed(&metrics, Work::Reaper, orchestrator.tick()).await);
+        match orchestrator.attend().await {
+            Ok(status) => report("attend", status, Ok(())),
+            Err(error) => report("attend", ReapStatus::default(), Err(error)),
+        }
     })
     .await;
 }
@@ -34,12 +39,17 @@ pub async fn reconcile(
 ) {
     every(RECONCILE, &soft, || async {
         let done = timed(&metrics, Work::Reconcile, orchestrator.reconcile(&clock)).await;
-        report("reconcile", done.map(|()| ReapStatus::default()));
+        report("reconcile", ReapStatus::default(), done);
     })
     .await;
 }
 
-async fn timed<T, E>(metrics: &Metrics, work: Work, run: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+/// Runs something and counts how long it took.
+pub(crate) async fn timed<T, E>(
+    metrics: &Metrics,
+    work: Work,
+    run: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let began = Instant::now();
     let outcome = run.await;
     metrics.ran(work, outcome.is_ok(), began.elapsed());
@@ -55,33 +65,35 @@ async fn every<F: Future<Output = ()>>(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => work().await,
+            _ = ticks.tick() => {}
             () = soft.cancelled() => return,
+        }
+        // One run that panics must not be the last.
+        if AssertUnwindSafe(work()).catch_unwind().await.is_err() {
+            tracing::error!("a run panicked; the next one is the retry");
         }
     }
 }
 
-fn report(task: &str, outcome: Result<ReapStatus, roadstead_store::StoreError>) {
-    match outcome {
-        Ok(status) if status == ReapStatus::default() => {}
-        Ok(status) => {
-            tracing::info!(
-                task,
-                told = status.told,
-                reaped = status.reaped,
-                warned = status.warned,
-                expired = status.expired,
-                failed = status.failed,
-                "reaped"
-            );
-        }
-        Err(error) => {
-            tracing::warn!(
-                task,
-                error = &error as &dyn std::error::Error,
-                "a run failed; the next one is the retry"
-            );
-        }
+/// Says once what a run did, and whether it came to its end.
+pub(crate) fn report(task: &str, status: ReapStatus, outcome: Result<(), roadstead_store::StoreError>) {
+    if status != ReapStatus::default() {
+        tracing::info!(
+            task,
+            told = status.told,
+            reaped = status.reaped,
+            warned = status.warned,
+            expired = status.expired,
+            failed = status.failed,
+            "reaped"
+        );
+    }
+    if let Err(error) = outcome {
+        tracing::warn!(
+            task,
+            error = &error as &dyn std::error::Error,
+            "a run failed; the next one is the retry"
+        );
     }
 }
 

@@ -40,13 +40,13 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Tells a service manager; without one there is nobody to tell.
-fn tell(state: NotifyState<'_>) {
+pub(crate) fn tell(state: NotifyState<'_>) {
     let _ = sd_notify::notify(&[state]);
 }
 
 /// Tells a service manager again and again, twice as often as it wants to hear it, that we are not stuck; it starts us again
 /// when we are, and instances do not notice.
-async fn reassure() -> Infallible {
+pub(crate) async fn reassure() -> Infallible {
     let Some(patience) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let mut ticks = tokio::time::interval(patience / 2);
     loop {

@@ -19,6 +19,11 @@ pub(crate) fn seconds(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
 }
 
+/// A process's number as a column. No kernel gives one that does not fit.
+pub(crate) fn process_number(pid: u32) -> i32 {
+    i32::try_from(pid).unwrap_or(i32::MAX)
+}
+
 /// An address from the text that PostgreSQL makes of it.
 pub(crate) fn address(text: Option<&str>) -> Result<Option<std::net::IpAddr>, String> {
     text.map(|text| text.parse().map_err(|_| "an address that cannot be read".to_owned())).transpose()

@@ -6,13 +6,15 @@
 mod change;
 mod deadline;
 mod read;
+mod reap;
 mod reopen;
 mod reserve;
 mod row;
 
 pub use change::{Ending, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
-pub use read::{DueInstance, InstanceFilter};
+pub use read::InstanceFilter;
+pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
 pub use reserve::{NewInstance, ReserveError};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};

@@ -20,6 +20,7 @@ pub mod page;
 pub mod pool;
 pub mod port;
 pub mod provision;
+pub mod reaper_lease;
 pub mod ring_check;
 pub mod setting;
 pub mod types;
@@ -32,15 +33,16 @@ pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
-    Desired, DueInstance, Ending, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
-    MovedDeadline, NearDeadline, NewInstance, NewLife, ProcessMark, ReopenError, Reopening, ReserveError,
-    Started, Stopping,
+    Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
+    MovedDeadline, NearDeadline, NewInstance, NewLife, ProcessMark, Reaping, ReopenError, Reopening,
+    ReserveError, Started, Stopping,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
 pub use node::{NodeRow, Nodes};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
 pub use pool::Store;
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
+pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;

@@ -111,6 +111,8 @@ nouns! {
     nodes: Nodes in node,
     /// The port pool.
     ports: Ports in port,
+    /// Who reaps on each machine.
+    reaper_leases: ReaperLeases in reaper_lease,
     /// The probe of the master key.
     ring_check: RingChecks in ring_check,
     /// Settings.

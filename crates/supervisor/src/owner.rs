@@ -73,7 +73,7 @@ pub(crate) struct Owner {
     pub(crate) killed: watch::Receiver<bool>,
     pub(crate) link: Option<Link>,
     pub(crate) tasks: TaskTracker,
-    pub(crate) seen: Seen,
+    pub(crate) seen: Option<Seen>,
 }
 
 impl Owner {
@@ -89,7 +89,9 @@ impl Owner {
             while let Some(report) = self.report_or_kill(&mut reports).await {
                 match report {
                     Report::Bound { .. } => {
-                        (self.seen)(self.instance, Step::PortBound);
+                        if let Some(seen) = &self.seen {
+                            seen(self.instance, Step::PortBound);
+                        }
                         link = self.connect();
                     }
                     Report::Ready(ready) => self.decide(Ok(ready)),

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
@@ -65,7 +65,7 @@ pub struct Supervisor {
     pub(crate) cgroups: Cgroups,
     pub(crate) tasks: TaskTracker,
     pub(crate) entropy: Entropy,
-    seen: Seen,
+    seen: OnceLock<Seen>,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -124,12 +124,18 @@ impl Supervisor {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen: Arc::new(|_, _| {}) })
+        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen: OnceLock::new() })
     }
 
-    /// Tells each step of the launches to come.
-    pub fn tell_steps(&mut self, seen: Seen) {
-        self.seen = seen;
+    /// Tells each step of the launches to come; told already to somebody, it stays with them.
+    pub fn tell_steps(&self, seen: Seen) {
+        let _ = self.seen.set(seen);
+    }
+
+    fn saw(&self, instance: InstanceId, step: Step) {
+        if let Some(seen) = self.seen.get() {
+            seen(instance, step);
+        }
     }
 
     /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
@@ -147,9 +153,9 @@ impl Supervisor {
         let folder = self.run_folder(specification.instance);
         specification.run_folder.clone_from(&folder);
         make_folder(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        (self.seen)(specification.instance, Step::RunFolderMade);
+        self.saw(specification.instance, Step::RunFolderMade);
         let group = self.group(&specification);
-        (self.seen)(specification.instance, Step::GroupMade);
+        self.saw(specification.instance, Step::GroupMade);
         specification.cgroups = group.folders().to_vec();
         let started = self.start_in(&folder, &specification, &secrets).await;
         if started.is_err() {
@@ -183,16 +189,16 @@ impl Supervisor {
             .map_err(|source| StartError::Folder { path: folder.to_owned(), source })?;
         let log = private_file(&folder.join(SHIM_LOG_FILE)).map_err(failed)?;
         let mut child = spawn(program, log).map_err(failed)?;
-        (self.seen)(specification.instance, Step::ShimSpawned);
+        self.saw(specification.instance, Step::ShimSpawned);
         let handed = async {
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
             let process = ProcessId { pid, started: process::started(pid).unwrap_or_default() };
             note_launch(folder, specification, process)?;
-            (self.seen)(specification.instance, Step::LaunchNoted);
+            self.saw(specification.instance, Step::LaunchNoted);
             let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
             input.write_all(&plan).await?;
             input.write_all(&secret).await?;
-            (self.seen)(specification.instance, Step::SecretsHanded);
+            self.saw(specification.instance, Step::SecretsHanded);
             Ok::<_, io::Error>(process)
         };
         let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, handed).await.unwrap_or_else(|e| Err(e.into()));
@@ -260,7 +266,7 @@ impl Supervisor {
             killed: kill.subscribe(),
             link: Some(link),
             tasks: self.tasks.clone(),
-            seen: Arc::clone(&self.seen),
+            seen: self.seen.get().cloned(),
         };
         self.tasks.spawn(owner.run());
         Shim { control, launched: None, events: Some(heard), decided }

@@ -221,6 +221,14 @@ impl Supervisor {
         }
         Ok(if asked.is_empty() { strays.found } else { 0 })
     }
+
+    /// Ends every process that carries the mark of one of these instances, of which there is no run folder; answers how many
+    /// there were.
+    pub async fn end_marked(&self, instances: &[InstanceId]) -> Result<usize, SurvivorError> {
+        let marks = instances.iter().copied().collect();
+        let strays = process::end_strays(marks, Vec::new(), KILL_PATIENCE).await;
+        if strays.left > 0 { Err(SurvivorError::StillThere { left: strays.left }) } else { Ok(strays.found) }
+    }
 }
 
 fn look_into(

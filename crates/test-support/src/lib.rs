@@ -5,11 +5,13 @@ pub mod database;
 pub mod poll;
 pub mod process;
 pub mod raw;
+pub mod rows;
 pub mod subjects;
 pub mod suite;
 
 pub use app::{Answer, App, AppOptions};
 pub use database::TestDatabase;
 pub use poll::wait_for;
+pub use rows::Rows;
 pub use subjects::Subjects;
 pub use suite::Suite;

@@ -60,6 +60,7 @@ fn read(mut fields: Fields) -> Result<LaunchRequest, ApiError> {
         expires_in: fields.duration("expires_in"),
         idle_limit: fields.duration("idle_limit"),
         keep: fields.flag("keep").unwrap_or_default(),
+        autostart: fields.flag("autostart").unwrap_or_default(),
         wait: wait_field(&mut fields),
     };
     if request.credential.is_some() && request.secrets.is_some() {

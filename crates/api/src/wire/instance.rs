@@ -42,6 +42,9 @@ pub struct LaunchBody {
     /// Whether each use through the access URL moves the deadline on: to the lifetime from then on, at most to the
     /// type's cap from the beginning. False by default.
     pub keep: Option<bool>,
+    /// Whether it is started again by itself, with its id, URL and token, when the machine was and it has time left. False
+    /// by default.
+    pub autostart: Option<bool>,
     /// `ready` (default): answer when the server is ready; `none`: at once, with status `pending`.
     #[schema(example = "ready")]
     pub wait: Option<String>,
@@ -132,6 +135,8 @@ pub struct Instance {
     pub expires_at: String,
     /// Whether each use moves the deadline on.
     pub keep: bool,
+    /// Whether it is started again by itself when the machine was.
+    pub autostart: bool,
     /// Since when it is on its way out, RFC 3339.
     pub stopping_at: Option<String>,
     /// When it ended, RFC 3339.
@@ -223,6 +228,7 @@ impl Instance {
             started_at: started_at.map(rfc3339),
             expires_at: rfc3339(row.expires_at),
             keep: row.keep,
+            autostart: row.autostart,
             stopping_at: stopping_at.map(rfc3339),
             ended_at: ended_at.map(rfc3339),
             last_accessed: row.last_accessed.map(rfc3339),

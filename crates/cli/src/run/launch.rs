@@ -59,6 +59,9 @@ async fn body(rest: &Rest, launch: Launch) -> Result<Value, CliError> {
     if launch.keep {
         body["keep"] = true.into();
     }
+    if launch.autostart {
+        body["autostart"] = true.into();
+    }
     if let Some(length) = launch.expires_in {
         body["expires_in"] = length.text().into();
     }

@@ -51,6 +51,7 @@ fn details(instance: &Instance) -> Table {
     let alive = instance.alive.as_ref().map(|alive| alive.because.as_str());
     table.detail("alive because", alive.unwrap_or_default());
     table.detail("kept", if instance.keep { "by each use" } else { "" });
+    table.detail("autostart", if instance.autostart { "after a reboot" } else { "" });
     table.detail("last used", at(instance.last_accessed));
     table.detail("config", settings(&instance.config));
     table

@@ -124,12 +124,12 @@ async fn an_instance_is_found_on_every_page_and_among_those_that_ended() {
 #[tokio::test]
 async fn a_launch_asks_for_what_was_typed() {
     let line = "roadstead launch echo --name w --credential mine --config a=2 --config b=x \
-                --config-json {\"a\":1,\"c\":3} --expires-in 90m --keep --no-wait --json";
+                --config-json {\"a\":1,\"c\":3} --expires-in 90m --keep --autostart --no-wait --json";
     let (exit, asked) = done(line).await;
     assert_eq!(exit, Exit::Ok);
     let body = json!({
         "type": "echo", "name": "w", "credential_id": "c2", "config": {"a": 2, "b": "x", "c": 3},
-        "expires_in": "90m", "keep": true, "wait": "none",
+        "expires_in": "90m", "keep": true, "autostart": true, "wait": "none",
     });
     assert_eq!(asked, [("POST /instances".to_owned(), body)]);
 }

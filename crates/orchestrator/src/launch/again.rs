@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, Verb, expiry};
+use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
@@ -29,6 +29,20 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// The pause between two attempts to read a row from a database that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Who wants an instance started again.
+pub(super) struct Asker {
+    /// Whose instances they reach; none for everybody's.
+    pub(super) visible_to: Option<UserId>,
+    /// For the event.
+    pub(super) actor: Actor,
+}
+
+impl Asker {
+    fn of(permit: &InstancePermit) -> Self {
+        Self { visible_to: permit.visible().owner(), actor: permit.actor().clone() }
+    }
+}
+
 impl Orchestrator {
     /// Starts an instance again that was lost, stopped or failed; it keeps its deadline. The work goes on if the
     /// caller stops waiting.
@@ -39,7 +53,7 @@ impl Orchestrator {
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let this = self.clone();
-        self.detached(async move { this.start_again(permit, id, Life::Same, wait).await }).await
+        self.detached(async move { this.start_again(Asker::of(&permit), id, Life::Same, wait).await }).await
     }
 
     /// Starts an instance again whose time was up, with a new deadline: `expires_in` from now, or the setting's.
@@ -51,7 +65,10 @@ impl Orchestrator {
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let this = self.clone();
-        self.detached(async move { this.start_again(permit, id, Life::New(expires_in), wait).await }).await
+        self.detached(
+            async move { this.start_again(Asker::of(&permit), id, Life::New(expires_in), wait).await },
+        )
+        .await
     }
 
     /// Ends the processes of a running instance and starts it afresh; it keeps its deadline.
@@ -76,15 +93,15 @@ impl Orchestrator {
         work.await.map_err(LaunchError::Panicked)?
     }
 
-    async fn start_again(
+    pub(super) async fn start_again(
         &self,
-        permit: InstancePermit,
+        asker: Asker,
         id: InstanceId,
         life: Life,
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
-        let (row, ownership) = self.claim(&permit, id, verb).await?;
+        let (row, ownership) = self.claim(asker.visible_to, id, verb).await?;
         let plan = Plan::again(&self.0, &row, life).await?;
         let at = self.0.now();
         let life = match life {
@@ -102,8 +119,9 @@ impl Orchestrator {
             port: self.0.settings().ports.first(),
             at,
             event_type: verb.event(),
-            actor: permit.actor().clone(),
-            event_data: json!({ "was": row.standing(at).status(), "type_version": plan.type_version }),
+            event_data: json!({ "was": row.standing(at).status(), "type_version": plan.type_version,
+                "autostart": asker.actor == Actor::SYSTEM }),
+            actor: asker.actor,
         };
         let reserved = Reserved::again(&self.0, ownership, plan, reopening).await;
         let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?;
@@ -111,23 +129,23 @@ impl Orchestrator {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
         }
-        Ok(self.get(&permit, id).await?)
+        Ok(self.row(asker.visible_to, id).await?)
     }
 
     /// Becomes the owner of an instance that has ended, or says why it cannot be started again. Old processes are
     /// waited for; of several that ask at once, one goes on and the others hear that it is pending.
     async fn claim(
         &self,
-        permit: &InstancePermit,
+        visible_to: Option<UserId>,
         id: InstanceId,
         verb: Verb,
     ) -> Result<(InstanceRow, Ownership), StartAgainError> {
         let until = self.0.now() + self.0.parts.limits.longest_end();
         loop {
-            self.get(permit, id).await?.standing(self.0.now()).permits(verb)?;
+            self.row(visible_to, id).await?.standing(self.0.now()).permits(verb)?;
             if let Some(ownership) = self.0.live.claim(id) {
                 // Read again: what it said before may be over.
-                let row = self.ended(permit, id).await?;
+                let row = self.ended(visible_to, id).await?;
                 row.standing(self.0.now()).permits(verb)?;
                 return Ok((row, ownership));
             }
@@ -142,8 +160,8 @@ impl Orchestrator {
 
     /// The row of an instance that nobody answers for; should it still say that it lives although its time is up, it
     /// is ended as the reaper would.
-    async fn ended(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
-        let row = self.get(permit, id).await?;
+    async fn ended(&self, visible_to: Option<UserId>, id: InstanceId) -> Result<InstanceRow, ChangeError> {
+        let row = self.row(visible_to, id).await?;
         let (now, node) = (self.0.now(), self.0.parts.node.node);
         let standing = row.standing(now);
         if !standing.is_still_ending() {
@@ -151,13 +169,13 @@ impl Orchestrator {
             if standing.status() != row.status() {
                 self.0.store().instances().expire_ended(node, now, Some(id), 1).await?;
             }
-            return self.get(permit, id).await;
+            return self.row(visible_to, id).await;
         }
         let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
-        self.0.store_last_words(id).await?;
+        self.0.reaper.store_last_words(id).await?;
         self.0.write_end(id, &end, Actor::SYSTEM).await?;
         self.0.remove_folders(id);
-        self.get(permit, id).await
+        self.row(visible_to, id).await
     }
 
     async fn restart_now(
@@ -204,7 +222,7 @@ pub(crate) async fn begin_again(
     let Restart { plan, actor, done, .. } = restart;
     inner.took(instance, Step::ProcessesGone);
     // The next shim begins with an empty folder: what the last one could not hand over is stored first.
-    if !inner.keep_last_words(instance).await {
+    if !inner.reaper.keep_last_words(instance).await {
         return;
     }
     inner.remove_folders(instance);

@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     /// The idle limit that was asked for; none for the type's.
     pub(super) idle_limit: Option<Duration>,
     pub(super) keep: bool,
+    pub(super) autostart: bool,
 }
 
 impl Plan {
@@ -80,6 +81,7 @@ impl Plan {
             lifetime,
             idle_limit: request.idle_limit,
             keep: request.keep,
+            autostart: request.autostart,
         })
     }
 
@@ -122,6 +124,7 @@ impl Plan {
             lifetime,
             idle_limit: row.idle_limit_s.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into())),
             keep: row.keep,
+            autostart: row.autostart,
         })
     }
 }

@@ -297,6 +297,7 @@ fn new_row(
         expires_at: at + plan.lifetime,
         idle_limit_s: plan.idle_limit.and_then(|limit| i32::try_from(limit.as_secs()).ok()),
         keep: plan.keep,
+        autostart: plan.autostart,
         at,
         actor: permit.actor().clone(),
         event_data: json!({

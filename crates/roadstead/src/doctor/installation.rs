@@ -4,14 +4,13 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use roadstead_cli::checks::Check;
 use roadstead_crypto::{ExposeSecret as _, KeyRing};
-use roadstead_model::{Clock as _, PortRange, Randomness, SystemClock};
+use roadstead_model::{Clock as _, PortRange, SystemClock};
 use roadstead_store::{PgConnectOptions, Store};
 use sqlx::Connection as _;
 
 use super::{PATIENCE, Place, pool};
 use crate::config::Config;
 use crate::database::private_cluster;
-use crate::postgres::Status;
 
 /// The oldest PostgreSQL that the statements are written for.
 const OLDEST_SERVER: u32 = 14;
@@ -172,11 +171,7 @@ fn options(config: &Config, place: &Place) -> anyhow::Result<Option<PgConnectOpt
     }
     let (Some(folder), Some(installation)) = (&place.folder, place.installation) else { return Ok(None) };
     let cluster = private_cluster(config, folder.path(), installation);
-    if cluster.status()? == Status::Absent {
-        return Ok(None);
-    }
-    let randomness = Randomness::from_seed(crate::service::os_seed());
-    Ok(cluster.connection(&mut crate::database::seeded(&randomness))?)
+    Ok(cluster.app_of_running()?)
 }
 
 async fn ask(options: PgConnectOptions) -> anyhow::Result<(Vec<Check>, PortRange)> {

@@ -39,6 +39,11 @@ impl Passwords {
         let (app, app_changed) = read_or_make(&folder.join("app.password"), rng)?;
         Ok(Self { admin, owner, app, changed: admin_changed || owner_changed || app_changed })
     }
+
+    /// The service's password alone; none before there is one.
+    pub(super) fn app_of(folder: &Path) -> Result<Option<SecretString>, PostgresError> {
+        read(&folder.join("app.password"))
+    }
 }
 
 fn read_or_make(

@@ -1,10 +1,10 @@
 //! Looking at instances.
 
-use roadstead_model::{InstanceId, InstanceStatus, NodeId, UserId};
+use roadstead_model::{BootId, InstanceId, InstanceStatus, NodeId, UserId};
 use time::OffsetDateTime;
 
 use super::row::Record;
-use super::{InstanceRow, Instances, TABLE};
+use super::{InstanceRow, Instances};
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Cursor, Order, Page, SealedSlot, StoreError};
@@ -26,17 +26,6 @@ pub struct InstanceFilter {
     pub order: Order,
 }
 
-/// A live instance whose time is up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DueInstance {
-    /// The instance.
-    pub id: InstanceId,
-    /// Pending or running.
-    pub status: InstanceStatus,
-    /// Its deadline.
-    pub expires_at: OffsetDateTime,
-}
-
 /// Instances with what is shown of their types; `$tail` begins with the condition.
 macro_rules! select {
     ($pool:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
@@ -46,7 +35,7 @@ macro_rules! select {
                     t.display_name as type_display_name, t.icon_url as type_icon_url, i.type_version, i.credential_id,
                     i.node_id, i.boot_id, i.name, i.status, i.config, i.access_token_hash, i.token_hint,
                     i.assigned_port, i.process_id, i.process_started, i.shim_pid, i.shim_started, i.expires_at,
-                    i.keep, i.lifetime_s, i.began_at,
+                    i.keep, i.autostart, i.lifetime_s, i.began_at,
                     i.started_at, i.stopping_at, i.stop_reason, i.ended_at, i.error_message, i.exit, i.last_accessed,
                     i.idle_limit_s, i.stats, i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
              from mcp_instances i join mcp_types t on t.id = i.mcp_type_id
@@ -148,33 +137,27 @@ impl Instances<'_> {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// The live instances of a node whose deadline is at or before `now`, most overdue first.
-    #[tracing::instrument(name = "db.instance.due", skip_all, fields(node.id = %node), err(level = "debug"))]
-    pub async fn due(
+    /// The instances that wait to be started again by themselves, oldest first: those that are meant to be, have time left, and
+    /// were lost when the machine was started again, while it has not been tried since.
+    #[tracing::instrument(name = "db.instance.to_autostart", skip_all, fields(node.id = %node), err(level = "debug"))]
+    pub async fn to_autostart(
         &self,
         node: NodeId,
+        boot: BootId,
         now: OffsetDateTime,
-        limit: u32,
-    ) -> Result<Vec<DueInstance>, StoreError> {
-        let rows = sqlx::query!(
-            "select id, status, expires_at from mcp_instances
-             where node_id = $1 and expires_at <= $2 and status in ('pending', 'running')
-             order by expires_at limit $3",
+    ) -> Result<Vec<InstanceRow>, StoreError> {
+        let records = select!(
+            self.pool,
+            "and i.node_id = $1 and i.autostart and i.boot_id <> $2 and i.status in ('disconnected', 'error')
+             and i.expires_at > $3 and i.exit->>'lost_with' = 'reboot' order by i.created_at, i.id",
             node.uuid(),
+            boot.uuid(),
             now,
-            i64::from(limit),
         )
         .fetch_all(self.pool)
         .await
-        .during("db.instance.due")?;
-        rows.into_iter()
-            .map(|row| {
-                let status = row.status.parse().map_err(|error: roadstead_model::era::UnknownWord| {
-                    StoreError::inconsistent(TABLE, row.id, error.to_string())
-                })?;
-                Ok(DueInstance { id: InstanceId::from_uuid(row.id), status, expires_at: row.expires_at })
-            })
-            .collect()
+        .during("db.instance.to_autostart")?;
+        records.into_iter().map(InstanceRow::try_from).collect()
     }
 
     /// The sealed values that came with an instance's launch, by slot; none when it is deleted.

@@ -57,6 +57,8 @@ pub struct NewInstance {
     pub idle_limit_s: Option<i32>,
     /// Whether each use moves the deadline on.
     pub keep: bool,
+    /// Whether it is started again by itself when the machine was.
+    pub autostart: bool,
     /// Now.
     pub at: OffsetDateTime,
     /// Who launches it.
@@ -131,9 +133,9 @@ async fn insert(
              insert into mcp_instances (
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
                name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
-               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s)
+               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart)
              select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16,
-                    $16, $16, $25, $26, $27
+                    $16, $16, $25, $26, $27, $28
              where (select count(*) from mcp_instances
                     where user_id = $2 and status in ('pending', 'running')) < $17
              returning id
@@ -183,6 +185,7 @@ async fn insert(
         convert::seconds(new.lifetime),
         new.keep,
         new.idle_limit_s,
+        new.autostart,
     )
     .fetch_one(&mut **transaction)
     .await

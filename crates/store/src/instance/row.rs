@@ -112,6 +112,8 @@ pub struct InstanceRow {
     pub idle_limit_s: Option<i32>,
     /// Whether each use moves the deadline on.
     pub keep: bool,
+    /// Whether it is started again by itself when the machine was.
+    pub autostart: bool,
     /// How long its life was meant to be when it began, and how long a use keeps it.
     pub lifetime: Duration,
     /// When its life began: at its launch, or when it was last renewed.
@@ -197,6 +199,7 @@ pub(super) struct Record {
     pub expires_at: OffsetDateTime,
     pub idle_limit_s: Option<i32>,
     pub keep: bool,
+    pub autostart: bool,
     pub lifetime_s: i64,
     pub began_at: OffsetDateTime,
     pub started_at: Option<OffsetDateTime>,
@@ -291,6 +294,7 @@ impl TryFrom<Record> for InstanceRow {
             expires_at: record.expires_at,
             idle_limit_s: record.idle_limit_s,
             keep: record.keep,
+            autostart: record.autostart,
             lifetime: Duration::from_secs(record.lifetime_s.unsigned_abs()),
             began_at: record.began_at,
             error_message: record.error_message,

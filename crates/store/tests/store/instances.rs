@@ -165,9 +165,11 @@ async fn only_live_instances_past_their_deadline_are_due() {
     let deadline = world.store().instances().get(running, None).await.unwrap().unwrap().expires_at;
     let instances = world.store().instances();
     let before = deadline - time::Duration::SECOND;
-    assert!(instances.due(world.node, before, 10).await.unwrap().is_empty());
-    let due = instances.due(world.node, deadline, 10).await.unwrap();
-    assert_eq!(due.iter().map(|one| one.id).collect::<Vec<_>>(), [running]);
+    assert!(instances.due(world.node, before, &[], 10).await.unwrap().is_empty());
+    assert_eq!(instances.due(world.node, deadline, &[], 10).await.unwrap(), [running]);
+    assert!(instances.due(world.node, deadline, &[running], 10).await.unwrap().is_empty());
+    assert_eq!(instances.due_among(&[running], deadline).await.unwrap(), [running]);
+    assert!(instances.due_among(&[running], before).await.unwrap().is_empty());
 }
 
 #[tokio::test]

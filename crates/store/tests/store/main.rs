@@ -9,6 +9,7 @@ mod launches;
 mod lifecycle;
 mod people;
 mod pool;
+mod reaper;
 mod schema;
 mod secrets;
 mod usage;

@@ -107,6 +107,7 @@ impl World {
             lifetime: Duration::from_hours(1),
             expires_at: self.now() + time::Duration::HOUR,
             keep: false,
+            autostart: false,
             at: self.now(),
             actor: Actor { user: Some(self.user.id), ..Actor::SYSTEM },
             event_data: json!({"port": number}),

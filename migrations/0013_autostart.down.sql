@@ -1,0 +1,2 @@
+drop index mcp_instances_autostart;
+alter table mcp_instances drop column autostart;
