@@ -16,6 +16,7 @@ mod driver;
 mod end;
 mod error;
 mod launch;
+mod leave;
 mod lifecycle;
 mod live;
 mod logs;

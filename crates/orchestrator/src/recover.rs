@@ -56,7 +56,7 @@ impl Orchestrator {
         status.strangers = found.values().filter(|each| each.is_alive()).count();
         let strangers: Vec<Found> = found.into_values().collect();
         let this = self.clone();
-        self.0.parts.drivers.spawn(async move {
+        self.0.own(async move {
             this.consider_strangers(strangers).await;
             this.sweep(workplaces, &rows);
         });
@@ -105,7 +105,7 @@ impl Orchestrator {
 
     fn take_charge(&self, row: &InstanceRow, found: Option<Found>) {
         if let Some(adopting) = self.0.take_charge(row, found) {
-            self.0.parts.drivers.spawn(adopting.run());
+            self.0.own(adopting.run());
         } else {
             tracing::warn!(instance.id = %row.id, "an instance was not taken over: its port belongs to another one");
         }

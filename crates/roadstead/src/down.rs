@@ -41,7 +41,7 @@ fn existing(config: &Config) -> anyhow::Result<Option<DataFolder>> {
 }
 
 fn installation(folder: &DataFolder) -> Option<InstallationId> {
-    std::fs::read_to_string(folder.path().join("installation")).ok()?.trim().parse().ok()
+    crate::data_folder::known_installation(folder.path())
 }
 
 /// Who holds the folder.
@@ -87,8 +87,10 @@ pub async fn down(config: &Config, instances: bool) -> anyhow::Result<()> {
 }
 
 async fn wait_free(folder: &DataFolder, pid: u32) -> anyhow::Result<()> {
+    let process = Pid::from_raw(i32::try_from(pid).context("the holder's number is none")?);
     let waited = tokio::time::timeout(DOWN_PATIENCE, async {
-        while holder(folder)?.is_err() {
+        // It gives the folder up first, and lets calls under way finish then.
+        while holder(folder)?.is_err() || kill(process, None).is_ok() {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
@@ -175,6 +177,7 @@ pub async fn reset(config: &Config, yes: bool) -> anyhow::Result<()> {
     if let Some(installation) = installation(&folder) {
         private_cluster(config, folder.path(), installation).reset().await?;
         let _ = std::fs::remove_dir_all(crate::service::run_root(config, installation));
+        let _ = std::fs::remove_file(crate::handover::socket(config, installation));
     }
     std::fs::remove_dir_all(folder.path())
         .with_context(|| format!("could not delete {}", folder.path().display()))?;

@@ -1,4 +1,6 @@
-//! The wiring: from a configuration to a service that listens, and back down.
+//! The wiring: from a configuration to a service that listens. Back down: `leave`.
+
+mod leave;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use anyhow::Context;
 use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
-use roadstead_gateway::{Gateway, Routes};
+use roadstead_gateway::{Endings, Gateway, Routes};
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
 use roadstead_orchestrator::{Limits, LogWriter, Node, Orchestrator, RecoverStatus, UsageWriter};
 use roadstead_store::{Store, migrate};
@@ -19,17 +21,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::data_folder::{DataFolder, DataFolderLock};
+use crate::data_folder::{DataFolder, DataFolderError, DataFolderLock};
 use crate::database::{Database, private_cluster};
 use crate::listen::listen;
+use crate::handover::{Manners, Offer, Predecessor};
 use crate::postgres::{Postgres, Step, StopMode};
+use crate::sockets::Listening;
 
 /// Connections of the service to its database: more than two processors can use at once, few enough for any server.
 const MAX_CONNECTIONS: u32 = 16;
-/// What launches under way may take before a stop of the service goes on without them.
-const LAUNCH_PATIENCE: Duration = Duration::from_secs(40);
-/// What callers get to finish their requests.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a process that hung up in the middle may take to be gone, and its lock with it.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+/// The pause between two attempts at that lock.
+const LOOK: Duration = Duration::from_millis(20);
 /// The manifests of the servers that come with the product.
 const BUNDLED: &[&str] = &[include_str!("../../../mcp-servers/echo/manifest.toml")];
 
@@ -63,16 +67,42 @@ pub struct Service {
     /// Its data folder.
     pub data_folder: PathBuf,
     orchestrator: Orchestrator,
+    store: Store,
     soft: CancellationToken,
     hard: CancellationToken,
-    tasks: TaskTracker,
-    drivers: TaskTracker,
-    background: TaskTracker,
+    /// Ends connections, whatever is under way on them.
+    cut: CancellationToken,
+    /// Ends event streams.
+    endings: Endings,
+    drain: Duration,
+    works: Works,
     server: JoinHandle<()>,
     database: Option<JoinHandle<Postgres>>,
     /// Folders for sockets: when everything has ended, they are empty and go.
     sockets: [PathBuf; 2],
-    _lock: Arc<DataFolderLock>,
+    /// Where the next process asks for our place, and who answers it.
+    asked_at: PathBuf,
+    offer: Option<Offer>,
+    lock: leave::Lock,
+}
+
+/// All that runs, by who has to wait for it.
+#[derive(Debug, Clone, Default)]
+struct Works {
+    /// Launches and changes, which outlive their requests.
+    tasks: TaskTracker,
+    /// The owners of instances.
+    drivers: TaskTracker,
+    /// What is done on a schedule.
+    chores: TaskTracker,
+    /// Writers, and the watch over the database.
+    background: TaskTracker,
+    /// Requests of the REST API.
+    requests: TaskTracker,
+    /// The listener and its connections.
+    callers: TaskTracker,
+    /// Those who come for our place.
+    askers: TaskTracker,
 }
 
 /// What is known before the database is.
@@ -87,7 +117,8 @@ struct Ground {
 impl Service {
     /// Starts everything, in an order in which nothing is open before what it needs is there.
     pub async fn start(config: &Config, mut stage: impl FnMut(Stage) + Send) -> anyhow::Result<Self> {
-        let ground = Ground::prepare(config)?;
+        let before = predecessor(config).await?;
+        let ground = Ground::prepare(config, before.is_some()).await?;
         let folder = ground.folder.path().to_owned();
         let (installation, lock) = (ground.installation, Arc::clone(&ground.lock));
         let mut began_cluster = false;
@@ -96,7 +127,7 @@ impl Service {
             stage(Stage::Database(step));
         })
         .await?;
-        let started = Self::start_on(config, ground, database, stage).await;
+        let started = Self::start_on(config, ground, database, before, stage).await;
         if started.is_err() && began_cluster {
             // Nobody would know of it.
             let stopped = private_cluster(config, &folder, installation).stop(StopMode::Fast).await;
@@ -112,6 +143,7 @@ impl Service {
         config: &Config,
         ground: Ground,
         database: Database,
+        mut before: Option<Predecessor>,
         mut stage: impl FnMut(Stage) + Send,
     ) -> anyhow::Result<Self> {
         let folder = ground.folder.path().to_owned();
@@ -125,61 +157,67 @@ impl Service {
         ground.clock.set_offset(store.clock_offset(|| ground.clock.machine_now()).await?);
         store.ensure_partitions(ground.clock.now()).await?;
 
-        let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
-            format!("could not listen on {}; choose another address with --listen", config.listen)
-        })?;
-        let address = listener.local_addr()?;
+        let listening = Listening::choose(config, before.as_mut().and_then(Predecessor::take_listener))?;
+        let address = listening.listener.local_addr()?;
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let accounts = accounts(config, &ground, &store).await?;
         crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
 
-        let trackers = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
-        let (tasks, drivers, background) = &trackers;
+        let works = Works::default();
         let (soft, hard) = tokens();
         let (log_writer, log_task) = LogWriter::new(store.clone());
         let (usage_writer, usage_task) = UsageWriter::new(store.clone());
-        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer };
+        let wired =
+            Wired { tasks: &works.tasks, drivers: &works.drivers, soft: &soft, log_writer, usage_writer };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
-        background.spawn(log_task.run(hard.clone()));
-        background.spawn(usage_task.run(hard.clone()));
-        let recovered = orchestrator.recover().await?;
-        stage(Stage::Recovered(recovered));
+        works.background.spawn(log_task.run(hard.clone()));
+        works.background.spawn(usage_task.run(hard.clone()));
+        stage(Stage::Recovered(orchestrator.recover().await?));
 
-        background.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
-        background.spawn(crate::tasks::reconcile(
+        works.chores.spawn(crate::tasks::reap(orchestrator.clone(), soft.clone()));
+        works.chores.spawn(crate::tasks::reconcile(
             orchestrator.clone(),
             Arc::clone(&ground.clock),
             soft.clone(),
         ));
         let database = database.into_private().map(|(postgres, running)| {
-            background.spawn(crate::tasks::keep_database(
-                postgres,
-                running,
-                ground.randomness.clone(),
-                hard.clone(),
-            ))
+            let randomness = ground.randomness.clone();
+            works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
         });
-        let app = app(&ground, &accounts, &orchestrator, &url, tasks);
-        let server = background.spawn(listen(listener, app, soft.clone(), DRAIN_PATIENCE));
+        let (cut, endings) = (CancellationToken::new(), Endings::default());
+        let app = app(&ground, &accounts, &orchestrator, &url, &works, endings.clone());
+        let spare = listening.listener.try_clone()?;
+        listening.store();
+        let listener = tokio::net::TcpListener::from_std(listening.listener)?;
+        let server = works.callers.spawn(listen(listener, app, soft.clone(), cut.clone()));
+        if let Some(before) = before {
+            before.thank().await;
+        }
+        let asked_at = crate::handover::socket(config, ground.installation);
+        let offer = offer(&asked_at, spare, &works.askers);
         stage(Stage::Listening(address));
         let sockets = [
             run_root(config, ground.installation),
             crate::postgres::socket_folder(config.runtime_dir.as_deref(), ground.installation),
         ];
-        let (tasks, drivers, background) = trackers;
+        let (drain, lock) = (config.drain, Some(ground.lock));
         Ok(Self {
             url,
             data_folder: folder,
             orchestrator,
+            store,
             soft,
             hard,
-            tasks,
-            drivers,
-            background,
+            cut,
+            endings,
+            drain,
+            works,
             server,
             database,
             sockets,
-            _lock: ground.lock,
+            asked_at,
+            offer,
+            lock,
         })
     }
 
@@ -190,52 +228,44 @@ impl Service {
             Err(error) => anyhow::Error::new(error).context("the listener has panicked"),
         }
     }
-
-    /// Stops: no new work, work under way finishes, then instances and database as told. `hurry` cuts it short.
-    pub async fn stop(self, survivors: Survivors, hurry: CancellationToken) -> anyhow::Result<usize> {
-        self.soft.cancel();
-        let mut ended = 0;
-        let orderly = async {
-            self.tasks.close();
-            if survivors == Survivors::End {
-                ended = self.orchestrator.end_all().await;
-            }
-            let _ = tokio::time::timeout(LAUNCH_PATIENCE, self.tasks.wait()).await;
-            if survivors == Survivors::End {
-                ended += self.orchestrator.end_all().await;
-                self.drivers.close();
-                self.drivers.wait().await;
-            }
-        };
-        tokio::select! {
-            () = orderly => {}
-            () = hurry.cancelled() => {}
-        }
-        self.hard.cancel();
-        self.background.close();
-        let _ = tokio::time::timeout(DRAIN_PATIENCE, self.background.wait()).await;
-        if let Some(database) = self.database
-            && survivors == Survivors::End
-        {
-            let postgres = database.await.context("the watch over the database panicked")?;
-            postgres.stop(StopMode::Fast).await.context("the private database did not stop")?;
-            for folder in &self.sockets {
-                // One that is not empty is still somebody's.
-                let _ = std::fs::remove_dir(folder);
-            }
-        }
-        Ok(ended)
-    }
 }
 
 impl Ground {
-    fn prepare(config: &Config) -> anyhow::Result<Self> {
+    async fn prepare(config: &Config, follows: bool) -> anyhow::Result<Self> {
         let folder = DataFolder::open(&DataFolder::choose(config.data_dir.as_deref())?)?;
-        let lock = Arc::new(folder.lock()?);
+        let begun = tokio::time::Instant::now();
+        let lock = loop {
+            match folder.lock() {
+                // The process before us may have hung up because it died, and is about to be gone.
+                Err(DataFolderError::InUse { .. }) if follows && begun.elapsed() < LAST_BREATH => {
+                    tokio::time::sleep(LOOK).await;
+                }
+                locked => break Arc::new(locked?),
+            }
+        };
         let clock = Arc::new(SystemClock::new());
         let randomness = Arc::new(Randomness::from_seed(os_seed()));
         let installation = folder.installation_id(&*clock, &mut *randomness.lock())?;
         Ok(Self { folder, lock, installation, clock, randomness })
+    }
+}
+
+/// The process whose place we take, if there is one that leaves, or is to.
+async fn predecessor(config: &Config) -> anyhow::Result<Option<Predecessor>> {
+    let folder = DataFolder::choose(config.data_dir.as_deref())?;
+    let Some(installation) = crate::data_folder::known_installation(&folder) else { return Ok(None) };
+    let manners = if config.replace { Manners::Replace } else { Manners::Polite };
+    Predecessor::ask(&crate::handover::socket(config, installation), config.listen, manners).await
+}
+
+/// Without it, all that is lost is that callers are refused during the next restart.
+fn offer(path: &Path, listener: std::net::TcpListener, tasks: &TaskTracker) -> Option<Offer> {
+    match Offer::new(path, listener, tasks) {
+        Ok(offer) => Some(offer),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the listening socket cannot be handed to a next process");
+            None
+        }
     }
 }
 
@@ -392,7 +422,8 @@ fn app(
     accounts: &Accounts,
     orchestrator: &Orchestrator,
     url: &str,
-    tasks: &TaskTracker,
+    works: &Works,
+    endings: Endings,
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -400,7 +431,7 @@ fn app(
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
-        tasks: tasks.clone(),
+        tasks: works.tasks.clone(),
     });
     let gateway = Gateway::new(
         orchestrator.routes(),
@@ -408,5 +439,6 @@ fn app(
         ground.clock.clone(),
         Arc::clone(&ground.randomness),
     );
-    gateway.router().merge(roadstead_api::router(state))
+    let counted = axum::middleware::from_fn_with_state(works.requests.clone(), leave::count);
+    gateway.with_endings(endings).router().merge(roadstead_api::router(state).layer(counted))
 }

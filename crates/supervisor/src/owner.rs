@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Group;
@@ -72,6 +73,7 @@ pub(crate) struct Owner {
     pub(crate) killed: watch::Receiver<bool>,
     pub(crate) link: Option<Link>,
     pub(crate) tasks: TaskTracker,
+    pub(crate) leaving: CancellationToken,
 }
 
 impl Owner {
@@ -134,7 +136,8 @@ impl Owner {
     fn connect(&mut self) -> Option<(JoinHandle<()>, watch::Sender<bool>)> {
         let link = self.link.take()?;
         let ended = watch::Sender::new(false);
-        let task = self.tasks.spawn(link.run(ended.subscribe()));
+        let linked = self.leaving.clone().run_until_cancelled_owned(link.run(ended.subscribe()));
+        let task = self.tasks.spawn(async move { drop(linked.await) });
         Some((task, ended))
     }
 

@@ -414,7 +414,7 @@ impl Ready {
             restart: None,
             overtaken: None,
         };
-        inner.parts.drivers.spawn(driver.run());
+        inner.own(driver.run());
         match published {
             Ok(true) => Ok(()),
             Ok(false) => {
