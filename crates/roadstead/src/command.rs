@@ -64,11 +64,9 @@ pub enum Command {
     },
 
     /// Run the service for a service manager: SIGTERM leaves instances and database running
-    #[command(
-        after_help = "Examples:
+    #[command(after_help = "Examples:
   DATABASE_URL=postgres://… ROADSTEAD_BOOTSTRAP_KEY_FILE=/run/keys/first roadstead serve
-  roadstead serve --replace    Upgrade without a service manager: no caller is refused"
-    )]
+  roadstead serve --replace    Upgrade without a service manager: no caller is refused")]
     Serve {
         /// Take the place of the service that runs in this data folder: it stops, and hands its listening socket over
         #[arg(long)]

@@ -126,6 +126,11 @@ impl Offer {
         self.shared.phase.send_replace(Phase::Draining);
     }
 
+    /// Nobody gets the listening socket: it is closed.
+    pub fn withdraw(&self) {
+        *self.shared.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Rows, shims and data folder are free.
     pub fn release(&self) {
         self.shared.phase.send_replace(Phase::Released);
@@ -143,7 +148,10 @@ async fn answer_all(asked: UnixListener, shared: Arc<Shared>, tasks: TaskTracker
         tasks.spawn(async move {
             let _permit = permit;
             if let Err(error) = shared.answer(stream).await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a process that asked for our place left");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a process that asked for our place left"
+                );
             }
         });
     }
@@ -245,7 +253,8 @@ impl Predecessor {
         let pid = check_peer(&stream).with_context(|| format!("{} is another user's", path.display()))?;
         let word = if manners == Manners::Replace { "wait" } else { "now" };
         stream.write_all(format!("{VERSION} {address} {word}\n").as_bytes()).await?;
-        let first = timeout(ANSWER_PATIENCE, hear(&stream)).await.context("the running service does not answer")?;
+        let first =
+            timeout(ANSWER_PATIENCE, hear(&stream)).await.context("the running service does not answer")?;
         let mut heard = match first {
             Ok(heard) => heard,
             // It is leaving at this very moment, or does not know what we ask.
@@ -255,7 +264,9 @@ impl Predecessor {
             let pid = pid.context("the kernel does not tell which process runs")?;
             kill(Pid::from_raw(pid), Signal::SIGTERM)
                 .with_context(|| format!("could not tell the service (process {pid}) to stop"))?;
-            heard = timeout(RELEASE_PATIENCE, hear(&stream)).await.context("the running service does not stop")??;
+            heard = timeout(RELEASE_PATIENCE, hear(&stream))
+                .await
+                .context("the running service does not stop")??;
         }
         let listener = match heard {
             (SERVING, _) => return Ok(None),

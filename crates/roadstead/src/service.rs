@@ -23,8 +23,8 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError, DataFolderLock};
 use crate::database::{Database, private_cluster};
-use crate::listen::listen;
 use crate::handover::{Manners, Offer, Predecessor};
+use crate::listen::listen;
 use crate::postgres::{Postgres, Step, StopMode};
 use crate::sockets::Listening;
 

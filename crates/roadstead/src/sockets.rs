@@ -7,10 +7,13 @@ use anyhow::Context;
 use listenfd::ListenFd;
 use nix::sys::socket::{getsockopt, sockopt};
 use sd_notify::NotifyState;
+use tokio::net::TcpSocket;
 
 use crate::config::Config;
 use crate::handover::is_same;
 
+/// Callers that may wait to be accepted: all that come while one process follows another.
+const QUEUE: u32 = 4096;
 /// The name of our socket in a service manager's store of descriptors.
 const STORED: &str = "roadstead-listener";
 
@@ -63,9 +66,14 @@ impl Listening {
 }
 
 fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    // The standard library lets an address be used again at once after a restart, as the runtime does.
-    TcpListener::bind(address)
-        .with_context(|| format!("could not listen on {address}; choose another address with --listen"))
+    let bound = || -> std::io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // At once after a restart, too.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(QUEUE)?.into_std()
+    };
+    bound().with_context(|| format!("could not listen on {address}; choose another address with --listen"))
 }
 
 /// What a service manager passed to us.

@@ -137,7 +137,7 @@ impl Owner {
         let link = self.link.take()?;
         let ended = watch::Sender::new(false);
         let linked = self.leaving.clone().run_until_cancelled_owned(link.run(ended.subscribe()));
-        let task = self.tasks.spawn(async move { drop(linked.await) });
+        let task = self.tasks.spawn(async move { linked.await.unwrap_or_default() });
         Some((task, ended))
     }
 

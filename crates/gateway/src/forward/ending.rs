@@ -41,7 +41,12 @@ pub(super) fn apply(ending: CancellationToken, response: Response<Incoming>) -> 
         return response.map(Body::new);
     }
     response.map(|body| {
-        Body::new(EndedStream { body, told: Box::pin(ending.cancelled_owned()), tail: *b"\n\n", is_over: false })
+        Body::new(EndedStream {
+            body,
+            told: Box::pin(ending.cancelled_owned()),
+            tail: *b"\n\n",
+            is_over: false,
+        })
     })
 }
 
@@ -119,7 +124,9 @@ mod tests {
     {
         let (sender, mut chunks) = mpsc::unbounded_channel::<&'static str>();
         let frames = futures_util::stream::poll_fn(move |cx| {
-            chunks.poll_recv(cx).map(|chunk| chunk.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk.into()))))
+            chunks
+                .poll_recv(cx)
+                .map(|chunk| chunk.map(|chunk| Ok::<_, Infallible>(Frame::data(chunk.into()))))
         });
         let told = Box::pin(ending.clone().cancelled_owned());
         (sender, EndedStream { body: StreamBody::new(frames), told, tail: *b"\n\n", is_over: false })

@@ -46,6 +46,11 @@ impl Service {
         }
     }
 
+    /// How long a stop that leaves the instances may take.
+    pub fn longest_stop(&self) -> Duration {
+        LAUNCH_PATIENCE + REQUEST_PATIENCE + RELEASE_PATIENCE + self.drain
+    }
+
     async fn leave(mut self, hurry: &CancellationToken) {
         let begun = Instant::now();
         if let Some(offer) = &self.offer {
@@ -60,13 +65,19 @@ impl Service {
             if let Some(offer) = &self.offer {
                 offer.release();
             }
+            tracing::info!(
+                "rows, shims and data folder are free for the next process; calls under way are finished"
+            );
             let rest = self.drain.saturating_sub(begun.elapsed());
             let drained = tokio::select! {
                 drained = timeout(rest, self.works.callers.wait()) => drained.is_ok(),
                 () = hurry.cancelled() => false,
             };
             if !drained && !hurry.is_cancelled() {
-                tracing::warn!(drain_s = self.drain.as_secs(), "calls that are under way for too long are cut");
+                tracing::warn!(
+                    drain_s = self.drain.as_secs(),
+                    "calls that are under way for too long are cut"
+                );
                 self.endings.calls.cancel();
                 let _ = timeout(LAST_EVENTS, self.works.callers.wait()).await;
             }
@@ -105,6 +116,9 @@ impl Service {
     }
 
     async fn end(mut self, hurry: &CancellationToken) -> anyhow::Result<usize> {
+        if let Some(offer) = &self.offer {
+            offer.withdraw();
+        }
         let mut ended = 0;
         let works = self.works.clone();
         let orderly = async {
