@@ -86,6 +86,7 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     let mut stream = listening.listen().await;
     let begun = Instant::now();
     let events = slow_call(&calling, SLOW_CALL_MS).await;
+    eprintln!("DEBUG before {} {:?}", place.instance.lives(), app.instance(&place.instance.id).await);
     app.signal(Signal::SIGTERM);
     let next = app.start_beside(&[]).await;
     let started = begun.elapsed();
@@ -103,6 +104,12 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     assert_eq!(answer["result"]["content"][0]["text"], format!("slept {SLOW_CALL_MS} ms"), "{answer}");
     assert!(app.ended_alone().await.success());
     eprintln!("the next service was ready after {started:.1?}");
+    eprintln!(
+        "DEBUG after {} {:?} {:?}",
+        place.instance.lives(),
+        next.instance(&place.instance.id).await,
+        next.ask("GET", &format!("/instances/{}/logs", place.instance.id), None).await.body
+    );
     assert!(place.instance.lives(), "it is the same process all the time");
     let gone = next.ask("DELETE", &format!("/instances/{}", other.id), None).await;
     assert_eq!(gone.status, 204, "{gone:?}");

@@ -87,10 +87,9 @@ pub async fn down(config: &Config, instances: bool) -> anyhow::Result<()> {
 }
 
 async fn wait_free(folder: &DataFolder, pid: u32) -> anyhow::Result<()> {
-    let process = Pid::from_raw(i32::try_from(pid).context("the holder's number is none")?);
     let waited = tokio::time::timeout(DOWN_PATIENCE, async {
-        // It gives the folder up first, and lets calls under way finish then.
-        while holder(folder)?.is_err() || kill(process, None).is_ok() {
+        // It is free before the process has ended, which may still finish calls under way.
+        while holder(folder)?.is_err() {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())

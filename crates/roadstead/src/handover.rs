@@ -258,7 +258,7 @@ impl Predecessor {
         let mut heard = match first {
             Ok(heard) => heard,
             // It is leaving at this very moment, or does not know what we ask.
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Some(Self { stream, listener: None })),
         };
         if heard.0 == WAITING {
             let pid = pid.context("the kernel does not tell which process runs")?;
