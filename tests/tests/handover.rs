@@ -46,6 +46,12 @@ impl Place {
         Self { instance, url }
     }
 
+    /// The server and its shim are the same processes all the time.
+    async fn is_the_same(&self, app: &App) {
+        let lives = self.instance.lives();
+        assert!(lives, "{:?}\n{}", app.instance(&self.instance.id).await, app.log());
+    }
+
     async fn session(&self) -> Session {
         Session::open(&http_client(false), &self.url, &self.instance.token).await
     }
@@ -86,7 +92,6 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     let mut stream = listening.listen().await;
     let begun = Instant::now();
     let events = slow_call(&calling, SLOW_CALL_MS).await;
-    eprintln!("DEBUG before {} {:?}", place.instance.lives(), app.instance(&place.instance.id).await);
     app.signal(Signal::SIGTERM);
     let next = app.start_beside(&[]).await;
     let started = begun.elapsed();
@@ -104,13 +109,7 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     assert_eq!(answer["result"]["content"][0]["text"], format!("slept {SLOW_CALL_MS} ms"), "{answer}");
     assert!(app.ended_alone().await.success());
     eprintln!("the next service was ready after {started:.1?}");
-    eprintln!(
-        "DEBUG after {} {:?} {:?}",
-        place.instance.lives(),
-        next.instance(&place.instance.id).await,
-        next.ask("GET", &format!("/instances/{}/logs", place.instance.id), None).await.body
-    );
-    assert!(place.instance.lives(), "it is the same process all the time");
+    place.is_the_same(&next).await;
     let gone = next.ask("DELETE", &format!("/instances/{}", other.id), None).await;
     assert_eq!(gone.status, 204, "{gone:?}");
     other.gone().await;
@@ -203,6 +202,7 @@ async fn calls_that_outlast_the_drain_are_cut_and_streams_do_not_hold_it() {
     // With nothing but streams, nobody is waited for.
     let app =
         App::start_with(AppOptions { data: Some(data), command: "serve", ..AppOptions::default() }).await;
+    place.is_the_same(&app).await;
     let url = format!("{}/i/{}/mcp", app.url, place.instance.id);
     let session = Session::open(&http_client(false), &url, &place.instance.token).await;
     let _stream = session.listen().await;

@@ -42,7 +42,7 @@ const MAX_QUESTION: usize = 128;
 /// How long a question, or the first answer to one, may take.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the process before us may take until rows and shims are free: its launches, and some more.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(60);
+const RELEASE_PATIENCE: Duration = Duration::from_mins(1);
 /// Rest after a connection that could not be taken.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
@@ -255,10 +255,9 @@ impl Predecessor {
         stream.write_all(format!("{VERSION} {address} {word}\n").as_bytes()).await?;
         let first =
             timeout(ANSWER_PATIENCE, hear(&stream)).await.context("the running service does not answer")?;
-        let mut heard = match first {
-            Ok(heard) => heard,
+        let Ok(mut heard) = first else {
             // It is leaving at this very moment, or does not know what we ask.
-            Err(_) => return Ok(Some(Self { stream, listener: None })),
+            return Ok(Some(Self { stream, listener: None }));
         };
         if heard.0 == WAITING {
             let pid = pid.context("the kernel does not tell which process runs")?;

@@ -196,10 +196,7 @@ impl Service {
         let asked_at = crate::handover::socket(config, ground.installation);
         let offer = offer(&asked_at, spare, &works.askers);
         stage(Stage::Listening(address));
-        let sockets = [
-            run_root(config, ground.installation),
-            crate::postgres::socket_folder(config.runtime_dir.as_deref(), ground.installation),
-        ];
+        let sockets = socket_folders(config, ground.installation);
         let (drain, lock) = (config.drain, Some(ground.lock));
         Ok(Self {
             url,
@@ -380,6 +377,11 @@ fn supervisor(
     let entropy = Arc::new(move |bytes: &mut [u8; 32]| randomness.lock().fill_bytes(bytes));
     let clock: Arc<dyn Clock> = ground.clock.clone();
     Ok(Supervisor::new(SupervisorConfig { shim_program, run_root }, drivers.clone(), clock, entropy)?)
+}
+
+fn socket_folders(config: &Config, installation: InstallationId) -> [PathBuf; 2] {
+    let database = crate::postgres::socket_folder(config.runtime_dir.as_deref(), installation);
+    [run_root(config, installation), database]
 }
 
 /// Where instances have their sockets: beside the database's, in a folder of this installation.

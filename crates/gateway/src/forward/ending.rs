@@ -88,13 +88,12 @@ impl<B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for EndedStream<B
                     self.note(data);
                 }
             }
-            Poll::Ready(_) => {}
             // Asked again with every frame: an event whose end is still to come is waited for.
             Poll::Pending if self.tail == *b"\n\n" && self.told.as_mut().poll(cx).is_ready() => {
                 self.is_over = true;
                 return Poll::Ready(None);
             }
-            Poll::Pending => {}
+            Poll::Ready(_) | Poll::Pending => {}
         }
         next
     }
