@@ -297,7 +297,7 @@ async fn callers_wait_in_the_queue_of_a_socket_that_a_service_manager_keeps() {
     assert_eq!(next.url, format!("http://{address}"));
     let mut answer = String::new();
     early.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}\n{}", next.log());
     assert!(place.instance.lives());
 }
 
