@@ -1,98 +1,30 @@
-//! The service is killed and started again while a client counts: on an instance's own port it notices nothing, through the gateway
-//! only that connections break.
+//! The service is killed, or replaced, while a client counts: on an instance's own port it notices nothing; through the gateway
+//! only that connections break when the service is killed, and nothing when it is replaced.
 //!
 //! Short in CI; `cargo test --release --workspace --test unnoticed -- --ignored --nocapture` kills more often, and takes 300 living
 //! instances over.
 
+#[path = "support/counter.rs"]
+mod counter;
 #[path = "support/instance.rs"]
 mod instance;
 #[path = "support/kept.rs"]
 mod kept;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use roadstead_test_support::app::{App, AppOptions};
 use roadstead_test_support::process::memory_kib;
-use roadstead_test_support::raw::{Session, call, http_client};
+use roadstead_test_support::raw::{Session, http_client};
 use roadstead_test_support::wait_for;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use counter::Counter;
 use instance::{Launched, PATIENCE, set_ports};
 use kept::Kept;
-
-/// A count twenty times a second.
-const PULSE: Duration = Duration::from_millis(50);
-
-/// Counts through a session until told to stop; every answer must be the right one.
-struct Counter {
-    counted: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Counter {
-    /// `may_break` says that a connection may break, and the call be made again: the tool has no effect of its own.
-    #[expect(clippy::disallowed_methods, reason = "a client beside the test")]
-    fn start(client: reqwest::Client, url: String, token: String, session: String, may_break: bool) -> Self {
-        let (counted, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let (done, told) = (Arc::clone(&counted), Arc::clone(&stop));
-        let task = tokio::spawn(async move {
-            let mut pulse = tokio::time::interval(PULSE);
-            while !told.load(Ordering::Relaxed) {
-                pulse.tick().await;
-                let number = done.load(Ordering::Relaxed) + 1;
-                let text = format!("count {number}");
-                let message = call(&json!(number), "echo", &json!({ "text": text }), None);
-                let sent = client
-                    .post(&url)
-                    .bearer_auth(&token)
-                    .header("accept", "application/json, text/event-stream")
-                    .header("mcp-session-id", &session)
-                    .header("mcp-protocol-version", "2025-06-18")
-                    .json(&message)
-                    .send();
-                let answer = match sent.await {
-                    Ok(response) => (response.status().as_u16(), response.json::<Value>().await),
-                    Err(error) => {
-                        assert!(may_break, "a call failed: {error}");
-                        continue;
-                    }
-                };
-                match answer {
-                    (200, Ok(body)) => {
-                        assert_eq!(body["id"], number, "{body}");
-                        assert_eq!(body["result"]["content"][0]["text"], text, "{body}");
-                        done.store(number, Ordering::Relaxed);
-                    }
-                    (_, Err(error)) => assert!(may_break, "an answer broke off: {error}"),
-                    (status, Ok(body)) => panic!("count {number} was answered with {status}: {body}"),
-                }
-            }
-        });
-        Self { counted, stop, task }
-    }
-
-    fn count(&self) -> u64 {
-        self.counted.load(Ordering::Relaxed)
-    }
-
-    async fn goes_on(&self, by: u64) {
-        let from = self.count();
-        wait_for("a client to go on counting", PATIENCE, async || {
-            (self.task.is_finished() || self.count() >= from + by).then_some(())
-        })
-        .await;
-    }
-
-    async fn end(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        self.task.await.expect("every count was answered, in the same session");
-        self.counted.load(Ordering::Relaxed)
-    }
-}
 
 /// A session of the instance, by its id.
 async fn session(client: &reqwest::Client, url: &str, token: &str) -> String {
@@ -117,17 +49,25 @@ async fn nobody_notices(restarts: usize, first_port: u16) {
     let on_port = session(&client, &port_url, &instance.token).await;
     let on_gateway = session(&client, &gateway_url, &instance.token).await;
     let token = || instance.token.clone();
-    let direct = Counter::start(client.clone(), port_url, token(), on_port, false);
-    let routed = Counter::start(client, gateway_url, token(), on_gateway, true);
+    let may_break = Arc::new(AtomicBool::new(false));
+    let direct = Counter::start(client.clone(), port_url, token(), on_port, Arc::default());
+    let routed = Counter::start(client, gateway_url, token(), on_gateway, Arc::clone(&may_break));
     let mut app = app;
     for round in 0..restarts {
         direct.goes_on(3).await;
         routed.goes_on(3).await;
-        let signal = if round % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM };
-        app.signal(signal);
-        let (_, data) = app.ended().await;
-        direct.goes_on(3).await;
-        app = start_at(data, &address).await;
+        if round % 2 == 0 {
+            may_break.store(true, Ordering::Relaxed);
+            app.signal(Signal::SIGKILL);
+            let (_, data) = app.ended().await;
+            direct.goes_on(3).await;
+            app = start_at(data, &address).await;
+            routed.goes_on(1).await;
+            may_break.store(false, Ordering::Relaxed);
+        } else {
+            let next = app.start_beside(&["--replace"]).await;
+            assert!(std::mem::replace(&mut app, next).ended_alone().await.success());
+        }
     }
     direct.goes_on(3).await;
     routed.goes_on(3).await;

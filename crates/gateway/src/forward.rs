@@ -2,6 +2,7 @@
 //! is slow slows its writer, and an end on one side is an end on the other.
 
 mod connect;
+mod ending;
 mod expect;
 mod headers;
 
@@ -23,6 +24,8 @@ use roadstead_model::{Clock, InstanceId, InstanceStatus, Randomness};
 
 use crate::answer::{self, Fault};
 use crate::routes::Routes;
+pub use ending::Endings;
+
 use connect::ShimConnector;
 
 /// Idle connections kept to each shim: as many as one busy client needs, few enough to forget.
@@ -67,6 +70,7 @@ pub struct Gateway {
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
     metrics: Option<Arc<Metrics>>,
+    endings: Endings,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -90,13 +94,20 @@ impl Gateway {
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(CONNECTION_BUFFER_BYTES)
             .build(ShimConnector { routes: routes.clone() });
-        Self { routes, client, doorkeeper, clock, randomness, metrics: None }
+        let endings = Endings::default();
+        Self { routes, client, doorkeeper, clock, randomness, metrics: None, endings }
     }
 
     /// Counts and times what it answers.
     #[must_use]
     pub fn measured(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// The same gateway, whose event streams end when they are told to.
+    #[must_use]
+    pub fn with_endings(self, endings: Endings) -> Self {
+        Self { endings, ..self }
     }
 
     /// The access URLs: `/i/{instance}/mcp`, `/sse`, `/messages` and `/status`.
@@ -124,6 +135,7 @@ impl Gateway {
             Some(route) => route.note_use(),
             None => return Err(self.absent(instance, request.headers()).await),
         }
+        let ending = self.endings.of(request.method(), request.headers());
         *request.uri_mut() = target(instance, part, request.uri().query()).ok_or(answer::REFUSED)?;
         *request.version_mut() = http::Version::HTTP_11;
         headers::for_the_shim(request.headers_mut());
@@ -132,7 +144,7 @@ impl Gateway {
             // In our words, so that a wrong token cannot be told from an unknown instance.
             Ok(response) if response.status() == StatusCode::UNAUTHORIZED => Err(answer::REFUSED),
             Ok(response) => {
-                let mut response = response.map(Body::new);
+                let mut response = ending::apply(ending, response);
                 headers::strip_hop_by_hop(response.headers_mut());
                 Ok(response)
             }

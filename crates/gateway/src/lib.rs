@@ -7,5 +7,5 @@ pub mod answer;
 pub mod forward;
 pub mod routes;
 
-pub use forward::{Absence, Doorkeeper, Gateway, Verdict};
+pub use forward::{Absence, Doorkeeper, Endings, Gateway, Verdict};
 pub use routes::{RouteLease, Routes};

@@ -9,7 +9,14 @@ use roadstead_model::InstanceId;
 
 /// The routes of all instances that are running.
 #[derive(Debug, Clone, Default)]
-pub struct Routes(Arc<RwLock<HashMap<InstanceId, Arc<Route>>>>);
+pub struct Routes(Arc<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    routes: RwLock<HashMap<InstanceId, Arc<Route>>>,
+    /// Those who held the leases have left, and the shims have not.
+    kept: AtomicBool,
+}
 
 /// The way to one instance.
 #[derive(Debug)]
@@ -23,25 +30,32 @@ impl Routes {
     /// Opens the way to an instance's socket, until the lease is dropped.
     pub fn open(&self, instance: InstanceId, socket: PathBuf) -> RouteLease {
         let route = Arc::new(Route { socket, used: AtomicBool::new(false) });
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(instance, Arc::clone(&route));
+        let mut routes = self.0.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.insert(instance, Arc::clone(&route));
+        drop(routes);
         RouteLease { routes: self.clone(), instance, route }
     }
 
     /// The way to an instance, if there is one.
     pub(crate) fn find(&self, instance: InstanceId) -> Option<Arc<Route>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&instance).cloned()
+        self.0.routes.read().unwrap_or_else(PoisonError::into_inner).get(&instance).cloned()
     }
 
     /// The instances that were used since this was last asked.
     pub fn take_used(&self) -> Vec<InstanceId> {
-        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.0.routes.read().unwrap_or_else(PoisonError::into_inner);
         let used = routes.iter().filter(|(_, route)| route.used.swap(false, Ordering::Relaxed));
         used.map(|(instance, _)| *instance).collect()
     }
 
+    /// From now on a dropped lease closes no route: requests that are under way still find their shims.
+    pub fn keep(&self) {
+        self.0.kept.store(true, Ordering::Relaxed);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.routes.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Whether there is none.
@@ -68,7 +82,10 @@ impl Route {
 
 impl Drop for RouteLease {
     fn drop(&mut self) {
-        let mut routes = self.routes.0.write().unwrap_or_else(PoisonError::into_inner);
+        if self.routes.0.kept.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut routes = self.routes.0.routes.write().unwrap_or_else(PoisonError::into_inner);
         // A newer lease of the same instance stays.
         if routes.get(&self.instance).is_some_and(|route| Arc::ptr_eq(route, &self.route)) {
             routes.remove(&self.instance);
@@ -110,5 +127,14 @@ mod tests {
         let _new = routes.open(instance(), "/b".into());
         drop(old);
         assert_eq!(routes.find(instance()).unwrap().socket, std::path::Path::new("/b"));
+    }
+
+    #[test]
+    fn routes_that_are_kept_outlive_their_leases() {
+        let routes = Routes::default();
+        let lease = routes.open(instance(), "/a".into());
+        routes.keep();
+        drop(lease);
+        assert!(routes.find(instance()).is_some());
     }
 }

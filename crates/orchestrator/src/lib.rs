@@ -17,6 +17,7 @@ mod driver;
 mod end;
 mod error;
 mod launch;
+mod leave;
 mod lifecycle;
 mod live;
 mod logs;

@@ -241,7 +241,9 @@ impl LogFollower {
             if self.ready.is_empty() {
                 self.over = ended;
                 if !ended {
-                    let _ = tokio::time::timeout(FOLLOW_LOOK, self.arrivals.changed()).await;
+                    let stopping = &self.orchestrator.0.parts.stopping;
+                    let news = stopping.run_until_cancelled(self.arrivals.changed());
+                    let _ = tokio::time::timeout(FOLLOW_LOOK, news).await;
                 }
             }
         }

@@ -60,7 +60,7 @@ impl Orchestrator {
         status.strangers = found.values().filter(|each| each.is_alive()).count();
         let strangers: Vec<Found> = found.into_values().collect();
         let this = self.clone();
-        self.0.parts.drivers.spawn(async move {
+        self.0.own(async move {
             this.consider_strangers(strangers).await;
             this.sweep(workplaces, &rows);
         });
@@ -113,7 +113,7 @@ impl Orchestrator {
             return;
         }
         if let Some(adopting) = self.0.take_charge(row, found) {
-            self.0.parts.drivers.spawn(adopting.run());
+            self.0.own(adopting.run());
         } else {
             tracing::warn!(instance.id = %row.id, "an instance was not taken over: its port belongs to another one");
         }

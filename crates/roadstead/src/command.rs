@@ -64,10 +64,17 @@ pub enum Command {
     },
 
     /// Run the service for a service manager: SIGTERM leaves instances and database running
-    #[command(
-        after_help = "Example:\n  DATABASE_URL=postgres://… ROADSTEAD_BOOTSTRAP_KEY_FILE=/run/keys/first roadstead serve"
-    )]
-    Serve(ServiceArgs),
+    #[command(after_help = "Examples:
+  DATABASE_URL=postgres://… ROADSTEAD_BOOTSTRAP_KEY_FILE=/run/keys/first roadstead serve
+  roadstead serve --replace    Upgrade without a service manager: no caller is refused")]
+    Serve {
+        /// Take the place of the service that runs in this data folder: it stops, and hands its listening socket over
+        #[arg(long)]
+        replace: bool,
+        /// How to serve.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
 
     /// Run the reaper in a process of its own: it ends what is past its deadline, whether the service runs or not
     #[command(

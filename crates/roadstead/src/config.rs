@@ -5,12 +5,18 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use roadstead_orchestrator::Witness;
 use secrecy::SecretString;
 
 /// Where we listen unless told otherwise: this machine alone.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8700";
+
+/// How long calls under way may take to finish, in seconds, unless told otherwise.
+pub const DEFAULT_DRAIN_S: u32 = 30;
+/// The longest that may be asked for: a call takes no longer than its session's patience, an hour as it comes.
+pub const LONGEST_DRAIN_S: i64 = 3600;
 
 /// What the command line says; each option can come from the environment instead.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +40,11 @@ pub struct ServiceArgs {
     /// Log lines as JSON
     #[arg(long, env = "ROADSTEAD_LOG_JSON")]
     pub log_json: bool,
+
+    /// How long calls under way may take to finish after SIGTERM
+    #[arg(long, value_name = "SECONDS", env = "ROADSTEAD_DRAIN", default_value_t = DEFAULT_DRAIN_S)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=LONGEST_DRAIN_S))]
+    pub drain: u32,
 }
 
 /// What the command line says of the log to a command that serves nobody.
@@ -57,7 +68,8 @@ impl From<LogArgs> for ServiceArgs {
 impl Default for ServiceArgs {
     fn default() -> Self {
         let listen = DEFAULT_LISTEN.parse().expect("it is an address");
-        Self { listen, public_url: None, no_reaper: false, log: None, log_json: false }
+        let drain = DEFAULT_DRAIN_S;
+        Self { listen, public_url: None, no_reaper: false, log: None, log_json: false, drain }
     }
 }
 
@@ -76,6 +88,12 @@ pub struct Config {
     pub log: Option<String>,
     /// Log lines as JSON.
     pub log_json: bool,
+    /// How long calls under way may take to finish when the service leaves.
+    pub drain: Duration,
+    /// Take the place of a service that runs.
+    pub replace: bool,
+    /// The names of the sockets that a service manager passed to us.
+    pub listen_names: Vec<String>,
     /// Somebody else's PostgreSQL: the service's role, and the role that owns the tables.
     pub database: Option<DatabaseUrls>,
     /// The key ring, if it comes from the environment.
@@ -175,6 +193,12 @@ impl Config {
             reaps: !args.no_reaper,
             log: args.log.clone(),
             log_json: args.log_json,
+            drain: Duration::from_secs(args.drain.into()),
+            replace: false,
+            listen_names: environment
+                .get("LISTEN_FDNAMES")
+                .map(|names| names.to_string_lossy().split(':').map(ToOwned::to_owned).collect())
+                .unwrap_or_default(),
             database: service
                 .map(|service| DatabaseUrls { owner: owner.unwrap_or_else(|| service.clone()), service }),
             master_key,

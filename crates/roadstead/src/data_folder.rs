@@ -164,6 +164,11 @@ impl DataFolder {
     }
 }
 
+/// The installation of a data folder that has been used before.
+pub fn known_installation(folder: &Path) -> Option<InstallationId> {
+    fs::read_to_string(folder.join("installation")).ok()?.trim().parse().ok()
+}
+
 /// Makes one folder with exactly this mode, whatever the umask; a folder that exists is kept as it is.
 pub(crate) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
     match fs::DirBuilder::new().mode(mode).create(path) {

@@ -41,7 +41,7 @@ fn existing(config: &Config) -> anyhow::Result<Option<DataFolder>> {
 }
 
 pub(crate) fn installation(folder: &DataFolder) -> Option<InstallationId> {
-    std::fs::read_to_string(folder.path().join("installation")).ok()?.trim().parse().ok()
+    crate::data_folder::known_installation(folder.path())
 }
 
 /// Who holds the folder.
@@ -88,6 +88,7 @@ pub async fn down(config: &Config, instances: bool) -> anyhow::Result<()> {
 
 async fn wait_free(folder: &DataFolder, pid: u32) -> anyhow::Result<()> {
     let waited = tokio::time::timeout(DOWN_PATIENCE, async {
+        // It is free before the process has ended, which may still finish calls under way.
         while holder(folder)?.is_err() {
             tokio::time::sleep(LOOK).await;
         }
@@ -175,6 +176,7 @@ pub async fn reset(config: &Config, yes: bool) -> anyhow::Result<()> {
     if let Some(installation) = installation(&folder) {
         private_cluster(config, folder.path(), installation).reset().await?;
         let _ = std::fs::remove_dir_all(crate::service::run_root(config, installation));
+        let _ = std::fs::remove_file(crate::handover::socket(config, installation));
     }
     std::fs::remove_dir_all(folder.path())
         .with_context(|| format!("could not delete {}", folder.path().display()))?;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use hyper::Version;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use roadstead_listener::{CLIENT_SILENCE, Lingering, Tidy};
@@ -20,6 +22,9 @@ use tower::ServiceExt;
 const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long to wait when no connection can be taken, for want of descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// For how long an HTTP/1.1 connection on which nothing is under way outlives the word to stop. A request that is on its way at
+/// that moment is served, and its answer says that it is the last one; closed at once, the connection would break under it.
+const IDLE_GRACE: Duration = Duration::from_millis(150);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.
@@ -28,10 +33,14 @@ const MAX_EXCHANGES: u32 = 1024;
 const EXCHANGE_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * EXCHANGE_WINDOW;
 
-/// Serves callers until `soft` is cancelled; then lets them finish for `drain`, and cuts what is left.
-pub async fn listen(listener: TcpListener, app: axum::Router, soft: CancellationToken, drain: Duration) {
+/// Serves callers until `soft` is cancelled; then lets them finish until `cut` is.
+pub async fn listen(
+    listener: TcpListener,
+    app: axum::Router,
+    soft: CancellationToken,
+    cut: CancellationToken,
+) {
     let connections = TaskTracker::new();
-    let cut = CancellationToken::new();
     let tidy = Tidy::default();
     let mut tidying = std::pin::pin!(tidy.run(roadstead_sandbox::memory::give_back_now));
     loop {
@@ -56,11 +65,13 @@ pub async fn listen(listener: TcpListener, app: axum::Router, soft: Cancellation
     }
     drop(listener);
     connections.close();
-    if timeout(drain, connections.wait()).await.is_err() {
-        // Streams that never end by themselves.
-        cut.cancel();
-        connections.wait().await;
-    }
+    connections.wait().await;
+}
+
+/// Resolves when it is time to close connections on which nothing is under way.
+async fn closing(soft: CancellationToken) {
+    soft.cancelled().await;
+    tokio::time::sleep(IDLE_GRACE).await;
 }
 
 async fn converse(
@@ -71,7 +82,13 @@ async fn converse(
     tidy: Tidy,
 ) {
     // Which protocol it is shows in the first bytes. Peeking waits for one; readiness alone may be announced without any.
-    if !matches!(timeout(HEAD_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
+    let mut first = [0];
+    let spoke = tokio::select! {
+        biased;
+        peeked = timeout(HEAD_TIMEOUT, stream.peek(&mut first)) => matches!(peeked, Ok(Ok(1))),
+        () = closing(soft.clone()) => false,
+    };
+    if !spoke {
         return;
     }
     let _served = tidy.served();
@@ -87,15 +104,22 @@ async fn exchange(
 ) {
     let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, tidy) = (app.clone().oneshot(request), tidy.clone());
-        async move { Ok::<_, Infallible>(answer.await?.map(|body| tidy.body(body))) }
+        let keeps_alive = request.version() < Version::HTTP_2;
+        let (answer, tidy, soft) = (app.clone().oneshot(request), tidy.clone(), soft.clone());
+        async move {
+            let mut answer = answer.await?.map(|body| tidy.body(body));
+            if keeps_alive && soft.is_cancelled() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     // What breaks a connection is the caller's affair: there is nobody else to tell.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = soft.cancelled() => {
+        () = closing(soft.clone()) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }

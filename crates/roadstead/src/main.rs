@@ -55,8 +55,9 @@ async fn run(cli: Cli) -> Exit {
             foreground(&service, cli.data_dir, "warn", printer(json), Foreground::Up).await
         }
         Command::Up { detach: true, service } => background(&service, cli.data_dir, json).await,
-        Command::Serve(args) => {
-            foreground(&args, cli.data_dir, "info", printer(json), Foreground::Serve).await
+        Command::Serve { replace, service } => {
+            let what = Foreground::Serve { replace };
+            foreground(&service, cli.data_dir, "info", printer(json), what).await
         }
         Command::Reaper(args) => {
             foreground(&args.into(), cli.data_dir, "info", printer(json), Foreground::Reaper).await
@@ -104,7 +105,7 @@ async fn run(cli: Cli) -> Exit {
 enum Foreground {
     Quickstart,
     Up,
-    Serve,
+    Serve { replace: bool },
     Reaper,
 }
 
@@ -115,12 +116,13 @@ async fn foreground(
     mut steps: Box<dyn StepPrinter>,
     what: Foreground,
 ) -> anyhow::Result<()> {
-    let config = Config::read(args, data_dir, &ProcessEnvironment)?;
+    let mut config = Config::read(args, data_dir, &ProcessEnvironment)?;
+    config.replace = matches!(what, Foreground::Serve { replace: true });
     begin_logging(config.log.as_deref().unwrap_or(log), config.log_json);
     match what {
         Foreground::Quickstart => up::show(&config, &mut *steps).await,
         Foreground::Up => up::up(&config, &mut *steps).await,
-        Foreground::Serve => up::serve(&config).await,
+        Foreground::Serve { .. } => up::serve(&config).await,
         Foreground::Reaper => reaper::daemon(&config).await,
     }
 }
@@ -132,6 +134,7 @@ async fn background(
 ) -> anyhow::Result<()> {
     let config = Config::read(args, data_dir, &ProcessEnvironment)?;
     let mut arguments = vec!["up".to_owned(), "--listen".to_owned(), args.listen.to_string()];
+    arguments.extend(["--drain".to_owned(), args.drain.to_string()]);
     for (option, value) in [("--public-url", &args.public_url), ("--log", &args.log)] {
         if let Some(value) = value {
             arguments.extend([option.to_owned(), value.clone()]);

@@ -1,4 +1,6 @@
-//! The wiring: from a configuration to a service that listens, and back down.
+//! The wiring: from a configuration to a service that listens. Back down: `leave`.
+
+mod leave;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use anyhow::Context;
 use rand::Rng;
 use roadstead_accounts::Accounts;
 use roadstead_api::{ApiParts, ApiState};
-use roadstead_gateway::{Gateway, Routes};
+use roadstead_gateway::{Endings, Gateway, Routes};
 use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
 use roadstead_orchestrator::{
@@ -22,17 +24,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::data_folder::{DataFolder, DataFolderLock};
+use crate::data_folder::{DataFolder, DataFolderError, DataFolderLock};
 use crate::database::{Database, private_cluster};
+use crate::handover::{Manners, Offer, Predecessor};
 use crate::listen::listen;
 use crate::postgres::{Postgres, Step, StopMode};
+use crate::sockets::Listening;
 
 /// Connections of the service to its database: more than two processors can use at once, few enough for any server.
 const MAX_CONNECTIONS: u32 = 16;
-/// What launches under way may take before a stop of the service goes on without them.
-const LAUNCH_PATIENCE: Duration = Duration::from_secs(40);
-/// What callers get to finish their requests.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a process that hung up in the middle may take to be gone, and its lock with it.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+/// The pause between two attempts at that lock.
+const LOOK: Duration = Duration::from_millis(20);
 /// The manifests of the servers that come with the product.
 const BUNDLED: &[&str] = &[include_str!("../../../mcp-servers/echo/manifest.toml")];
 
@@ -66,16 +70,62 @@ pub struct Service {
     /// Its data folder.
     pub data_folder: PathBuf,
     orchestrator: Orchestrator,
+    store: Store,
     soft: CancellationToken,
     hard: CancellationToken,
-    tasks: TaskTracker,
-    drivers: TaskTracker,
-    background: TaskTracker,
+    /// Ends connections, whatever is under way on them.
+    cut: CancellationToken,
+    /// Ends event streams.
+    endings: Endings,
+    drain: Duration,
+    works: Works,
     server: JoinHandle<()>,
     database: Option<JoinHandle<Postgres>>,
     /// Folders for sockets: when everything has ended, they are empty and go.
     sockets: [PathBuf; 2],
-    _lock: Arc<DataFolderLock>,
+    /// Where the next process asks for our place, and who answers it.
+    asked_at: PathBuf,
+    offer: Option<Offer>,
+    lock: leave::Lock,
+}
+
+/// All that runs, by who has to wait for it.
+#[derive(Debug, Clone, Default)]
+struct Works {
+    /// Launches and changes, which outlive their requests.
+    tasks: TaskTracker,
+    /// The owners of instances.
+    drivers: TaskTracker,
+    /// What is done on a schedule.
+    chores: TaskTracker,
+    /// Writers, and the watch over the database.
+    background: TaskTracker,
+    /// Requests of the REST API.
+    requests: TaskTracker,
+    /// The listener and its connections.
+    callers: TaskTracker,
+    /// Those who come for our place.
+    askers: TaskTracker,
+}
+
+impl Works {
+    /// Begins what is done on a schedule.
+    fn spawn_chores(
+        &self,
+        config: &Config,
+        ground: &Ground,
+        orchestrator: &Orchestrator,
+        metrics: &Arc<Metrics>,
+        soft: &CancellationToken,
+    ) {
+        self.chores.spawn(crate::doctor::log_absent());
+        self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        if config.reaps {
+            self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
+        }
+        let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
+        self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
+    }
 }
 
 /// What is known before the database is.
@@ -90,7 +140,8 @@ struct Ground {
 impl Service {
     /// Starts everything, in an order in which nothing is open before what it needs is there.
     pub async fn start(config: &Config, mut stage: impl FnMut(Stage) + Send) -> anyhow::Result<Self> {
-        let ground = Ground::prepare(config)?;
+        let before = predecessor(config).await?;
+        let ground = Ground::prepare(config, before.is_some()).await?;
         let folder = ground.folder.path().to_owned();
         let (installation, lock) = (ground.installation, Arc::clone(&ground.lock));
         let mut began_cluster = false;
@@ -99,7 +150,7 @@ impl Service {
             stage(Stage::Database(step));
         })
         .await?;
-        let started = Self::start_on(config, ground, database, stage).await;
+        let started = Self::start_on(config, ground, database, before, stage).await;
         if started.is_err() && began_cluster {
             // Nobody would know of it.
             let stopped = private_cluster(config, &folder, installation).stop(StopMode::Fast).await;
@@ -115,6 +166,7 @@ impl Service {
         config: &Config,
         ground: Ground,
         database: Database,
+        mut before: Option<Predecessor>,
         mut stage: impl FnMut(Stage) + Send,
     ) -> anyhow::Result<Self> {
         let folder = ground.folder.path().to_owned();
@@ -128,68 +180,61 @@ impl Service {
         ground.clock.set_offset(store.clock_offset(|| ground.clock.machine_now()).await?);
         store.ensure_partitions(ground.clock.now()).await?;
 
-        let listener = tokio::net::TcpListener::bind(config.listen).await.with_context(|| {
-            format!("could not listen on {}; choose another address with --listen", config.listen)
-        })?;
-        let address = listener.local_addr()?;
+        let listening = Listening::choose(config, before.as_mut().and_then(Predecessor::take_listener))?;
+        let address = listening.listener.local_addr()?;
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let accounts = accounts(config, &ground, &store).await?;
         crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
 
-        let trackers = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
-        let (tasks, drivers, background) = &trackers;
+        let works = Works::default();
         let (soft, hard) = tokens();
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (log_writer, log_task) = LogWriter::new(store.clone(), &metrics);
         let (usage_writer, usage_task) = UsageWriter::new(store.clone(), &metrics);
-        let wired = Wired { tasks, drivers, soft: &soft, log_writer, usage_writer, metrics: &metrics };
+        let wired = Wired { works: &works, soft: &soft, log_writer, usage_writer, metrics: &metrics };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
-        background.spawn(log_task.run(hard.clone()));
-        background.spawn(usage_task.run(hard.clone()));
-        let recovered = orchestrator.recover().await?;
-        stage(Stage::Recovered(recovered));
+        works.background.spawn(log_task.run(hard.clone()));
+        works.background.spawn(usage_task.run(hard.clone()));
+        stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
-        background.spawn(crate::doctor::log_absent());
-        background.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
-        if config.reaps {
-            background.spawn(crate::reaper::beside(&orchestrator, &ground.clock, &ground.randomness, &soft));
-        }
-        background.spawn(crate::tasks::reconcile(
-            orchestrator.clone(),
-            Arc::clone(&ground.clock),
-            Arc::clone(&metrics),
-            soft.clone(),
-        ));
+        works.spawn_chores(config, &ground, &orchestrator, &metrics, &soft);
         let database = database.into_private().map(|(postgres, running)| {
-            background.spawn(crate::tasks::keep_database(
-                postgres,
-                running,
-                ground.randomness.clone(),
-                hard.clone(),
-            ))
+            let randomness = ground.randomness.clone();
+            works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
         });
-        let app = app(&ground, &accounts, &orchestrator, (&url, config.public_url.is_some()), tasks, metrics);
-        let server = background.spawn(listen(listener, app, soft.clone(), DRAIN_PATIENCE));
+        let (cut, endings) = (CancellationToken::new(), Endings::default());
+        let base = (url.as_str(), config.public_url.is_some());
+        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), metrics);
+        let spare = listening.listener.try_clone()?;
+        listening.store();
+        let listener = tokio::net::TcpListener::from_std(listening.listener)?;
+        let server = works.callers.spawn(listen(listener, app, soft.clone(), cut.clone()));
+        if let Some(before) = before {
+            before.thank().await;
+        }
+        let asked_at = crate::handover::socket(config, ground.installation);
+        let offer = offer(&asked_at, spare, &works.askers);
         stage(Stage::Listening(address));
-        let sockets = [
-            run_root(config, ground.installation),
-            crate::postgres::socket_folder(config.runtime_dir.as_deref(), ground.installation),
-        ];
-        let (tasks, drivers, background) = trackers;
+        let sockets = socket_folders(config, ground.installation);
+        let (drain, lock) = (config.drain, Some(ground.lock));
         Ok(Self {
             url,
             data_folder: folder,
             orchestrator,
+            store,
             soft,
             hard,
-            tasks,
-            drivers,
-            background,
+            cut,
+            endings,
+            drain,
+            works,
             server,
             database,
             sockets,
-            _lock: ground.lock,
+            asked_at,
+            offer,
+            lock,
         })
     }
 
@@ -200,52 +245,52 @@ impl Service {
             Err(error) => anyhow::Error::new(error).context("the listener has panicked"),
         }
     }
-
-    /// Stops: no new work, work under way finishes, then instances and database as told. `hurry` cuts it short.
-    pub async fn stop(self, survivors: Survivors, hurry: CancellationToken) -> anyhow::Result<usize> {
-        self.soft.cancel();
-        let mut ended = 0;
-        let orderly = async {
-            self.tasks.close();
-            if survivors == Survivors::End {
-                ended = self.orchestrator.end_all().await;
-            }
-            let _ = tokio::time::timeout(LAUNCH_PATIENCE, self.tasks.wait()).await;
-            if survivors == Survivors::End {
-                ended += self.orchestrator.end_all().await;
-                self.drivers.close();
-                self.drivers.wait().await;
-            }
-        };
-        tokio::select! {
-            () = orderly => {}
-            () = hurry.cancelled() => {}
-        }
-        self.hard.cancel();
-        self.background.close();
-        let _ = tokio::time::timeout(DRAIN_PATIENCE, self.background.wait()).await;
-        if let Some(database) = self.database
-            && survivors == Survivors::End
-        {
-            let postgres = database.await.context("the watch over the database panicked")?;
-            postgres.stop(StopMode::Fast).await.context("the private database did not stop")?;
-            for folder in &self.sockets {
-                // One that is not empty is still somebody's.
-                let _ = std::fs::remove_dir(folder);
-            }
-        }
-        Ok(ended)
-    }
 }
 
 impl Ground {
-    fn prepare(config: &Config) -> anyhow::Result<Self> {
+    async fn prepare(config: &Config, follows: bool) -> anyhow::Result<Self> {
         let folder = DataFolder::open(&DataFolder::choose(config.data_dir.as_deref())?)?;
-        let lock = Arc::new(folder.lock()?);
+        let begun = tokio::time::Instant::now();
+        let lock = loop {
+            match folder.lock() {
+                // The process before us died a moment ago, or hung up because it dies: what it leaves is about to be gone.
+                Err(DataFolderError::InUse { holder, .. })
+                    if (follows || !lives(holder)) && begun.elapsed() < LAST_BREATH =>
+                {
+                    tokio::time::sleep(LOOK).await;
+                }
+                locked => break Arc::new(locked?),
+            }
+        };
         let clock = Arc::new(SystemClock::new());
         let randomness = Arc::new(Randomness::from_seed(os_seed()));
         let installation = folder.installation_id(&*clock, &mut *randomness.lock())?;
         Ok(Self { folder, lock, installation, clock, randomness })
+    }
+}
+
+/// Whether a process is there. One that was killed while it started another holds its lock until that is a program of its own.
+fn lives(process: Option<u32>) -> bool {
+    let process = process.and_then(|pid| i32::try_from(pid).ok()).map(nix::unistd::Pid::from_raw);
+    process.is_some_and(|process| nix::sys::signal::kill(process, None) != Err(nix::errno::Errno::ESRCH))
+}
+
+/// The process whose place we take, if there is one that leaves, or is to.
+async fn predecessor(config: &Config) -> anyhow::Result<Option<Predecessor>> {
+    let folder = DataFolder::choose(config.data_dir.as_deref())?;
+    let Some(installation) = crate::data_folder::known_installation(&folder) else { return Ok(None) };
+    let manners = if config.replace { Manners::Replace } else { Manners::Polite };
+    Predecessor::ask(&crate::handover::socket(config, installation), config.listen, manners).await
+}
+
+/// Without it, all that is lost is that callers are refused during the next restart.
+fn offer(path: &Path, listener: std::net::TcpListener, tasks: &TaskTracker) -> Option<Offer> {
+    match Offer::new(path, listener, tasks) {
+        Ok(offer) => Some(offer),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the listening socket cannot be handed to a next process");
+            None
+        }
     }
 }
 
@@ -283,8 +328,7 @@ async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Re
 
 /// What the orchestrator needs of the life cycle.
 struct Wired<'a> {
-    tasks: &'a TaskTracker,
-    drivers: &'a TaskTracker,
+    works: &'a Works,
     soft: &'a CancellationToken,
     log_writer: LogWriter,
     usage_writer: UsageWriter,
@@ -300,7 +344,7 @@ impl Wired<'_> {
         accounts: &Accounts,
     ) -> anyhow::Result<Orchestrator> {
         let programs = program_folder()?;
-        let supervisor = supervisor(config, ground, &programs, self.drivers)?;
+        let supervisor = supervisor(config, ground, &programs, &self.works.drivers)?;
         let workplaces = ground.folder.path().join("instances");
         let mode = if nix::unistd::geteuid().is_root() { 0o711 } else { 0o700 };
         crate::data_folder::make_folder(&workplaces, mode)
@@ -314,8 +358,8 @@ impl Wired<'_> {
             randomness: Arc::clone(&ground.randomness),
             log_writer: self.log_writer,
             usage_writer: self.usage_writer,
-            tasks: self.tasks.clone(),
-            drivers: self.drivers.clone(),
+            tasks: self.works.tasks.clone(),
+            drivers: self.works.drivers.clone(),
             stopping: self.soft.clone(),
             node: Node {
                 installation: ground.installation,
@@ -366,6 +410,11 @@ fn supervisor(
     Ok(Supervisor::new(SupervisorConfig { shim_program, run_root }, drivers.clone(), clock, entropy)?)
 }
 
+fn socket_folders(config: &Config, installation: InstallationId) -> [PathBuf; 2] {
+    let database = crate::postgres::socket_folder(config.runtime_dir.as_deref(), installation);
+    [run_root(config, installation), database]
+}
+
 /// Where instances have their sockets: beside the database's, in a folder of this installation.
 pub fn run_root(config: &Config, installation: InstallationId) -> PathBuf {
     let database = crate::postgres::socket_folder(config.runtime_dir.as_deref(), installation);
@@ -406,7 +455,8 @@ fn app(
     accounts: &Accounts,
     orchestrator: &Orchestrator,
     (url, is_proxied): (&str, bool),
-    tasks: &TaskTracker,
+    works: &Works,
+    endings: Endings,
     metrics: Arc<Metrics>,
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
@@ -416,7 +466,7 @@ fn app(
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
         is_proxied,
-        tasks: tasks.clone(),
+        tasks: works.tasks.clone(),
     });
     let gateway = Gateway::new(
         orchestrator.routes(),
@@ -424,5 +474,7 @@ fn app(
         ground.clock.clone(),
         Arc::clone(&ground.randomness),
     );
-    gateway.measured(metrics).router().merge(roadstead_api::router(state))
+    let counted = axum::middleware::from_fn_with_state(works.requests.clone(), leave::count);
+    let gateway = gateway.measured(metrics).with_endings(endings).router();
+    gateway.merge(roadstead_api::router(state).layer(counted))
 }

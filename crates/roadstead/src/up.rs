@@ -29,10 +29,7 @@ pub async fn serve(config: &Config) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let service = Service::start(config, |stage| log_stage(&stage)).await?;
     tell(NotifyState::Ready);
-    let staying = stay(service, &mut signals, |_| {
-        tell(NotifyState::Stopping);
-        Survivors::Leave
-    });
+    let staying = stay(service, &mut signals, |_| Survivors::Leave);
     tokio::select! {
         stayed = staying => stayed.map(drop),
         never = reassure() => match never {},
@@ -137,7 +134,8 @@ async fn stay(
         asked = signals.next() => (meaning(asked), None),
         error = service.failed() => (Survivors::Leave, Some(error)),
     };
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tell(NotifyState::Stopping);
+    tell(NotifyState::ExtendTimeoutUsec(service.longest_stop().as_micros().try_into().unwrap_or(u32::MAX)));
     let hurry = CancellationToken::new();
     let ended = signals.during(&hurry.clone(), service.stop(survivors, hurry)).await?;
     match failure {

@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 
 const INSTANCE: &str = "01980000-0000-7000-8000-000000000001";
 const SILENCE: Duration = Duration::from_hours(1);
-const DRAIN: Duration = Duration::from_secs(5);
 
 struct Nobody;
 
@@ -54,7 +53,7 @@ async fn an_hour_of_silence_ends_no_stream() {
     let gateway = Gateway::new(routes, Arc::new(Nobody), Arc::new(SystemClock::new()), randomness);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = tasks.spawn(listen(listener, gateway.router(), soft.clone(), DRAIN));
+    let serving = tasks.spawn(listen(listener, gateway.router(), soft.clone(), CancellationToken::new()));
 
     let begun = Instant::now();
     let mut client = TcpStream::connect(address).await.unwrap();
@@ -76,7 +75,7 @@ async fn a_caller_that_says_nothing_is_cut_off() {
     let (tasks, soft) = (TaskTracker::new(), CancellationToken::new());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tasks.spawn(listen(listener, axum::Router::new(), soft.clone(), DRAIN));
+    tasks.spawn(listen(listener, axum::Router::new(), soft.clone(), CancellationToken::new()));
     for beginning in ["", "GET / HTTP/1.1\r\nHost: x\r\n"] {
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(beginning.as_bytes()).await.unwrap();

@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Group;
@@ -74,6 +75,7 @@ pub(crate) struct Owner {
     pub(crate) link: Option<Link>,
     pub(crate) tasks: TaskTracker,
     pub(crate) seen: Option<Seen>,
+    pub(crate) leaving: CancellationToken,
 }
 
 impl Owner {
@@ -142,7 +144,8 @@ impl Owner {
     fn connect(&mut self) -> Option<Linked> {
         let link = self.link.take()?;
         let ended = watch::Sender::new(false);
-        let task = self.tasks.spawn(link.run(ended.subscribe()));
+        let linked = self.leaving.clone().run_until_cancelled_owned(link.run(ended.subscribe()));
+        let task = self.tasks.spawn(async move { linked.await.unwrap_or_default() });
         Some((task, ended))
     }
 

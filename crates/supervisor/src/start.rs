@@ -17,6 +17,7 @@ use roadstead_model::{Clock, InstanceId, Step};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroups::{Cgroups, Group};
@@ -66,6 +67,8 @@ pub struct Supervisor {
     pub(crate) tasks: TaskTracker,
     pub(crate) entropy: Entropy,
     seen: OnceLock<Seen>,
+    /// Cancelled when shims are left to the next process.
+    pub(crate) leaving: CancellationToken,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -124,7 +127,8 @@ impl Supervisor {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen: OnceLock::new() })
+        let (seen, leaving) = (OnceLock::new(), CancellationToken::new());
+        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen, leaving })
     }
 
     /// Tells each step of the launches to come; told already to somebody, it stays with them.
@@ -136,6 +140,17 @@ impl Supervisor {
         if let Some(seen) = self.seen.get() {
             seen(instance, step);
         }
+    }
+
+    /// Leaves all shims to the next process: whoever watches them here stops, whatever it was doing, and neither ends a shim
+    /// nor speaks to one any more.
+    pub fn let_go(&self) {
+        self.leaving.cancel();
+    }
+
+    /// The work of an instance's owner: given up as soon as the shims are let go.
+    pub fn until_let_go<F: Future>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F> {
+        self.leaving.clone().run_until_cancelled_owned(work)
     }
 
     /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
@@ -267,8 +282,9 @@ impl Supervisor {
             link: Some(link),
             tasks: self.tasks.clone(),
             seen: self.seen.get().cloned(),
+            leaving: self.leaving.clone(),
         };
-        self.tasks.spawn(owner.run());
+        self.tasks.spawn(self.leaving.clone().run_until_cancelled_owned(owner.run()));
         Shim { control, launched: None, events: Some(heard), decided }
     }
 

@@ -1,6 +1,7 @@
 //! The whole product as a test sees it: the real program, a data folder of its own, and its REST API.
 
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +16,9 @@ use crate::poll::wait_for;
 const START_PATIENCE: Duration = Duration::from_mins(2);
 /// How long an end may take on a busy machine.
 const END_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Makes the standard input descriptor 3, and says so to the program that follows: only the process itself knows its number.
+const PASS_ON: &str = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ LISTEN_FDNAMES=$0; export LISTEN_FDS LISTEN_PID LISTEN_FDNAMES; exec \"$@\"";
 
 /// The folder with the programs that were built: the one that the test itself was built into.
 pub fn programs() -> PathBuf {
@@ -38,12 +42,23 @@ pub struct AppOptions {
     pub listen: String,
     /// More environment.
     pub environment: Vec<(String, String)>,
+    /// More arguments.
+    pub args: Vec<String>,
+    /// A listening socket that is passed on as a service manager does, and its name.
+    pub socket: Option<(std::net::TcpListener, String)>,
 }
 
 impl Default for AppOptions {
     fn default() -> Self {
-        let listen = "127.0.0.1:0".to_owned();
-        Self { data: None, program: "roadstead", command: "up", listen, environment: Vec::new() }
+        Self {
+            data: None,
+            program: "roadstead",
+            command: "up",
+            listen: "127.0.0.1:0".to_owned(),
+            environment: Vec::new(),
+            args: Vec::new(),
+            socket: None,
+        }
     }
 }
 
@@ -84,22 +99,41 @@ impl App {
         Self::start_with(AppOptions::default()).await
     }
 
+    /// Starts one more service at the address and in the data folder of this one, which goes on for as long as it likes.
+    pub async fn start_beside(&mut self, args: &[&str]) -> Self {
+        let listen = self.url.strip_prefix("http://").expect("it is local").to_owned();
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let data = self.data.take();
+        Self::start_with(AppOptions { data, command: "serve", listen, args, ..AppOptions::default() }).await
+    }
+
     /// Starts with options.
     #[expect(clippy::disallowed_methods, reason = "the one place of the tests that starts the program")]
     pub async fn start_with(options: AppOptions) -> Self {
         let data = options.data.unwrap_or_else(data_folder);
         let log = data.path().join("test.log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
-        let mut command = Command::new(programs().join(options.program));
+        let program = programs().join(options.program);
+        let mut command = match options.socket {
+            None => Command::new(program),
+            Some((socket, name)) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", PASS_ON, &name]).arg(program).stdin(Stdio::from(OwnedFd::from(socket)));
+                shell
+            }
+        };
+        if command.get_args().len() == 0 {
+            command.stdin(Stdio::null());
+        }
         command
             .args([options.command, "--listen", &options.listen])
+            .args(options.args)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", data.path())
             .env("ROADSTEAD_DATA_DIR", data.path())
             .env("ROADSTEAD_LOG", "info")
             .envs(options.environment)
-            .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a second descriptor"))
             .stderr(out);
         // A profile of an earlier run names a port that may be another's by now.
@@ -237,6 +271,18 @@ impl App {
         })
         .await;
         (status, self.data.take().expect("kept until the end"))
+    }
+
+    /// Whether the service's process has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.child.as_mut().expect("running").try_wait().expect("a child can be asked").is_none()
+    }
+
+    /// Waits until a service has ended whose data folder another one uses.
+    pub async fn ended_alone(mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("running");
+        wait_for("roadstead to end", END_PATIENCE, async || child.try_wait().expect("a child can be asked"))
+            .await
     }
 
     /// Ctrl-C, and waits for the end.

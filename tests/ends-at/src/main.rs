@@ -28,7 +28,9 @@ impl Witness for EndsAt {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let Command::Serve(args) = cli.command else { anyhow::bail!("only `serve` ends at a step") };
+    let Command::Serve { service: args, .. } = cli.command else {
+        anyhow::bail!("only `serve` ends at a step")
+    };
     let word = ProcessEnvironment.get(STEP).and_then(|word| word.into_string().ok());
     let step: Step =
         word.ok_or_else(|| anyhow::anyhow!("{STEP} names the step at which it is to end"))?.parse()?;

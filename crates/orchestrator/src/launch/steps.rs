@@ -437,7 +437,7 @@ impl Ready {
             overtaken: None,
             dropped_lines: 0,
         };
-        inner.parts.drivers.spawn(driver.run());
+        inner.own(driver.run());
         if is_wanted {
             inner.took(instance, Step::Published);
         }
