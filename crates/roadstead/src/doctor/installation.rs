@@ -1,6 +1,7 @@
 //! What belongs to one data folder: its files, its key, its sockets, its database, and what an earlier run left.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::Duration;
 
 use roadstead_cli::checks::Check;
 use roadstead_crypto::{ExposeSecret as _, KeyRing};
@@ -16,6 +17,8 @@ use crate::database::private_cluster;
 const OLDEST_SERVER: u32 = 14;
 /// A clock that is further off is measured, and said.
 const SMALL_OFFSET: time::Duration = time::Duration::seconds(1);
+/// Between two looks at leftovers.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
 /// More leftovers than these are only counted.
 const NAMED_LEFTOVERS: usize = 5;
 
@@ -116,7 +119,13 @@ fn run_folder(place: &Place) -> Check {
 
 fn leftovers() -> Check {
     const ID: &str = "leftovers";
-    let left = roadstead_supervisor::left_over();
+    let mut left = roadstead_supervisor::left_over();
+    if !left.is_empty() {
+        // What is ending at this moment is gone at the second look.
+        std::thread::sleep(SECOND_LOOK);
+        let again = roadstead_supervisor::left_over();
+        left.retain(|each| again.contains(each));
+    }
     if left.is_empty() {
         return Check::ok(ID, "no process of an instance is without a shim");
     }
