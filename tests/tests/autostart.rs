@@ -62,7 +62,7 @@ async fn told(app: &App, id: &str, event: &str) -> Value {
 
 #[tokio::test]
 async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing_else() {
-    let (kept, app) = Kept::start("serve").await;
+    let (kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, 22_200, 22_229).await;
     let marked = json!({"type": "echo", "expires_in": "1h", "autostart": true});
     let mut meant = Vec::new();

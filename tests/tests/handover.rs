@@ -86,7 +86,7 @@ async fn has_released(app: &App) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
-    let (_kept, mut app) = Kept::start("serve").await;
+    let (_kept, mut app) = Kept::start("serve", &[]).await;
     let place = Place::new(&app, 25_600).await;
     let (calling, listening) = (place.session().await, place.session().await);
     let mut stream = listening.listen().await;
@@ -117,7 +117,7 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_count_notice_nothing_of_five_upgrades_and_nothing_is_sent_twice() {
-    let (_kept, mut app) = Kept::start("serve").await;
+    let (_kept, mut app) = Kept::start("serve", &[]).await;
     let place = Place::new(&app, 25_620).await;
     // One keeps its connections, one makes a new one for each call.
     let fresh = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
@@ -160,7 +160,7 @@ async fn clients_that_count_notice_nothing_of_five_upgrades_and_nothing_is_sent_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_a_service_that_waits_for_calls() {
-    let (_kept, app) = Kept::start("serve").await;
+    let (_kept, app) = Kept::start("serve", &[]).await;
     let place = Place::new(&app, 25_640).await;
     let session = place.session().await;
     let mut events = slow_call(&session, ENDLESS_CALL_MS).await;
@@ -179,7 +179,7 @@ async fn a_second_signal_ends_a_service_that_waits_for_calls() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_outlast_the_drain_are_cut_and_streams_do_not_hold_it() {
-    let (_kept, app) = Kept::start("serve").await;
+    let (_kept, app) = Kept::start("serve", &[]).await;
     let (_, data) = {
         app.signal(Signal::SIGTERM);
         app.ended().await
@@ -258,7 +258,7 @@ impl Manager {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_wait_in_the_queue_of_a_socket_that_a_service_manager_keeps() {
-    let (kept, app) = Kept::start("serve").await;
+    let (kept, app) = Kept::start("serve", &[]).await;
     app.signal(Signal::SIGTERM);
     let (_, data) = app.ended().await;
     let manager = Manager::new(&kept.folder);
@@ -303,7 +303,7 @@ async fn callers_wait_in_the_queue_of_a_socket_that_a_service_manager_keeps() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_units_address_is_the_one_that_counts() {
-    let (_kept, app) = Kept::start("serve").await;
+    let (_kept, app) = Kept::start("serve", &[]).await;
     app.signal(Signal::SIGTERM);
     let (_, data) = app.ended().await;
     let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");

@@ -105,7 +105,7 @@ async fn wait_status(rows: &mut Rows, id: &str, status: &str) {
 
 #[tokio::test]
 async fn without_a_service_the_daemon_ends_what_is_overdue_and_leaves_the_rest_alone() {
-    let (kept, app) = Kept::start("serve").await;
+    let (kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, 22_100, 22_119).await;
     let stuck = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
     let obedient = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
@@ -180,7 +180,7 @@ async fn one_process_reaps_and_another_takes_over_when_it_dies() {
 async fn a_daemon_waits_for_a_service_to_begin_and_goes_on_when_its_database_is_back() {
     let mut data = data_folder();
     data.disable_cleanup(true);
-    let kept = Kept { folder: data.path().to_owned() };
+    let kept = Kept { folder: data.path().to_owned(), environment: Vec::new() };
     let daemon = Daemon::start(data.path(), "reaper.log");
     daemon.says("there is nothing to reap in yet").await;
     let app = kept.start_again("up", data).await;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 /// The folder. Declared before the services in it, it is swept after them, whatever becomes of the test.
 pub(crate) struct Kept {
     pub(crate) folder: PathBuf,
-    environment: Vec<(String, String)>,
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Kept {
