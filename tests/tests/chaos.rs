@@ -315,7 +315,7 @@ async fn whatever_is_killed_nothing_is_left_over_and_every_row_tells_the_truth()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes some twenty minutes"]
+#[ignore = "takes some twelve minutes"]
 async fn a_thousand_kills_leave_nothing_over() {
     Chaos::new(seed(), 24_400).await.run(1000).await;
 }
