@@ -21,7 +21,7 @@ impl Orchestrator {
             Err(_) => tracing::warn!("the last uses were not written in time"),
         }
         self.0.parts.routes.keep();
-        self.0.parts.supervisor.let_go();
+        self.0.parts.supervisor.let_go().await;
         self.0.parts.drivers.close();
         self.0.parts.drivers.wait().await;
     }

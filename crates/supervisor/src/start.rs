@@ -69,6 +69,9 @@ pub struct Supervisor {
     seen: OnceLock<Seen>,
     /// Cancelled when shims are left to the next process.
     pub(crate) leaving: CancellationToken,
+    /// The owners of instances, and what makes them leave.
+    owners: TaskTracker,
+    owners_leave: CancellationToken,
 }
 
 impl std::fmt::Debug for Supervisor {
@@ -127,8 +130,9 @@ impl Supervisor {
         let mode = if Uid::effective().is_root() { 0o711 } else { 0o700 };
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
-        let (seen, leaving) = (OnceLock::new(), CancellationToken::new());
-        Ok(Self { config, clock, cgroups: Cgroups::find(), tasks, entropy, seen, leaving })
+        let (leaving, owners_leave) = (CancellationToken::new(), CancellationToken::new());
+        let (cgroups, owners, seen) = (Cgroups::find(), TaskTracker::new(), OnceLock::new());
+        Ok(Self { config, clock, cgroups, tasks, entropy, seen, leaving, owners, owners_leave })
     }
 
     /// Tells each step of the launches to come; told already to somebody, it stays with them.
@@ -143,14 +147,25 @@ impl Supervisor {
     }
 
     /// Leaves all shims to the next process: whoever watches them here stops, whatever it was doing, and neither ends a shim
-    /// nor speaks to one any more.
-    pub fn let_go(&self) {
+    /// nor speaks to one any more. The owners of instances first: to them, a watcher that has gone is an instance that ended.
+    pub async fn let_go(&self) {
+        self.owners_leave.cancel();
+        self.owners.close();
+        self.owners.wait().await;
         self.leaving.cancel();
     }
 
     /// The work of an instance's owner: given up as soon as the shims are let go.
-    pub fn until_let_go<F: Future>(&self, work: F) -> impl Future<Output = Option<F::Output>> + use<F> {
-        self.leaving.clone().run_until_cancelled_owned(work)
+    pub fn until_let_go<F: Future<Output = ()>>(&self, work: F) -> impl Future<Output = ()> + use<F> {
+        let (leave, counted) = (self.owners_leave.clone(), self.owners.token());
+        async move {
+            let _counted = counted;
+            tokio::select! {
+                biased;
+                () = leave.cancelled() => {}
+                () = work => {}
+            }
+        }
     }
 
     /// The folder of an instance: its name is the random tail of the id, short for the sockets' sake.
