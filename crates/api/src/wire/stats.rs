@@ -74,7 +74,7 @@ impl Stats {
                 Some(0) => None,
                 Some(_) => Some(
                     "some processes, the shim among them, do not let the service's user look into them: their \
-                     pss_bytes and open_files are not counted",
+                     pss_bytes are not counted, nor their open_files where the kernel hides those",
                 ),
                 None if stats.row.status().is_live() => Some("it has not been looked at yet"),
                 None => Some("it does not live"),
