@@ -102,7 +102,11 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     }
     drop(listening.listen().await);
     // The next one has rows and shims.
-    assert!(next.event_types(&place.instance.id).await.iter().any(|event| event == "adopted"));
+    wait_for("the instance to be adopted", PATIENCE, async || {
+        let events = next.event_types(&place.instance.id).await;
+        events.iter().any(|event| event == "adopted").then_some(())
+    })
+    .await;
     let other = Launched::new(&next, json!({"type": "echo"})).await;
     assert_eq!(other.route(&next, &other.token).await.0, 200);
     let answer = answered(events).await;
