@@ -10,9 +10,12 @@ mod counted;
 mod kept;
 #[path = "support/left.rs"]
 mod left;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "support/victims.rs"]
 mod victims;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -73,15 +76,17 @@ struct Chaos {
     kills: usize,
     steps: usize,
     counted: Counted,
+    pool: RangeInclusive<u16>,
 }
 
 impl Chaos {
     async fn new(seed: u64, first_port: u16) -> Self {
         eprintln!("seed {seed}: ROADSTEAD_CHAOS_SEED={seed} repeats the decisions");
         let (kept, app) = Kept::start("serve", &[]).await;
+        let pool = first_port..=first_port + 299;
         // In this order, the range of ports is one after each step.
         for (key, value) in [
-            ("port.range_end", first_port + 299),
+            ("port.range_end", *pool.end()),
             ("port.range_start", first_port),
             ("mcp.max_instances_per_user", 100),
         ] {
@@ -89,7 +94,7 @@ impl Chaos {
             assert_eq!(answer.status, 200, "{answer:?}");
         }
         let (random, counted) = (StdRng::seed_from_u64(seed), Counted::new(seed));
-        Self { kept, app: Some(app), random, kills: 0, steps: 0, counted }
+        Self { kept, app: Some(app), random, kills: 0, steps: 0, counted, pool }
     }
 
     fn app(&self) -> &App {
@@ -216,11 +221,13 @@ impl Chaos {
             assert!(begun.elapsed() < REST, "after {REST:?}:\n{}\n{}", wrong.join("\n"), self.app().log());
             let live = self.rows(&["pending", "running"]).await;
             wrong = Left::look(self.app().data()).compared_with(&live);
+            wrong.extend(ports::compared_with(self.app(), self.pool.clone(), &live).await);
             let expired = self.rows(&["expired"]).await;
             let ending = expired.iter().filter(|row| row["ended_at"].is_null());
             wrong.extend(ending.map(|row| format!("{} is still ending", row["id"])));
             tokio::task::yield_now().await;
         }
+        self.no_orphan_was_found().await;
         let running = self.rows(&["running"]).await;
         let ids: Vec<String> =
             running.iter().filter_map(|row| row["id"].as_str()).map(ToOwned::to_owned).collect();
@@ -257,6 +264,15 @@ impl Chaos {
             is_true.then_some(())
         })
         .await;
+    }
+
+    /// Nothing lived without somebody who answered for it, as far as the service that runs now has seen.
+    async fn no_orphan_was_found(&self) {
+        let request = reqwest::get(format!("{}/metrics", self.app().url));
+        let text = request.await.expect("an answer").text().await.expect("a text");
+        let orphans: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("roadstead_orphans_total{")).collect();
+        assert!(!orphans.is_empty() && orphans.iter().all(|line| line.ends_with(" 0")), "{orphans:?}");
     }
 
     /// An instance that is said to run answers a call with a token of its own.

@@ -105,6 +105,11 @@ async fn end_survivors(config: &Config, folder: &DataFolder) -> anyhow::Result<(
     let Some(installation) = installation(folder) else { return Ok(()) };
     crate::service::end_survivors(config, installation, SURVIVOR_PATIENCE).await?;
     private_cluster(config, folder.path(), installation).stop(StopMode::Fast).await?;
+    for sockets in crate::service::socket_folders(config, installation) {
+        // One that is not empty keeps what the next start has to read.
+        let _ = std::fs::remove_dir(sockets);
+    }
+    let _ = std::fs::remove_file(crate::handover::socket(config, installation));
     Ok(())
 }
 
@@ -176,7 +181,6 @@ pub async fn reset(config: &Config, yes: bool) -> anyhow::Result<()> {
     if let Some(installation) = installation(&folder) {
         private_cluster(config, folder.path(), installation).reset().await?;
         let _ = std::fs::remove_dir_all(crate::service::run_root(config, installation));
-        let _ = std::fs::remove_file(crate::handover::socket(config, installation));
     }
     std::fs::remove_dir_all(folder.path())
         .with_context(|| format!("could not delete {}", folder.path().display()))?;

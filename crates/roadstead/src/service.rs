@@ -410,7 +410,8 @@ fn supervisor(
     Ok(Supervisor::new(SupervisorConfig { shim_program, run_root }, drivers.clone(), clock, entropy)?)
 }
 
-fn socket_folders(config: &Config, installation: InstallationId) -> [PathBuf; 2] {
+/// The folders for sockets of an installation: the shims', and the database's.
+pub(crate) fn socket_folders(config: &Config, installation: InstallationId) -> [PathBuf; 2] {
     let database = crate::postgres::socket_folder(config.runtime_dir.as_deref(), installation);
     [run_root(config, installation), database]
 }
