@@ -63,10 +63,10 @@ pub(crate) struct Adopting {
 }
 
 impl Inner {
-    /// Takes a live row in charge; `None` when its port is leased already, which a row that somebody answers for explains.
+    /// Takes a live row in charge; `None` when somebody answers for it, or its port is leased to another one.
     pub(crate) fn take_charge(self: &Arc<Self>, row: &InstanceRow, found: Option<Found>) -> Option<Adopting> {
+        let ownership = self.live.claim(row.id)?;
         let lease = self.ports.adopt(row.port()?).ok()?;
-        let ownership = self.live.enter(row.id);
         let lives = found.as_ref().is_some_and(|found| found.is_bound() && found.is_alive());
         let is_open = matches!(row.state, InstanceState::Running { stopping: None, .. });
         // Before its shim was asked: the way leads to it or nowhere, and the shim alone judges who may come.

@@ -36,6 +36,9 @@ pub(crate) trait Table: Send + Sync {
     fn stored(&self) {}
 }
 
+/// What a statement under way gets when the task is told to end.
+const LAST_APPEND: Duration = Duration::from_secs(1);
+
 /// Rows of one instance.
 #[derive(Debug)]
 struct Batch<R> {
@@ -64,6 +67,12 @@ pub(crate) struct BatchTask<T: Table> {
     batches: mpsc::Receiver<Batch<T::Row>>,
     table: T,
     metrics: Arc<Metrics>,
+}
+
+/// When what is being stored is left to whoever reads it next.
+async fn too_late(hard: &CancellationToken) {
+    hard.cancelled().await;
+    tokio::time::sleep(LAST_APPEND).await;
 }
 
 impl<R> Clone for Batches<R> {
@@ -145,7 +154,11 @@ impl<T: Table> BatchTask<T> {
     /// Whether rows are dealt with; `false` when there is no time left for them.
     async fn store(&self, rows: &[T::Row], hard: &CancellationToken) -> bool {
         loop {
-            match self.table.append(rows).await {
+            let appended = tokio::select! {
+                appended = self.table.append(rows) => appended,
+                () = too_late(hard) => return false,
+            };
+            match appended {
                 Ok(_) => {
                     self.metrics.records_went(T::RECORD, rows.len(), true);
                     return true;

@@ -32,9 +32,11 @@ impl End {
             (Outcome::Expired, _) | (_, Some(StopReason::Expired)) => {
                 (InstanceStatus::Expired, EventType::Expired)
             }
+            // Ready, and that could not be written or the row had changed: nobody asked for this end.
+            (Outcome::Stopped, Some(StopReason::LaunchFailed))
+            | (Outcome::Failed | Outcome::CrashLoop, _) => (InstanceStatus::Error, EventType::Error),
             (Outcome::Stopped, _) => (InstanceStatus::Stopped, EventType::Stopped),
             (Outcome::Disconnected, _) => (InstanceStatus::Disconnected, EventType::Disconnected),
-            (Outcome::Failed | Outcome::CrashLoop, _) => (InstanceStatus::Error, EventType::Error),
         };
         let message = match (&record.failure, status) {
             (None, InstanceStatus::Expired) => record.idle_ms.map(|idle| {
@@ -49,6 +51,10 @@ impl End {
                 );
                 Some(with_tail(&how, &record.stderr_tail))
             }
+            (None, InstanceStatus::Error) if record.reason == Some(StopReason::LaunchFailed) => Some(
+                "the server was ready, and that could not be written down; the service's log says why"
+                    .to_owned(),
+            ),
             (None, InstanceStatus::Error) => Some("the server did not become ready".to_owned()),
             (None, _) => None,
         };
@@ -86,6 +92,18 @@ impl End {
             self.message = Some("the machine was started again, which ended it".to_owned());
         }
         self.details["lost_with"] = "reboot".into();
+    }
+}
+
+/// What the database will never take is lost, and said so: an end must not wait for it for ever.
+fn spared(found: &Found, what: &str, stored: Result<(), StoreError>) -> Result<(), StoreError> {
+    match stored {
+        Err(error) if !error.is_unavailable() => {
+            tracing::error!(instance.id = %found.instance, error = &error as &dyn std::error::Error, what,
+                "what a shim had left was refused and is lost");
+            Ok(())
+        }
+        stored => stored,
     }
 }
 
@@ -185,11 +203,14 @@ impl Reaper {
     /// What nobody had stored when a shim ended: steps that it took by itself, facts of calls, and lines.
     pub(crate) async fn store_spool(&self, found: &Found) -> Result<(), StoreError> {
         for step in &found.steps() {
-            self.store_step(found.instance, step).await?;
+            spared(found, "steps", self.store_step(found.instance, step).await)?;
         }
         self.store_usage_left(found).await?;
         let lines: Vec<_> = found.spool().into_iter().map(|entry| as_row(found.instance, entry)).collect();
-        if lines.is_empty() { Ok(()) } else { self.store().logs().append(&lines).await.map(drop) }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        spared(found, "log lines", crate::logs::append(self.store(), &lines).await.map(drop))
     }
 
     /// Removes what an ended instance leaves on disk.
@@ -205,16 +226,6 @@ impl Reaper {
 
 /// The same, for those who answer for instances.
 impl Inner {
-    /// See [`Reaper::write_end`].
-    pub(crate) async fn write_end(
-        &self,
-        instance: InstanceId,
-        end: &End,
-        actor: Actor,
-    ) -> Result<bool, StoreError> {
-        self.reaper.write_end(instance, end, actor).await
-    }
-
     /// See [`Reaper::finish`].
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
         self.reaper.finish(instance, end, actor).await;

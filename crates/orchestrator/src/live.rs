@@ -13,6 +13,7 @@ use roadstead_model::{Actor, InstanceId};
 use roadstead_supervisor::ShimControl;
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::LaunchError;
 use crate::launch::Plan;
@@ -67,6 +68,8 @@ pub(crate) struct Restart {
     pub(crate) begun: oneshot::Sender<()>,
     /// Told when the server is ready again, or why not; dropped when the instance was ended instead.
     pub(crate) done: oneshot::Sender<Result<(), LaunchError>>,
+    /// A stop of the service waits for it, whether or not whoever asked does.
+    pub(crate) under_way: TaskTrackerToken,
 }
 
 impl std::fmt::Debug for Restart {
@@ -149,7 +152,11 @@ impl LiveInstances {
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        self.live.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.instance);
+        let mut live = self.live.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ours = |handle: &Handle| Arc::ptr_eq(&handle.restarting, &self.restarting);
+        if live.get(&self.instance).is_some_and(is_ours) {
+            live.remove(&self.instance);
+        }
     }
 }
 

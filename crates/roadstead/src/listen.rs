@@ -24,7 +24,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_mins(1);
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// For how long an HTTP/1.1 connection on which nothing is under way outlives the word to stop. A request that is on its way at
 /// that moment is served, and its answer says that it is the last one; closed at once, the connection would break under it.
-const IDLE_GRACE: Duration = Duration::from_millis(150);
+pub(crate) const IDLE_GRACE: Duration = Duration::from_millis(150);
 /// What an HTTP/1.1 connection may buffer, heads included: an idle one keeps its buffer.
 const CONNECTION_BUFFER_BYTES: usize = 16 * 1024;
 /// Exchanges at one time on one HTTP/2 connection: a client of many sessions has a stream open for each.

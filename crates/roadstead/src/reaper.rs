@@ -20,7 +20,7 @@ use crate::data_folder::DataFolder;
 use crate::database::Database;
 use crate::lifecycle::Signals;
 use crate::service::{boot_id, os_seed, program_folder, run_root, times};
-use crate::tasks::{TICK, report, timed};
+use crate::tasks::{TICK, report, run, timed};
 use crate::up::{reassure, tell};
 
 /// How often the chores are done that need no hurry.
@@ -67,14 +67,19 @@ async fn reap(reaper: &Reaper, lease: &Lease, clock: Option<&SystemClock>, soft:
         if !lease.is_held() {
             continue;
         }
-        if tokio::time::Instant::now() >= chores_at {
-            chores_at = tokio::time::Instant::now() + CHORES;
-            report("reaper's chores", ReapStatus::default(), chores(reaper, clock).await);
+        let work = async {
+            if tokio::time::Instant::now() >= chores_at {
+                chores_at = tokio::time::Instant::now() + CHORES;
+                report("reaper's chores", ReapStatus::default(), chores(reaper, clock).await);
+            }
+            let mut status = ReapStatus::default();
+            let running = reaper.run(&mut status, || lease.is_held() && !soft.is_cancelled());
+            let outcome = timed(reaper.metrics(), Work::Reaper, running).await;
+            report("reaper", status, outcome);
+        };
+        if run(soft, work).await.is_none() {
+            return;
         }
-        let mut status = ReapStatus::default();
-        let running = reaper.run(&mut status, || lease.is_held() && !soft.is_cancelled());
-        let outcome = timed(reaper.metrics(), Work::Reaper, running).await;
-        report("reaper", status, outcome);
     }
 }
 

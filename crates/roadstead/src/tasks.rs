@@ -68,10 +68,23 @@ async fn every<F: Future<Output = ()>>(
             _ = ticks.tick() => {}
             () = soft.cancelled() => return,
         }
-        // One run that panics must not be the last.
-        if AssertUnwindSafe(work()).catch_unwind().await.is_err() {
-            tracing::error!("a run panicked; the next one is the retry");
+        if run(soft, work()).await.is_none() {
+            return;
         }
+    }
+}
+
+/// One run, given up when the service is told to stop: whatever a run does may be cut off anywhere, and the next one is the
+/// retry. None when it was; a run that panics is not the last.
+pub(crate) async fn run(soft: &CancellationToken, work: impl Future<Output = ()>) -> Option<()> {
+    tokio::select! {
+        done = AssertUnwindSafe(work).catch_unwind() => {
+            if done.is_err() {
+                tracing::error!("a run panicked; the next one is the retry");
+            }
+            Some(())
+        }
+        () = soft.cancelled() => None,
     }
 }
 

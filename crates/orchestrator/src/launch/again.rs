@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
+use roadstead_metrics::OrphanKind;
 use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
@@ -26,6 +27,8 @@ use crate::parts::{Inner, Orchestrator};
 
 /// How often one that waits for an instance's end looks whether somebody else has started it meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long a shim of an ended instance gets to leave by itself, when the instance is started again.
+const CLEAR_PATIENCE: Duration = Duration::from_secs(3);
 /// The pause between two attempts to read a row from a database that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -169,13 +172,37 @@ impl Orchestrator {
             if standing.status() != row.status() {
                 self.0.store().instances().expire_ended(node, now, Some(id), 1).await?;
             }
+            // Who ended it may have left before its folders were removed, and what is made now is made afresh.
+            self.clear(id).await?;
             return self.row(visible_to, id).await;
         }
-        let end = End::unrecorded(InstanceStatus::Expired, "its time was up; it was reaped", self.0.now());
-        self.0.reaper.store_last_words(id).await?;
-        self.0.write_end(id, &end, Actor::SYSTEM).await?;
-        self.0.remove_folders(id);
+        self.clear_processes(id).await?;
+        self.0.reaper.reap_one(id).await?;
         self.row(visible_to, id).await
+    }
+
+    /// Ends what is left of an instance that nobody answers for, and removes its folders.
+    async fn clear(&self, id: InstanceId) -> Result<(), ChangeError> {
+        self.clear_processes(id).await?;
+        self.0.reaper.store_last_words(id).await?;
+        self.0.remove_folders(id);
+        Ok(())
+    }
+
+    async fn clear_processes(&self, id: InstanceId) -> Result<(), ChangeError> {
+        let (node, supervisor) = (self.0.parts.node, &self.0.parts.supervisor);
+        let Some(found) = supervisor.look_at(id, node.installation, node.boot) else { return Ok(()) };
+        match supervisor.end(std::slice::from_ref(&found), CLEAR_PATIENCE).await {
+            Ok(orphans) => {
+                self.0.parts.metrics.orphans(OrphanKind::Process, orphans);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(instance.id = %id, error = &error as &dyn std::error::Error,
+                    "processes of an instance that is to be started again do not go");
+                Err(ChangeError::Unreachable { instance: id })
+            }
+        }
     }
 
     async fn restart_now(
@@ -191,7 +218,8 @@ impl Orchestrator {
         let handle = self.0.live.find(id).ok_or_else(unreachable)?;
         let (begun, begins) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
-        let restart = Restart { plan, actor: permit.actor().clone(), begun, done };
+        let under_way = self.0.parts.tasks.token();
+        let restart = Restart { plan, actor: permit.actor().clone(), begun, done, under_way };
         handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
         let outcome = match begins.await {
             Ok(()) if wait == Wait::None => return Ok(self.get(&permit, id).await?),
@@ -219,7 +247,7 @@ pub(crate) async fn begin_again(
     lease: PortLease,
     restart: Restart,
 ) {
-    let Restart { plan, actor, done, .. } = restart;
+    let Restart { plan, actor, done, under_way: _until_the_end, .. } = restart;
     inner.took(instance, Step::ProcessesGone);
     // The next shim begins with an empty folder: what the last one could not hand over is stored first.
     if !inner.reaper.keep_last_words(instance).await {

@@ -61,6 +61,18 @@ impl Orchestrator {
             // The next start finds it as we did.
             return;
         }
+        // Its turn may come minutes after it was read: somebody may have started and stopped it since.
+        let is_as_it_was = |now: &InstanceRow| {
+            now.boot == row.boot && now.generation == row.generation && now.status() == row.status()
+        };
+        match self.0.store().instances().get(row.id, None).await {
+            Ok(Some(now)) if is_as_it_was(&now) => {}
+            Ok(_) => return,
+            Err(error) => {
+                return tracing::warn!(instance.id = %row.id, error = &error as &dyn std::error::Error,
+                    "an instance could not be started again after a reboot");
+            }
+        }
         let asker = Asker { visible_to: None, actor: Actor::SYSTEM };
         match self.start_again(asker, row.id, Life::Same, Wait::Ready).await {
             Ok(_) => {

@@ -48,6 +48,8 @@ impl Orchestrator {
         let held = |row: &InstanceRow| row.port().filter(|_| self.0.live.find(row.id).is_some());
         let seen: Vec<_> = rows.iter().filter_map(|row| Some((held(row)?, self.0.now()))).collect();
         self.0.store().ports().stamp_health(node.node, &seen).await?;
+        // What the reaper ended, here or elsewhere, has ports that rest.
+        self.rest_released().await?;
         self.0.parts.accounts.flush_uses().await?;
         if let Err(error) = self.settings_changed().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the settings could not be read again");

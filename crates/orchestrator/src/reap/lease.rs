@@ -15,7 +15,8 @@ use super::Reaper;
 const TERM: Duration = Duration::from_secs(10);
 /// How often it is renewed, and how often those who wait for it look.
 const RENEW: Duration = Duration::from_secs(2);
-/// So long before the end of the term a holder that could not renew stops: a batch under way is over by then.
+/// So long before the end of the term a holder that could not renew begins nothing new. What it has begun does no harm: each
+/// row is ended under conditions of its own.
 const MARGIN: Duration = Duration::from_secs(3);
 /// How long giving it up may keep an end waiting; it runs out by itself.
 const GIVE_UP_PATIENCE: Duration = Duration::from_secs(2);
@@ -70,7 +71,10 @@ impl Lease {
     pub async fn keep(&self, soft: &CancellationToken) {
         let mut standing = None;
         loop {
-            let new = self.attempt().await;
+            let new = tokio::select! {
+                new = self.attempt() => new,
+                () = soft.cancelled() => return,
+            };
             if standing.replace(new) != Some(new) {
                 self.tell(new).await;
             }

@@ -48,6 +48,15 @@ impl Reaper {
         }
     }
 
+    /// Ends one row past its deadline that the caller answers for, and whose processes have gone.
+    pub(crate) async fn reap_one(&self, id: InstanceId) -> Result<(), StoreError> {
+        let (by, node) = (self.now(), self.parts.node);
+        match self.parts.supervisor.look_at(id, node.installation, node.boot) {
+            Some(found) => self.end_one(&found, by).await.map(drop),
+            None => self.end_bare(&[id], by, &mut ReapStatus::default()).await.map(drop),
+        }
+    }
+
     /// A deadline at or before this moment, of an instance that no owner is known of, is nobody's business but ours.
     fn nobodys_since(&self) -> OffsetDateTime {
         match self.owners {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Service, Survivors};
+use crate::listen::IDLE_GRACE;
 use crate::postgres::StopMode;
 
 /// What launches under way may take before a stop of the service goes on without them.
@@ -90,13 +91,15 @@ impl Service {
 
     /// Gives up rows and shims; false when something still uses them.
     async fn release(&self) -> bool {
-        let works = &self.works;
+        let (works, begun) = (&self.works, Instant::now());
         works.tasks.close();
         works.requests.close();
         if timeout(LAUNCH_PATIENCE, works.tasks.wait()).await.is_err() {
             tracing::warn!("launches under way took too long; the service ends without them");
             return false;
         }
+        // A request that comes on a connection that was idle is still served.
+        tokio::time::sleep(IDLE_GRACE.saturating_sub(begun.elapsed())).await;
         // One that goes on finds the pool closed.
         let _ = timeout(REQUEST_PATIENCE, works.requests.wait()).await;
         let letting_go = async {
