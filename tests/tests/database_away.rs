@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use roadstead_test_support::app::App;
 use roadstead_test_support::database::TestDatabase;
-use roadstead_test_support::raw::{Session, http_client};
+use roadstead_test_support::raw::{Events, Session, call, http_client};
 use roadstead_test_support::wait_for;
 use serde_json::json;
 use time::OffsetDateTime;
@@ -34,6 +34,8 @@ const SOON: Duration = Duration::from_secs(15);
 const PUNCTUAL: Duration = Duration::from_secs(3);
 /// Calls made while the database is away.
 const CALLS: u64 = 10;
+/// Longer than it takes to let go of everything.
+const SLOW_CALL_MS: u64 = 4_000;
 const SEED: u64 = 0x6177_6179;
 
 /// A service whose database can be cut off, and the sweep of all that it leaves.
@@ -108,9 +110,18 @@ async fn instances_go_on_and_what_ends_meanwhile_is_told_when_the_database_is_ba
     })
     .await;
 
-    // Told to stop while it cannot write, it stops, and the next start finds everything.
+    // Told to stop while it cannot write, it finishes calls and stops, and the next start finds everything.
     cut.close();
+    let message = call(&json!("slow"), "sleep", &json!({ "ms": SLOW_CALL_MS }), Some("p"));
+    let mut events = Events::of(gateway.send(&message).await);
+    assert_eq!(events.message().await.expect("it has begun")["method"], "notifications/progress");
     app.signal(Signal::SIGTERM);
+    let answer = wait_for("the answer", PATIENCE, async || {
+        let message = events.message().await.expect("the answer comes before the end");
+        (message["id"] == "slow").then_some(message)
+    })
+    .await;
+    assert!(answer["result"].is_object(), "{answer}");
     let (status, data) = app.ended().await;
     assert!(status.success(), "{status}");
     assert!(stays.lives());

@@ -27,6 +27,8 @@ use kept::Kept;
 
 /// Longer than a start takes on a busy machine, and shorter than the drain.
 const SLOW_CALL_MS: u64 = 15_000;
+/// As long as a call may be waited for when its instance is restarted.
+const SHORT_CALL_MS: u64 = 2_000;
 /// Longer than any drain.
 const ENDLESS_CALL_MS: u64 = 600_000;
 /// How quickly a service ends that waits for nobody, on a busy machine.
@@ -117,6 +119,32 @@ async fn a_call_under_way_is_answered_whole_while_the_next_service_works() {
     let gone = next.ask("DELETE", &format!("/instances/{}", other.id), None).await;
     assert_eq!(gone.status, 204, "{gone:?}");
     other.gone().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_under_way_is_finished_before_the_service_leaves() {
+    let (kept, app) = Kept::start("serve", &[]).await;
+    let place = Place::new(&app, 25_610).await;
+    let calling = place.session().await;
+    // It is waited for by the shim that is to end.
+    let events = slow_call(&calling, SHORT_CALL_MS).await;
+    let restart = format!("/instances/{}/restart", place.instance.id);
+    let asked = app.ask("POST", &restart, Some(json!({"wait": "none"}))).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    app.signal(Signal::SIGTERM);
+    answered(events).await;
+    let (status, data) = app.ended().await;
+    assert!(status.success(), "{status}");
+    let app = kept.start_again("serve", data).await;
+    let id = &place.instance.id;
+    let events = wait_for("the restarted instance to be adopted", PATIENCE, async || {
+        let events = app.event_types(id).await;
+        events.iter().any(|event| event == "adopted").then_some(events)
+    })
+    .await;
+    assert_eq!(events, ["created", "started", "restarted", "adopted"]);
+    let row = app.wait_status(id, "running", PATIENCE).await;
+    assert_ne!(row["process_id"], place.instance.server, "{row}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,6 +92,20 @@ async fn a_stopped_instance_is_restored_with_its_url_token_deadline_and_port() {
 }
 
 #[tokio::test]
+async fn folders_that_an_end_left_behind_are_in_nobodys_way() {
+    let app = App::start().await;
+    set_ports(&app, 21_590, 21_599).await;
+    let launched = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
+    done(&app, &launched.id, "expire", json!({})).await;
+    let left = app.data().join("instances").join(&launched.id);
+    std::fs::create_dir(&left).expect("it was removed");
+    std::fs::write(left.join("of-the-life-before"), "").expect("a file");
+    let row = done(&app, &launched.id, "renew", json!({"expires_in": "30m"})).await;
+    assert_eq!(row["status"], "running", "{row}");
+    assert!(!left.join("of-the-life-before").exists(), "a server's own folder begins empty");
+}
+
+#[tokio::test]
 async fn an_expired_instance_is_renewed_on_another_port_when_its_own_is_taken() {
     let app = App::start().await;
     set_ports(&app, 21_610, 21_612).await;

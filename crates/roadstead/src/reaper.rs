@@ -77,7 +77,7 @@ async fn reap(reaper: &Reaper, lease: &Lease, clock: Option<&SystemClock>, soft:
             let outcome = timed(reaper.metrics(), Work::Reaper, running).await;
             report("reaper", status, outcome);
         };
-        if run(soft, work).await.is_none() {
+        if run(soft, Box::pin(work)).await.is_none() {
             return;
         }
     }

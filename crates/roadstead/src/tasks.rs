@@ -68,7 +68,7 @@ async fn every<F: Future<Output = ()>>(
             _ = ticks.tick() => {}
             () = soft.cancelled() => return,
         }
-        if run(soft, work()).await.is_none() {
+        if run(soft, Box::pin(work())).await.is_none() {
             return;
         }
     }
