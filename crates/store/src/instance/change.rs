@@ -191,7 +191,7 @@ impl Instances<'_> {
                  update mcp_instances
                  set status = $2, error_message = coalesce($4, error_message), exit = $5,
                      -- That it was ready may have been heard after it had ended again.
-                     ended_at = greatest($3, started_at + interval '1 microsecond'),
+                     ended_at = greatest($3, started_at),
                      assigned_port = null, stopping_at = null
                  where id = $1 and status in ('pending', 'running')
                  returning id, ended_at
