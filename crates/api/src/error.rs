@@ -281,7 +281,7 @@ impl From<LaunchError> for ApiError {
                     "a launch found too little of the machine"
                 );
                 let mut this = Self::new(Code::MachineExhausted, error.to_string());
-                this.details.push(detail("instance_id", &instance.to_string()));
+                this.details.extend(instance.map(|instance| detail("instance_id", &instance.to_string())));
                 this.retry_after = Some(EXHAUSTED_PATIENCE);
                 this
             }

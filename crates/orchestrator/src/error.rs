@@ -109,13 +109,13 @@ pub enum LaunchError {
     /// The machine has run out of something.
     #[error("the machine cannot take another instance now: {}", shortage.advice())]
     Exhausted {
-        /// The row that tells of it.
-        instance: InstanceId,
+        /// The row that tells of it; none when the launch ended before it had one.
+        instance: Option<InstanceId>,
         /// Of what.
         shortage: Shortage,
         /// Why.
         #[source]
-        source: ShimError,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The shim could not be started.
     #[error("the shim of instance {instance} could not be started")]
@@ -138,9 +138,17 @@ impl LaunchError {
     /// That a shim could not be started.
     pub(crate) fn of_shim(instance: InstanceId, source: ShimError) -> Self {
         match Shortage::behind(&source) {
-            Some(shortage) => Self::Exhausted { instance, shortage, source },
+            Some(shortage) => {
+                Self::Exhausted { instance: Some(instance), shortage, source: Box::new(source) }
+            }
             None => Self::Shim { instance, source },
         }
+    }
+
+    /// That a port could not even be looked at, if it is the machine's fault and not the port's.
+    pub(crate) fn of_port(source: std::io::Error) -> Option<Self> {
+        let shortage = Shortage::behind(&source)?;
+        Some(Self::Exhausted { instance: None, shortage, source: Box::new(source) })
     }
 
     /// Whether another program took the port between our look and the shim's.

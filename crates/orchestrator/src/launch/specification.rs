@@ -1,6 +1,7 @@
 //! What a shim is told: the type, filled in, as a plan and its secrets.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -206,16 +207,21 @@ fn written(config: &RelayConfig<'_>) -> Secret {
 /// to take it is noticed by the shim, and the launch begins again.
 fn private_port(inner: &Inner) -> Result<Port, LaunchError> {
     let pool = inner.settings().ports;
-    let free = || {
-        let chosen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr()).ok()?.port();
-        TcpListener::bind((Ipv4Addr::UNSPECIFIED, chosen)).ok()?;
-        Port::new(chosen).filter(|port| !pool.contains(*port))
-    };
-    std::iter::repeat_with(free)
-        .take(PORT_ATTEMPTS)
-        .flatten()
-        .next()
-        .ok_or(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
+    for _ in 0..PORT_ATTEMPTS {
+        match ephemeral_port() {
+            Ok(port) if !pool.contains(port) => return Ok(port),
+            Ok(_) => {}
+            Err(error) => LaunchError::of_port(error).map_or(Ok(()), Err)?,
+        }
+    }
+    Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
+}
+
+/// A port that the kernel holds free on every address.
+fn ephemeral_port() -> io::Result<Port> {
+    let chosen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, chosen))?;
+    Port::new(chosen).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
 /// Thousandths of a processor.

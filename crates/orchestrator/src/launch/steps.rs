@@ -241,8 +241,12 @@ fn free_port(inner: &Inner, wanted: Option<Port>) -> Result<PortLease, LaunchErr
     };
     for _ in 0..PORT_ATTEMPTS {
         // Only asked: the shim binds it for good, and fails the launch if somebody was quicker.
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())).is_ok() {
+        let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())) else {
             return Ok(lease);
+        };
+        // Without a descriptor to look with, every port would seem taken.
+        if let Some(exhausted) = LaunchError::of_port(error) {
+            return Err(exhausted);
         }
         tracing::warn!(port = %lease.port(), "something else listens on a port of the pool; it rests");
         lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
