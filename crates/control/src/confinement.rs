@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
+    /// Programs and scripts that the type itself names beside its program: what they were installed with may be read
+    /// and executed, too. Never a path that came with a launch.
+    pub programs: Vec<PathBuf>,
     /// Files and folders that they may read and execute from.
     pub read: Vec<PathBuf>,
     /// Files and folders that they may change, too.
