@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
+    /// The instance's own folder: what is in it may be changed and executed.
+    pub own: PathBuf,
     /// Programs and scripts that the type itself names beside its program: what they were installed with may be read
     /// and executed, too. Never a path that came with a launch.
     pub programs: Vec<PathBuf>,

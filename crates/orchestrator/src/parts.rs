@@ -89,6 +89,10 @@ pub struct Parts {
     pub workplaces: PathBuf,
     /// The folder of bundled servers' programs.
     pub bundled: PathBuf,
+    /// Folders of ours of which a server sees nothing but its own: data, sockets.
+    pub hidden: Vec<PathBuf>,
+    /// TCP ports of ours beside the pool: no server connects to them.
+    pub closed_ports: Vec<u16>,
     /// What the settings said at the start.
     pub settings: Settings,
     /// Hears of each step.
