@@ -206,7 +206,7 @@ impl ServerLauncher for Servers {
         Box::pin(async move {
             match launcher.open().await {
                 Ok(opened) => Ok(launcher.pipes(opened)),
-                Err(failure) => Err(LaunchFailure { message: failure.message }),
+                Err(failure) => Err(LaunchFailure { message: launcher.masked(failure.message) }),
             }
         })
     }
