@@ -45,6 +45,10 @@ codes! {
     Forbidden = "FORBIDDEN", FORBIDDEN;
     /// The owner was deactivated or deleted while they asked.
     OwnerNotActive = "OWNER_NOT_ACTIVE", FORBIDDEN;
+    /// The request names a host that is not this service.
+    HostNotAllowed = "HOST_NOT_ALLOWED", FORBIDDEN;
+    /// A page of another site asks.
+    OriginNotAllowed = "ORIGIN_NOT_ALLOWED", FORBIDDEN;
     /// Missing, or not the caller's.
     NotFound = "NOT_FOUND", NOT_FOUND;
     /// No such server type, or a disabled one.

@@ -1,5 +1,6 @@
 //! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
 
+mod browser;
 pub mod credentials;
 pub mod error;
 mod extract;
@@ -17,5 +18,6 @@ mod usage;
 pub mod users;
 pub mod wire;
 
-pub use router::{openapi, router};
+pub use browser::Browsers;
+pub use router::{openapi, router, shield};
 pub use state::{ApiParts, ApiState};

@@ -7,6 +7,7 @@ pub mod duration;
 pub mod era;
 pub mod event;
 pub mod expiry;
+pub mod host;
 pub mod id;
 pub mod idle;
 pub mod instance;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roadstead_model::host;
 use roadstead_orchestrator::Witness;
 use secrecy::SecretString;
 
@@ -28,6 +29,15 @@ pub struct ServiceArgs {
     /// What access URLs begin with, if a proxy stands in front [default: http://ADDRESS]
     #[arg(long, value_name = "URL", env = "ROADSTEAD_PUBLIC_URL")]
     pub public_url: Option<String>,
+
+    /// Let pages of this origin ask, such as `https://app.example.com`; may be given several times
+    #[arg(
+        long = "allow-origin",
+        value_name = "ORIGIN",
+        env = "ROADSTEAD_ALLOWED_ORIGINS",
+        value_delimiter = ','
+    )]
+    pub allowed_origins: Vec<String>,
 
     /// Do not reap: `roadstead reaper`, in a process of its own, does
     #[arg(long, env = "ROADSTEAD_NO_REAPER")]
@@ -69,7 +79,16 @@ impl Default for ServiceArgs {
     fn default() -> Self {
         let listen = DEFAULT_LISTEN.parse().expect("it is an address");
         let drain = DEFAULT_DRAIN_S;
-        Self { listen, public_url: None, no_reaper: false, log: None, log_json: false, drain }
+        let allowed_origins = Vec::new();
+        Self {
+            listen,
+            public_url: None,
+            allowed_origins,
+            no_reaper: false,
+            log: None,
+            log_json: false,
+            drain,
+        }
     }
 }
 
@@ -82,6 +101,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What access URLs begin with; no slash at the end.
     pub public_url: Option<String>,
+    /// Whose pages may ask, beside our own: scheme, host and port.
+    pub allowed_origins: Vec<String>,
     /// Whether the service reaps as well, when nobody else does.
     pub reaps: bool,
     /// The log filter, if it was said.
@@ -164,6 +185,14 @@ impl Config {
             }
             good.then(|| trimmed.to_owned())
         });
+        for origin in &args.allowed_origins {
+            let whole = host::origin_of(origin).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+            if whole.is_none_or(|whole| !origin.starts_with(&whole) || origin.matches('/').count() != 2) {
+                mistakes.push(format!(
+                    "ROADSTEAD_ALLOWED_ORIGINS ({origin}) must be scheme, host and port, as in https://app.example.com"
+                ));
+            }
+        }
         let mut secret = |name: &str| -> Option<SecretString> {
             if let Ok(text) = environment.get(name)?.into_string() {
                 Some(SecretString::from(text))
@@ -190,6 +219,7 @@ impl Config {
             data_dir,
             listen: args.listen,
             public_url,
+            allowed_origins: args.allowed_origins.clone(),
             reaps: !args.no_reaper,
             log: args.log.clone(),
             log_json: args.log_json,

@@ -140,6 +140,9 @@ async fn background(
             arguments.extend([option.to_owned(), value.clone()]);
         }
     }
+    for origin in &args.allowed_origins {
+        arguments.extend(["--allow-origin".to_owned(), origin.clone()]);
+    }
     if args.no_reaper {
         arguments.push("--no-reaper".to_owned());
     }

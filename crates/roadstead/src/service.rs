@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rand::Rng;
 use roadstead_accounts::Accounts;
-use roadstead_api::{ApiParts, ApiState};
+use roadstead_api::{ApiParts, ApiState, Browsers};
 use roadstead_gateway::{Endings, Gateway, Routes};
 use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
@@ -206,7 +206,8 @@ impl Service {
         });
         let (cut, endings) = (CancellationToken::new(), Endings::default());
         let base = (url.as_str(), config.public_url.is_some());
-        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), metrics);
+        let browsers = Browsers::new(address, base.0, &config.allowed_origins);
+        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), (metrics, browsers));
         let spare = listening.listener.try_clone()?;
         listening.store();
         let listener = tokio::net::TcpListener::from_std(listening.listener)?;
@@ -481,7 +482,7 @@ fn app(
     (url, is_proxied): (&str, bool),
     works: &Works,
     endings: Endings,
-    metrics: Arc<Metrics>,
+    (metrics, browsers): (Arc<Metrics>, Browsers),
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -500,5 +501,6 @@ fn app(
     );
     let counted = axum::middleware::from_fn_with_state(works.requests.clone(), leave::count);
     let gateway = gateway.measured(metrics).with_endings(endings).router();
-    gateway.merge(roadstead_api::router(state).layer(counted))
+    let access = roadstead_api::shield(gateway, state.clone(), browsers.clone());
+    access.merge(roadstead_api::router(state, browsers).layer(counted))
 }

@@ -21,7 +21,7 @@ mod instance;
 mod launcher;
 mod life;
 mod logs;
-mod mask;
+pub mod mask;
 mod mcp;
 mod memory_kills;
 mod probe;
