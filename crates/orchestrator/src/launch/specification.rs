@@ -9,8 +9,8 @@ use std::time::Duration;
 use roadstead_accounts::{ExposeSecret, SecretString};
 use roadstead_catalog::{Facts, Kind, Rendered};
 use roadstead_control::{
-    BridgeSettings, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret, Secrets,
-    Specification, TokenHash, UserIds,
+    BridgeSettings, ControlSecret, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret,
+    Secrets, Specification, TokenHash, UserIds,
 };
 use roadstead_model::{Era, Port, RestartPolicy, Transport};
 use serde::Serialize;
@@ -63,6 +63,7 @@ impl Reserved {
         inner: &Inner,
         rendered: Rendered,
         user: Option<UserIds>,
+        control: ControlSecret,
     ) -> (Specification, Secrets) {
         let spec = &self.plan.spec;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -112,7 +113,7 @@ impl Reserved {
         };
         let secrets = Secrets {
             token_sha256: TokenHash::new(self.token_hash),
-            control: crate::adopt::newest_secret(inner, self.instance),
+            control,
             environment,
             headers,
             masks: self.plan.values.values().map(secret).collect(),

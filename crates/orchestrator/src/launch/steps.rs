@@ -7,7 +7,7 @@ use std::time::Duration;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
-use roadstead_crypto::TokenKind;
+use roadstead_crypto::{KeyId, TokenKind};
 use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
@@ -46,12 +46,15 @@ pub(super) struct Reserved {
 pub(super) struct Spawned {
     reserved: Reserved,
     shim: Shim,
+    /// The master key that its control secret was made from.
+    control_key: KeyId,
 }
 
 /// The server answers as well.
 pub(super) struct Ready {
     reserved: Reserved,
     shim: Shim,
+    control_key: KeyId,
     server: ShimReady,
 }
 
@@ -166,7 +169,7 @@ impl Reserved {
     /// Starts the shim and hands the specification over.
     pub(super) async fn spawn(self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
         match self.start(inner).await {
-            Ok(shim) => Ok(Spawned { reserved: self, shim }),
+            Ok((shim, control_key)) => Ok(Spawned { reserved: self, shim, control_key }),
             Err(LaunchError::ServerFailed { instance, failure }) => {
                 self.abort(inner, InstanceStatus::Error, &failure.message).await;
                 Err(LaunchError::ServerFailed { instance, failure })
@@ -182,19 +185,16 @@ impl Reserved {
         }
     }
 
-    async fn start(&self, inner: &Arc<Inner>) -> Result<Shim, LaunchError> {
+    async fn start(&self, inner: &Arc<Inner>) -> Result<(Shim, KeyId), LaunchError> {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
         inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
-        let (specification, secrets) = self.specification(inner, rendered, user);
-        inner
-            .parts
-            .supervisor
-            .start(specification, secrets)
-            .await
-            .map_err(|error| wrong(ShimError::Start(error)))
+        let (control_key, control) = crate::adopt::newest_secret(inner, self.instance);
+        let (specification, secrets) = self.specification(inner, rendered, user, control);
+        let started = inner.parts.supervisor.start(specification, secrets).await;
+        Ok((started.map_err(|error| wrong(ShimError::Start(error)))?, control_key))
     }
 
     /// Ends the row with the cause and gives everything back.
@@ -340,7 +340,8 @@ impl Spawned {
         match launched {
             Ok(ready) => {
                 inner.took(self.reserved.instance, Step::ServerReady);
-                Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready })
+                let Self { reserved, shim, control_key } = self;
+                Ok(Ready { reserved, shim, control_key, server: ready })
             }
             Err(error) => Err(self.failed(inner, &error).await),
         }
@@ -401,7 +402,9 @@ impl Ready {
         let instance = self.reserved.instance;
         let control = self.shim.control();
         let port = self.reserved.lease.port();
-        let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+        let mut started =
+            started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+        started.control_key = Some(self.control_key.get());
         let published = self.mark(inner, &started).await;
         let is_wanted = matches!(published, Ok(true));
         if is_wanted {
@@ -496,6 +499,7 @@ pub(crate) fn started(
         process: mark(ready.server),
         shim: mark(shim),
         confinement: None,
+        control_key: None,
         actor,
         event_data: json!({
             "pid": ready.server.pid,
