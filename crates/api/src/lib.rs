@@ -8,6 +8,7 @@ mod health;
 mod idempotency;
 mod instances;
 pub mod keys;
+pub mod master_key;
 mod metrics;
 mod request_id;
 pub mod router;

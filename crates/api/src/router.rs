@@ -13,7 +13,9 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{credentials, health, instances, keys, metrics, request_id, settings, types, usage, users};
+use crate::{
+    credentials, health, instances, keys, master_key, metrics, request_id, settings, types, usage, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -90,6 +92,9 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::me))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(master_key::get))
+        .routes(routes!(master_key::rotate))
+        .routes(routes!(master_key::retire))
         .routes(routes!(settings::list))
         .routes(routes!(settings::set))
         .routes(routes!(settings::ports));

@@ -155,6 +155,11 @@ pub struct ConfigError(Vec<String>);
 pub trait Environment {
     /// A variable's value; empty is the same as absent.
     fn get(&self, name: &str) -> Option<OsString>;
+
+    /// The value of a variable that holds a secret, which is there no longer afterwards.
+    fn take(&self, name: &str) -> Option<OsString> {
+        self.get(name)
+    }
 }
 
 /// The process's own environment.
@@ -166,10 +171,22 @@ impl Environment for ProcessEnvironment {
     fn get(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name).filter(|value| !value.is_empty())
     }
+
+    fn take(&self, name: &str) -> Option<OsString> {
+        roadstead_sandbox::environment::take(name).filter(|value| !value.is_empty())
+    }
 }
 
+/// The variables that hold secrets. They are taken, so that neither the system nor a child shows them.
+pub const MASTER_KEY: &str = "ROADSTEAD_MASTER_KEY";
+/// How the service connects to somebody else's PostgreSQL.
+pub const DATABASE_URL: &str = "DATABASE_URL";
+/// How the owner of the tables connects to it.
+pub const OWNER_DATABASE_URL: &str = "ROADSTEAD_OWNER_DATABASE_URL";
+
 impl Config {
-    /// Joins the command line and the environment.
+    /// Joins the command line and the environment. Called before there are threads: secrets are taken out of the process's
+    /// own environment.
     pub fn read(
         args: &ServiceArgs,
         data_dir: Option<PathBuf>,
@@ -194,16 +211,16 @@ impl Config {
             }
         }
         let mut secret = |name: &str| -> Option<SecretString> {
-            if let Ok(text) = environment.get(name)?.into_string() {
+            if let Ok(text) = environment.take(name)?.into_string() {
                 Some(SecretString::from(text))
             } else {
                 mistakes.push(format!("{name} is not UTF-8"));
                 None
             }
         };
-        let master_key = secret("ROADSTEAD_MASTER_KEY");
-        let service = secret("DATABASE_URL");
-        let owner = secret("ROADSTEAD_OWNER_DATABASE_URL");
+        let master_key = secret(MASTER_KEY);
+        let service = secret(DATABASE_URL);
+        let owner = secret(OWNER_DATABASE_URL);
         if owner.is_some() && service.is_none() {
             mistakes.push("ROADSTEAD_OWNER_DATABASE_URL is set, but DATABASE_URL is not".to_owned());
         }

@@ -114,7 +114,7 @@ impl Works {
         &self,
         config: &Config,
         ground: &Ground,
-        orchestrator: &Orchestrator,
+        (accounts, orchestrator): (&Accounts, &Orchestrator),
         metrics: &Arc<Metrics>,
         soft: &CancellationToken,
     ) {
@@ -123,6 +123,8 @@ impl Works {
         if config.reaps {
             self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
         }
+        let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
+        self.chores.spawn(rotation);
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -199,7 +201,7 @@ impl Service {
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
-        works.spawn_chores(config, &ground, &orchestrator, &metrics, &soft);
+        works.spawn_chores(config, &ground, (&accounts, &orchestrator), &metrics, &soft);
         let database = database.into_private().map(|(postgres, running)| {
             let randomness = ground.randomness.clone();
             works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
@@ -310,7 +312,7 @@ fn tokens() -> (CancellationToken, CancellationToken) {
 }
 
 async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Result<Accounts> {
-    let ring = crate::key_file::open(
+    let (ring, keeper) = crate::key_file::open(
         ground.folder.path(),
         config.master_key.as_ref(),
         store,
@@ -320,10 +322,12 @@ async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Re
     .await?;
     let accounts = Accounts::new(roadstead_accounts::Parts {
         store: store.clone(),
-        ring: Arc::new(ring),
+        ring,
+        keeper,
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
     });
+    accounts.resume_rotation().await.context("the master key cannot be used")?;
     accounts.insert_bundled(BUNDLED).await.context("the bundled server types could not be entered")?;
     Ok(accounts)
 }

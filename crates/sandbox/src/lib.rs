@@ -5,6 +5,7 @@
 //! parent-death signal, and so does what makes a process readable; therefore user → capabilities → dumpable →
 //! parent-death signal → check that the parent still lives.
 
+pub mod environment;
 pub mod handover;
 pub mod listeners;
 pub mod memory;

@@ -193,22 +193,22 @@ impl Logs {
     /// Reads a server's standard error until it ends.
     pub(crate) async fn read(&self, mut stderr: impl AsyncRead + Unpin) {
         let (mut scrubber, mut lines) = (Scrubber::default(), Lines::default());
-        let (mut buffer, mut scrubbed) = (vec![0; READ_BYTES], Vec::new());
+        let (mut buffer, mut clean) = (vec![0; READ_BYTES], Vec::new());
         loop {
             let read = stderr.read(&mut buffer);
             let read = if scrubber.is_waiting() { timeout(HELD_BACK, read).await } else { Ok(read.await) };
             let ended = match read {
                 Ok(Ok(read @ 1..)) => {
-                    scrubber.feed(&self.masks, &buffer[..read], &mut scrubbed);
+                    scrubber.feed(&self.masks, &buffer[..read], &mut clean);
                     false
                 }
                 silence => {
-                    scrubber.flush(&self.masks, &mut scrubbed);
+                    scrubber.flush(&self.masks, &mut clean);
                     silence.is_ok()
                 }
             };
-            lines.feed(&scrubbed, |line, cut| self.server_said(line, cut));
-            scrubbed.clear();
+            lines.feed(&clean, |line, cut| self.server_said(line, cut));
+            clean.clear();
             if ended {
                 lines.end(|line, cut| self.server_said(line, cut));
             }
