@@ -11,7 +11,10 @@ pub mod memory;
 pub mod namespace;
 pub mod privilege;
 pub mod probe;
+pub mod seccomp;
 pub mod server;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 
 pub use listeners::Listeners;
