@@ -1,5 +1,6 @@
 //! The JSON of the API: names, shapes, and how rows become them.
 
+mod confinement;
 mod instance;
 mod people;
 mod stats;

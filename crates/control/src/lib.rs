@@ -10,6 +10,7 @@
 //! ```
 //! `state.json` and `exit.json` in the run folder are the same words at rest: what a shim is, and how it ended.
 
+pub mod confinement;
 pub mod frame;
 pub mod handshake;
 pub mod lifecycle;
@@ -19,6 +20,7 @@ pub mod secret;
 pub mod specification;
 pub mod usage;
 
+pub use confinement::{Grant, Policy};
 pub use frame::{Decoder, FrameError};
 pub use lifecycle::{LifecycleEntry, LifecycleStep};
 pub use message::{
@@ -53,5 +55,9 @@ pub const EVENTS_FILE: &str = "events.jsonl";
 pub const USAGE_FILE: &str = "usage.jsonl";
 /// Where a shim's own standard error goes: panics, and nothing else.
 pub const SHIM_LOG_FILE: &str = "shim.log";
+/// The folder of secrets that a server reads from files, in its run folder.
+pub const SECRETS_FOLDER: &str = "s";
+/// The descriptor from which a server reads the first secret that it is handed that way.
+pub const FIRST_SECRET_DESCRIPTOR: i32 = 100;
 /// The mark in every server's environment by which a stray is found.
 pub const INSTANCE_MARK: &str = "ROADSTEAD_INSTANCE";

@@ -1,6 +1,6 @@
 //! What the two ends say to each other.
 
-use roadstead_model::{Era, LogLevel, LogSource};
+use roadstead_model::{Era, LogLevel, LogSource, Mechanisms};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -70,6 +70,9 @@ pub struct Ready {
     pub isolation: IsolationLevel,
     /// Said nothing to a ping, but lives: taken for ready.
     pub silent: bool,
+    /// What was put up around its servers; none from a shim that does not know.
+    #[serde(default)]
+    pub mechanisms: Option<Mechanisms>,
 }
 
 /// A line to the shim.
@@ -243,6 +246,8 @@ pub enum FailureCode {
     InvalidSpecification,
     /// The kernel refused a part of the confinement that is never left out.
     ConfinementFailed,
+    /// What can be put up here is less than the type or the operator demands.
+    ConfinementTooWeak,
     /// The server ended again and again, and is not started once more.
     CrashLoop,
     /// A fault of the shim or the machine.
@@ -263,6 +268,7 @@ impl FailureCode {
             Self::ListensPublicly => "LISTENS_PUBLICLY",
             Self::InvalidSpecification => "INVALID_SPECIFICATION",
             Self::ConfinementFailed => "CONFINEMENT_FAILED",
+            Self::ConfinementTooWeak => "CONFINEMENT_TOO_WEAK",
             Self::CrashLoop => "CRASH_LOOP",
             Self::Internal => "INTERNAL",
         }

@@ -9,7 +9,7 @@ use roadstead_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ControlSecret, Secret, TokenHash};
+use crate::{ControlSecret, Policy, Secret, TokenHash};
 
 /// Everything about an instance that is no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct Specification {
     /// Where the program answers, if it speaks HTTP itself; else it does on its standard streams.
     #[serde(default)]
     pub http: Option<HttpServer>,
+    /// The walls around its servers; none for a type that is not confined.
+    #[serde(default)]
+    pub confinement: Option<Policy>,
 }
 
 /// What a sender means that knows nothing of restarts.
@@ -140,6 +143,14 @@ pub struct Secrets {
     pub headers: Vec<(String, Secret)>,
     /// Values that may appear in no log line.
     pub masks: Vec<Secret>,
+    /// What the server finds in files of the folder [`SECRETS_FOLDER`](crate::SECRETS_FOLDER) in its run folder, by
+    /// name. The folder lies in memory.
+    #[serde(default)]
+    pub files: Vec<(String, Secret)>,
+    /// What the server can read from descriptors, the first from
+    /// [`FIRST_SECRET_DESCRIPTOR`](crate::FIRST_SECRET_DESCRIPTOR) on.
+    #[serde(default)]
+    pub descriptors: Vec<Secret>,
 }
 
 /// A user and a group.

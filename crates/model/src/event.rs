@@ -57,6 +57,14 @@ event_types! {
     Adopted = "adopted",
     /// Its access token was replaced.
     TokenRotated = "token_rotated",
+    /// Its access token was taken back, and none was given instead.
+    TokenRevoked = "token_revoked",
+    /// The credential that it holds was replaced.
+    CredentialReplaced = "credential_replaced",
+    /// The credential that it holds expires soon.
+    CredentialExpiring = "credential_expiring",
+    /// It came near one of its limits, or was refused more.
+    LimitReached = "limit_reached",
 }
 
 impl std::str::FromStr for EventType {

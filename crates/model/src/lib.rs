@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod clock;
+pub mod confinement;
 pub mod duration;
 pub mod era;
 pub mod event;
@@ -22,6 +23,7 @@ pub mod usage;
 
 pub use bridge::{BridgeLimit, BridgeLimits};
 pub use clock::{Clock, MockClock, SystemClock};
+pub use confinement::{Confinement, ConfinementLevel, Held, LEAST_LANDLOCK_ABI, LimitsHeld, Mechanisms};
 pub use duration::{DurationError, Lifetime};
 pub use era::Era;
 pub use event::{Actor, EventType};

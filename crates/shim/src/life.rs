@@ -280,6 +280,7 @@ async fn start_server(
                 era: ready.era,
                 isolation: instance.isolation,
                 silent: ready.silent,
+                mechanisms: None,
             }),
             // Its end is told apart from its silence by init, which is about to say it.
             Err(NotReady::Ended) => Err(exited(server.ended().await)),

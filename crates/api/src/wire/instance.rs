@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 
+use super::confinement::Confinement;
 use super::rfc3339;
 
 /// From where an instance is looked at.
@@ -145,6 +146,8 @@ pub struct Instance {
     pub last_accessed: Option<String>,
     /// RFC 3339.
     pub updated_at: String,
+    /// How its servers are confined, or were when it ran last; null before it ran.
+    pub confinement: Option<Confinement>,
     /// Counts the changes of deadline and token.
     pub generation: i64,
     /// The idle limit that its launch asked for, in seconds; null for its type's.
@@ -235,6 +238,7 @@ impl Instance {
             updated_at: rfc3339(row.updated_at),
             generation: row.generation,
             idle_limit_s: row.idle_limit_s,
+            confinement: row.confinement.as_ref().map(Confinement::new),
             alive: None,
         }
     }

@@ -104,6 +104,7 @@ impl Reserved {
             restart: RestartPolicy::try_from(spec.restart_fields()).unwrap_or(RestartPolicy::Never),
             idle_limit_ms: self.plan.idle_limit().map(millis),
             http,
+            confinement: None,
         };
         let headers = match specification.http {
             Some(_) => rendered.headers.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
@@ -115,6 +116,8 @@ impl Reserved {
             environment,
             headers,
             masks: self.plan.values.values().map(secret).collect(),
+            files: Vec::new(),
+            descriptors: Vec::new(),
         };
         (specification, secrets)
     }

@@ -495,6 +495,7 @@ pub(crate) fn started(
         at: inner.now(),
         process: mark(ready.server),
         shim: mark(shim),
+        confinement: None,
         actor,
         event_data: json!({
             "pid": ready.server.pid,

@@ -94,6 +94,7 @@ impl Place {
             restart: roadstead_model::RestartPolicy::Never,
             idle_limit_ms: None,
             http: None,
+            confinement: None,
         }
     }
 
@@ -199,6 +200,8 @@ pub fn secrets() -> Secrets {
         environment: vec![("GREETING".into(), Secret::new("canary-secret".into()))],
         headers: Vec::new(),
         masks: vec![Secret::new("canary-secret".into())],
+        files: Vec::new(),
+        descriptors: Vec::new(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What happens to an instance after it is reserved: one statement per step, with its event.
 
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus};
+use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus};
 use serde_json::Value;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub struct Started {
     pub process: ProcessMark,
     /// Its shim.
     pub shim: ProcessMark,
+    /// How it is confined; none from a shim that does not know.
+    pub confinement: Option<Confinement>,
     /// Who launched it.
     pub actor: Actor,
     /// The particulars of the `started` event, a JSON object without secrets.
@@ -57,7 +60,7 @@ impl Instances<'_> {
             r#"with running as (
                  update mcp_instances
                  set status = 'running', started_at = $2, process_id = $3, process_started = $4,
-                     shim_pid = $5, shim_started = $6
+                     shim_pid = $5, shim_started = $6, confinement = $12
                  where id = $1 and status = 'pending'
                  returning id
                ), event as (
@@ -77,6 +80,7 @@ impl Instances<'_> {
             actor.api_key,
             actor.ip_address,
             actor.user_agent,
+            started.confinement.map(Json) as _,
         )
         .fetch_one(self.pool)
         .await
@@ -129,7 +133,7 @@ impl Instances<'_> {
             r#"with running as (
                  update mcp_instances
                  set started_at = $2, process_id = $3, process_started = $4, shim_pid = $5, shim_started = $6,
-                     type_version = $12, error_message = null, spool_seq = 0
+                     type_version = $12, confinement = $13, error_message = null, spool_seq = 0
                  where id = $1 and status = 'running' and stopping_at is null
                  returning id, generation, expires_at, access_token_hash
                ), event as (
@@ -150,6 +154,7 @@ impl Instances<'_> {
             actor.ip_address,
             actor.user_agent,
             type_version,
+            started.confinement.map(Json) as _,
         )
         .fetch_optional(self.pool)
         .await

@@ -37,7 +37,7 @@ macro_rules! select {
                     i.assigned_port, i.process_id, i.process_started, i.shim_pid, i.shim_started, i.expires_at,
                     i.keep, i.autostart, i.lifetime_s, i.began_at,
                     i.started_at, i.stopping_at, i.stop_reason, i.ended_at, i.error_message, i.exit, i.last_accessed,
-                    i.idle_limit_s, i.stats, i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
+                    i.idle_limit_s, i.stats, i.confinement as \"confinement: _\", i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
              from mcp_instances i join mcp_types t on t.id = i.mcp_type_id
              where i.deleted_at is null " + $tail
             $(, $argument)*

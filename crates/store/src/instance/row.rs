@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use roadstead_model::{
-    BootId, CredentialId, InstanceId, InstanceStatus, NodeId, OrganizationId, Port, ProjectId, Standing,
-    TypeId, UserId,
+    BootId, Confinement, CredentialId, InstanceId, InstanceStatus, NodeId, OrganizationId, Port, ProjectId,
+    Standing, TypeId, UserId,
 };
 use serde_json::Value;
+use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -124,6 +125,8 @@ pub struct InstanceRow {
     pub last_accessed: Option<OffsetDateTime>,
     /// Its last figures.
     pub stats: Option<Value>,
+    /// How its servers are confined, or were last; none before it ran, or when its shim did not say.
+    pub confinement: Option<Confinement>,
     /// Counts the changes that its shim must know of.
     pub generation: i64,
     /// Counts the owners that it had.
@@ -210,6 +213,7 @@ pub(super) struct Record {
     pub exit: Option<Value>,
     pub last_accessed: Option<OffsetDateTime>,
     pub stats: Option<Value>,
+    pub confinement: Option<Json<Confinement>>,
     pub generation: i64,
     pub fence: i64,
     pub spool_seq: i64,
@@ -300,6 +304,7 @@ impl TryFrom<Record> for InstanceRow {
             error_message: record.error_message,
             last_accessed: record.last_accessed,
             stats: record.stats,
+            confinement: record.confinement.map(|Json(it)| it),
             generation: record.generation,
             fence: record.fence,
             spool_seq: record.spool_seq,

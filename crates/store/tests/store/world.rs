@@ -5,8 +5,8 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use roadstead_model::{
-    Actor, BootId, Clock, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId, OrganizationId,
-    Port, ProjectId, TypeId, UserId,
+    Actor, BootId, Clock, Confinement, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId,
+    OrganizationId, Port, ProjectId, TypeId, UserId,
 };
 use roadstead_store::{
     Ending, NewInstance, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store, TypeChange,
@@ -136,6 +136,7 @@ impl World {
             at: self.now(),
             process: ProcessMark { pid: 4_242, started: 99 },
             shim: ProcessMark { pid: 4_241, started: 98 },
+            confinement: Some(Confinement::default()),
             actor: Actor::SYSTEM,
             event_data: json!({}),
         }

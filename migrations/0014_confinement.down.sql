@@ -1,0 +1,8 @@
+delete from mcp_events
+  where event_type in ('token_revoked', 'credential_replaced', 'credential_expiring', 'limit_reached');
+alter table mcp_events drop constraint mcp_events_type_known;
+alter table mcp_events add constraint mcp_events_type_known check (event_type in (
+  'created', 'started', 'restored', 'renewed', 'extended', 'expiring', 'restarted', 'stopped', 'disconnected',
+  'expired', 'deleted', 'error', 'reaped', 'adopted', 'token_rotated'));
+
+alter table mcp_instances drop column confinement, drop column credential_version, drop column control_key;
