@@ -6,7 +6,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
-use crate::namespace::{self, InitError, Level};
+use crate::namespace::{self, InitError, Level, Role};
 use crate::privilege::Ids;
 
 /// What came of the attempts. A reason stands where the kernel refused.
@@ -43,7 +43,7 @@ pub fn try_everything(ids: Option<Ids>) -> Probe {
 fn attempt(level: Level, ids: Option<Ids>) -> Result<(), InitError> {
     let pair = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC);
     let (socket, _other) = pair.map_err(InitError::Clone)?;
-    let child = namespace::attempt(level, || 0, socket.as_fd(), ids, &[])?;
+    let child = namespace::attempt(level, || 0, socket.as_fd(), Role { ids, ..Role::default() })?;
     // It has nothing to do and is ours to wait for.
     let _ = waitpid(Pid::from_raw(child), None);
     Ok(())

@@ -214,7 +214,7 @@ impl Filter {
     /// Refuses from now on, for the calling thread and all that comes of it. Needs the promise of no new privileges. Allocates
     /// nothing: fit for a child between fork and exec.
     #[expect(unsafe_code, reason = "seccomp has no safe form")]
-    pub fn enter(&self) -> Result<(), Errno> {
+    pub(crate) fn enter(&self) -> Result<(), Errno> {
         let program = libc::sock_fprog {
             len: u16::try_from(self.0.len()).map_err(|_| Errno::E2BIG)?,
             filter: self.0.as_ptr().cast_mut().cast(),

@@ -18,7 +18,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use roadstead_control::{Limits, ServerEnd, frame};
-use roadstead_sandbox::{ServerCommand, ServerLimits, StartError, handover, namespace, server, tree};
+use roadstead_sandbox::{ServerCommand, ServerLimits, StartError, Walls, handover, namespace, server, tree};
 use wire::{Notice, Order, Start, StartFault};
 
 /// How long killed processes may take to go: only one stuck inside the kernel takes longer.
@@ -138,7 +138,7 @@ impl Init {
         let Limits { open_files, processes, file_size_bytes, .. } = start.limits;
         let limits = ServerLimits { open_files, processes, file_size_bytes };
         let here = frame::line(&Notice::Here { server: start.server });
-        server::start(&command, streams, limits, self.socket.as_fd(), &here)
+        server::start(&command, streams, &[], limits, Walls::default(), (self.socket.as_fd(), &here))
     }
 
     fn signal(&self, server: u32, signal: i32) {
@@ -208,8 +208,11 @@ impl Read for Socket<'_> {
 fn fault(error: &StartError) -> StartFault {
     match error {
         StartError::NotFound | StartError::InterpreterNotFound => StartFault::NotFound,
-        StartError::NotAbsolute | StartError::NotExecutable { .. } => StartFault::NotExecutable,
+        StartError::NotAbsolute | StartError::NotExecutable { .. } | StartError::Walled(_) => {
+            StartFault::NotExecutable
+        }
         StartError::Folder { .. } => StartFault::Folder,
+        StartError::NoWall { .. } => StartFault::NoWall,
         StartError::Spawn(_) => StartFault::Other,
     }
 }

@@ -306,6 +306,7 @@ fn code(fault: StartFault) -> FailureCode {
         StartFault::NotFound => FailureCode::ProgramNotFound,
         StartFault::NotExecutable => FailureCode::ProgramNotExecutable,
         StartFault::Folder => FailureCode::WorkingFolderUnusable,
+        StartFault::NoWall => FailureCode::ConfinementFailed,
         StartFault::Other => FailureCode::Internal,
     }
 }

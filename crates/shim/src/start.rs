@@ -14,7 +14,7 @@ use roadstead_control::{
     ProcessId, Report, Secrets, Specification, frame,
 };
 use roadstead_model::{Clock, SystemClock};
-use roadstead_sandbox::{Ids, Level, Wanted, handover, namespace, privilege, tree};
+use roadstead_sandbox::{Ids, Level, Role, Wanted, handover, namespace, privilege, tree};
 
 use crate::folder::Folder;
 use crate::life;
@@ -142,7 +142,8 @@ fn start_init(
         Isolation::Off => Wanted::Nothing,
     };
     let (ours, theirs) = handover::pair()?;
-    let init = namespace::start_init(crate::init::run, theirs.as_fd(), ids, wanted, &specification.cgroups)?;
+    let role = Role { ids, groups: &specification.cgroups, view: None };
+    let init = namespace::start_init(crate::init::run, theirs.as_fd(), role, wanted)?;
     let isolation = match init.level {
         Level::PidNamespace => IsolationLevel::PidNamespace,
         Level::UserNamespace => IsolationLevel::UserNamespace,

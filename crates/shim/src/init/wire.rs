@@ -44,5 +44,6 @@ pub(crate) enum StartFault {
     NotFound,
     NotExecutable,
     Folder,
+    NoWall,
     Other,
 }
