@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
+    /// Paths that the type names in its arguments: the installation of each is open to them, as that of the program is. Not
+    /// what a user may choose.
+    pub programs: Vec<PathBuf>,
     /// Files and folders that they may read and execute from.
     pub read: Vec<PathBuf>,
-    /// Files and folders that they may change, too.
+    /// Files and folders that they may change, too; the instance's own folder is one of them.
     pub write: Vec<PathBuf>,
     /// Folders of people, below roots that an admin allowed.
     pub grants: Vec<Grant>,
     /// TCP ports that they may connect to, on any address.
     pub connect: Vec<u16>,
-    /// TCP ports that they may listen on.
+    /// TCP ports that they may listen on; that of a server which speaks HTTP itself need not be named.
     pub bind: Vec<u16>,
-    /// Whether they may accept connections at all.
+    /// Whether they may accept connections although they have no port to listen on: on unix sockets.
     pub listen: bool,
     /// Folders in which nothing but what is the instance's own exists for them, where they have a mount namespace.
     pub hide: Vec<PathBuf>,

@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::fs::{self, DirBuilder};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -55,6 +55,7 @@ pub struct View {
 /// One change, at a path.
 enum Change {
     Keep { copy: OwnedFd, is_folder: bool, read_only: bool },
+    Link(PathBuf),
     Empty,
     Share,
 }
@@ -70,8 +71,11 @@ impl View {
         let mut changes = self.changes()?;
         // Outer paths first; what is hidden at the very place of what is kept is hidden.
         changes.sort_by_key(|(path, change)| {
-            (path.components().count(), !matches!(change, Change::Keep { .. }))
+            (path.components().count(), !matches!(change, Change::Keep { .. } | Change::Link(_)))
         });
+        if let Some(secrets) = self.secrets.as_ref().filter(|path| !self.hides(path)) {
+            make_folders(secrets).map_err(PrivilegeError::at("make the folder for secrets"))?;
+        }
         set_read_only(Path::new("/"), libc::AT_RECURSIVE)
             .map_err(PrivilegeError::at("make the mounts read-only"))?;
         let mut emptied = Vec::new();
@@ -94,12 +98,9 @@ impl View {
         let run = PathBuf::from(SOCKETS);
         let shared: Vec<PathBuf> =
             Self::shared_folders().filter_map(|path| path.canonicalize().ok()).collect();
-        let empty: Vec<&PathBuf> = self.hidden.iter().chain([&run]).collect();
-        let is_covered =
-            |path: &Path| empty.iter().copied().chain(&shared).any(|folder| path.starts_with(folder));
         let mut changes = Vec::new();
         let resolvers = RESOLVERS.iter().map(PathBuf::from);
-        for path in self.kept.iter().cloned().chain(resolvers).filter(|path| is_covered(path)) {
+        for path in self.kept.iter().cloned().chain(resolvers).filter(|path| self.hides(path)) {
             changes.extend(keep(path, true)?);
         }
         for path in &self.writable {
@@ -109,13 +110,20 @@ impl View {
             // Whoever makes the rules of files says what became of it.
             let Ok(file) = open_beneath(root, below) else { continue };
             let path = path_of(file.as_fd()).map_err(PrivilegeError::at("name a granted folder"))?;
-            if *write || is_covered(&path) {
+            if *write || self.hides(&path) {
                 changes.push((path, copy(file.as_fd(), !write)?));
             }
         }
-        changes.extend(empty.into_iter().map(|path| (path.clone(), Change::Empty)));
+        changes.extend(self.hidden.iter().cloned().chain([run]).map(|path| (path, Change::Empty)));
         changes.extend(shared.into_iter().map(|path| (path, Change::Share)));
         Ok(changes)
+    }
+
+    /// Whether something empty covers this path.
+    fn hides(&self, path: &Path) -> bool {
+        let mut machines = [Path::new(SOCKETS)].into_iter().chain(Self::shared_folders());
+        machines.any(|folder| path.starts_with(folder))
+            || self.hidden.iter().any(|folder| path.starts_with(folder))
     }
 
     /// Makes one change; false where there is nothing to be changed.
@@ -128,6 +136,10 @@ impl View {
                 let bytes = self.memory_bytes.map_or(SHARED_BYTES, |bytes| bytes / SHARED_PART);
                 put_memory(path, &format!("size={bytes},mode=1777"))
             }
+            Change::Link(to) => {
+                let folders = path.parent().map_or(Ok(()), make_folders);
+                folders.and_then(|()| symlink(to, path).map_err(|error| errno(&error)))
+            }
             Change::Keep { copy, is_folder, read_only } => {
                 let place = if *is_folder { make_folders(path) } else { make_file(path) };
                 place.and_then(|()| put(copy, path)).and_then(|()| match read_only {
@@ -139,17 +151,17 @@ impl View {
         let step = match change {
             Change::Empty => "hide a folder",
             Change::Share => "mount a folder of its own over a shared one",
-            Change::Keep { .. } => "keep a folder in its place",
+            Change::Keep { .. } | Change::Link(_) => "keep a folder in its place",
         };
         made.map(|()| true).map_err(PrivilegeError::at(step))
     }
 }
 
-/// A copy of what is mounted there, for a path that exists.
+/// A copy of what is mounted there, for a path that exists. A link is one again.
 fn keep(path: PathBuf, read_only: bool) -> Result<Option<(PathBuf, Change)>, PrivilegeError> {
     match crate::landlock::open_exactly(&path) {
         Ok(file) => Ok(Some((path, copy(file.as_fd(), read_only)?))),
-        Err(_) => Ok(None),
+        Err(_) => Ok(fs::read_link(&path).ok().map(|to| (path, Change::Link(to)))),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod privilege;
 pub mod probe;
 pub mod rules;
 pub mod seccomp;
+pub mod secrets;
 pub mod server;
 #[cfg(test)]
 mod testing;

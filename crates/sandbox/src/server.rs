@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use nix::unistd::{AccessFlags, access, getppid};
 
-use crate::landlock::Ruleset;
+use crate::landlock::{LandlockError, Ruleset};
 use crate::namespace::die_with_parent;
 use crate::privilege;
 use crate::seccomp::Filter;
@@ -85,6 +85,9 @@ pub enum StartError {
          type's read_paths"
     )]
     Walled(#[source] Errno),
+    /// The rules of files and ports could not be built.
+    #[error("could not build the rules of files and ports")]
+    Rules(#[source] LandlockError),
     /// The kernel refused a wall: nothing runs without it.
     #[error("the kernel refused to put up {wall}")]
     NoWall {

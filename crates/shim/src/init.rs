@@ -4,6 +4,7 @@
 //! the socket ends (the shim is gone, or is done) everything below is ended. As PID 1 of a namespace leaving
 //! is enough, the kernel does the rest; otherwise init is a subreaper and walks its tree until it is empty.
 
+mod walls;
 pub(crate) mod wire;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use roadstead_control::{Limits, ServerEnd, frame};
-use roadstead_sandbox::{ServerCommand, ServerLimits, StartError, Walls, handover, namespace, server, tree};
+use roadstead_sandbox::{ServerCommand, ServerLimits, StartError, handover, namespace, server, tree};
 use wire::{Notice, Order, Start, StartFault};
 
 /// How long killed processes may take to go: only one stuck inside the kernel takes longer.
@@ -50,6 +51,7 @@ struct Init {
     children: SignalFd,
     first_of_namespace: bool,
     servers: HashMap<Pid, u32>,
+    prepared: walls::Prepared,
 }
 
 fn prepare() -> Result<Init, Box<dyn std::error::Error>> {
@@ -66,7 +68,13 @@ fn prepare() -> Result<Init, Box<dyn std::error::Error>> {
     let children = SignalFd::with_flags(&of_children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     // A parent that died before the signal was asked for shows as the end of the socket.
     let socket = handover::take_stdin()?;
-    Ok(Init { socket, children, first_of_namespace, servers: HashMap::new() })
+    Ok(Init {
+        socket,
+        children,
+        first_of_namespace,
+        servers: HashMap::new(),
+        prepared: walls::Prepared::default(),
+    })
 }
 
 impl Init {
@@ -101,12 +109,24 @@ impl Init {
         }
         let rest = (&first[..received.bytes]).chain(Socket(&self.socket));
         match frame::read_document(rest) {
+            Ok(Order::Prepare(order)) => self.prepare(&order)?,
             Ok(Order::Start(start)) => self.start(&start, received.descriptors)?,
             Ok(Order::Signal { server, signal }) => self.signal(server, signal),
             // Half an order: the shim died while it wrote.
             Err(_) => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn prepare(&mut self, order: &wire::Prepare) -> Result<(), Errno> {
+        let notice = match walls::Prepared::new(order) {
+            Ok((prepared, notice)) => {
+                self.prepared = prepared;
+                notice
+            }
+            Err(unprepared) => unprepared.notice(),
+        };
+        self.tell(&notice)
     }
 
     fn start(&mut self, start: &Start, streams: Vec<OwnedFd>) -> Result<(), Errno> {
@@ -138,7 +158,8 @@ impl Init {
         let Limits { open_files, processes, file_size_bytes, .. } = start.limits;
         let limits = ServerLimits { open_files, processes, file_size_bytes };
         let here = frame::line(&Notice::Here { server: start.server });
-        server::start(&command, streams, &[], limits, Walls::default(), (self.socket.as_fd(), &here))
+        let (walls, kept) = (self.prepared.walls()?, self.prepared.descriptors()?);
+        server::start(&command, streams, &kept, limits, walls, (self.socket.as_fd(), &here))
     }
 
     fn signal(&self, server: u32, signal: i32) {
@@ -212,7 +233,7 @@ fn fault(error: &StartError) -> StartFault {
             StartFault::NotExecutable
         }
         StartError::Folder { .. } => StartFault::Folder,
-        StartError::NoWall { .. } => StartFault::NoWall,
+        StartError::Rules(_) | StartError::NoWall { .. } => StartFault::NoWall,
         StartError::Spawn(_) => StartFault::Other,
     }
 }

@@ -1,4 +1,4 @@
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -32,12 +32,13 @@ fn place() -> Place {
     }
     fs::write(data.join("store/package/file"), "").unwrap();
     fs::write(data.join("key"), "").unwrap();
+    symlink("package/file", data.join("store/link")).unwrap();
     symlink(people.join("private"), people.join("way-out")).unwrap();
     let granted = [("project", true), ("reading", false), ("way-out", true)]
         .map(|(below, write)| (people.clone(), below.into(), write));
     let view = View {
         hidden: vec![data.clone()],
-        kept: vec![data.join("store/package")],
+        kept: vec![data.join("store/package"), data.join("store/link")],
         writable: vec![data.join("instances/own")],
         granted: granted.into(),
         secrets: Some(data.join("run/secrets")),
@@ -139,6 +140,7 @@ fn its_own_folder_is_where_it_was_and_a_package_can_be_read_only() {
     says(&place, 0, &make(place.data.join("instances/own/new")));
     assert!(place.data.join("instances/own/new").exists(), "it is the same folder");
     says(&place, 0, &read(place.data.join("store/package/file")));
+    says(&place, 0, &read(place.data.join("store/link")));
     says(&place, libc::EROFS, &make(place.data.join("store/package/new")));
     says(&place, libc::EROFS, &mark(place.data.join("store/package/file")));
 }
