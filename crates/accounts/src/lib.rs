@@ -23,7 +23,7 @@ pub use error::AccountsError;
 pub use keys::NewKey;
 pub use roadstead_crypto::{ExposeSecret, PlainToken, SecretString};
 pub use roadstead_store::{ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, TypeRow, UserRow};
-pub use settings::Settings;
+pub use settings::{Access, AllowedRoot, Settings};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.

@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// Paths that the type names in its arguments: the installation of each is open to them, as that of the program is. Not
-    /// what a user may choose.
+    /// The instance's own folder: what is in it may be changed and executed.
+    pub own: PathBuf,
+    /// Programs and scripts that the type itself names beside its program: what they were installed with may be read
+    /// and executed, too. Never a path that came with a launch.
     pub programs: Vec<PathBuf>,
     /// Files and folders that they may read and execute from.
     pub read: Vec<PathBuf>,
-    /// Files and folders that they may change, too; the instance's own folder is one of them.
+    /// Files and folders that they may change, too.
     pub write: Vec<PathBuf>,
     /// Folders of people, below roots that an admin allowed.
     pub grants: Vec<Grant>,

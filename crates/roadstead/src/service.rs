@@ -17,7 +17,7 @@ use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemC
 use roadstead_orchestrator::{
     Limits, LogWriter, Node, Orchestrator, RecoverStatus, Unwitnessed, UsageWriter,
 };
-use roadstead_store::{Store, migrate};
+use roadstead_store::{PgConnectOptions, Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -191,7 +191,8 @@ impl Service {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (log_writer, log_task) = LogWriter::new(store.clone(), &metrics);
         let (usage_writer, usage_task) = UsageWriter::new(store.clone(), &metrics);
-        let wired = Wired { works: &works, soft: &soft, log_writer, usage_writer, metrics: &metrics };
+        let ours = Ours::of(config, &ground, address, &database.service());
+        let wired = Wired { works: &works, soft: &soft, log_writer, usage_writer, metrics: &metrics, ours };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         works.background.spawn(log_task.run(hard.clone()));
         works.background.spawn(usage_task.run(hard.clone()));
@@ -333,6 +334,26 @@ struct Wired<'a> {
     log_writer: LogWriter,
     usage_writer: UsageWriter,
     metrics: &'a Arc<Metrics>,
+    ours: Ours,
+}
+
+/// What no server may reach.
+struct Ours {
+    folders: Vec<PathBuf>,
+    ports: Vec<u16>,
+}
+
+impl Ours {
+    fn of(config: &Config, ground: &Ground, listen: SocketAddr, database: &PgConnectOptions) -> Self {
+        let mut folders = vec![ground.folder.path().to_owned()];
+        folders.extend(socket_folders(config, ground.installation));
+        let mut ports = vec![listen.port()];
+        match database.get_socket() {
+            Some(socket) => folders.push(socket.clone()),
+            None => ports.push(database.get_port()),
+        }
+        Self { folders, ports }
+    }
 }
 
 impl Wired<'_> {
@@ -370,6 +391,8 @@ impl Wired<'_> {
             limits: times(),
             workplaces,
             bundled: programs,
+            hidden: self.ours.folders,
+            closed_ports: self.ours.ports,
             settings: accounts.settings_in_force().await?,
             witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
             metrics: Arc::clone(self.metrics),

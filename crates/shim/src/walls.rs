@@ -24,7 +24,7 @@ pub(crate) fn plan(specification: &Specification) -> Option<WallPlan> {
         specification.http.as_ref().and_then(|http| http.url.parse::<http::Uri>().ok()?.port_u16());
     Some(WallPlan {
         execute,
-        write: resolved(&policy.write).collect(),
+        write: resolved([&policy.own].into_iter().chain(&policy.write)).collect(),
         grants: policy.grants.clone(),
         connect: policy.connect.clone(),
         bind: policy.bind.iter().copied().chain(own_port).collect(),

@@ -46,12 +46,15 @@ pub(super) struct Reserved {
 pub(super) struct Spawned {
     reserved: Reserved,
     shim: Shim,
+    /// The exact command line, which holds no secret.
+    command: Vec<String>,
 }
 
 /// The server answers as well.
 pub(super) struct Ready {
     reserved: Reserved,
     shim: Shim,
+    command: Vec<String>,
     server: ShimReady,
 }
 
@@ -166,7 +169,7 @@ impl Reserved {
     /// Starts the shim and hands the specification over.
     pub(super) async fn spawn(self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
         match self.start(inner).await {
-            Ok(shim) => Ok(Spawned { reserved: self, shim }),
+            Ok((shim, command)) => Ok(Spawned { reserved: self, shim, command }),
             Err(LaunchError::ServerFailed { instance, failure }) => {
                 self.abort(inner, InstanceStatus::Error, &failure.message).await;
                 Err(LaunchError::ServerFailed { instance, failure })
@@ -182,19 +185,19 @@ impl Reserved {
         }
     }
 
-    async fn start(&self, inner: &Arc<Inner>) -> Result<Shim, LaunchError> {
+    async fn start(&self, inner: &Arc<Inner>) -> Result<(Shim, Vec<String>), LaunchError> {
+        self.is_confined_enough(inner)?;
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
         inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
-        let (specification, secrets) = self.specification(inner, rendered, user);
-        inner
-            .parts
-            .supervisor
-            .start(specification, secrets)
-            .await
-            .map_err(|error| wrong(ShimError::Start(error)))
+        let (specification, secrets) = self.specification(inner, rendered, &folder, user);
+        let program = specification.program.to_string_lossy().into_owned();
+        let command = std::iter::once(program).chain(specification.args.iter().cloned()).collect();
+        let started = inner.parts.supervisor.start(specification, secrets).await;
+        let shim = started.map_err(|error| wrong(ShimError::Start(error)))?;
+        Ok((shim, command))
     }
 
     /// Ends the row with the cause and gives everything back.
@@ -340,7 +343,7 @@ impl Spawned {
         match launched {
             Ok(ready) => {
                 inner.took(self.reserved.instance, Step::ServerReady);
-                Ok(Ready { reserved: self.reserved, shim: self.shim, server: ready })
+                Ok(Ready { reserved: self.reserved, shim: self.shim, command: self.command, server: ready })
             }
             Err(error) => Err(self.failed(inner, &error).await),
         }
@@ -401,7 +404,9 @@ impl Ready {
         let instance = self.reserved.instance;
         let control = self.shim.control();
         let port = self.reserved.lease.port();
-        let started = started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+        let mut started =
+            started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+        started.event_data["command"] = json!(std::mem::take(&mut self.command));
         let published = self.mark(inner, &started).await;
         let is_wanted = matches!(published, Ok(true));
         if is_wanted {

@@ -64,7 +64,7 @@ fn text(path: &Path) -> &str {
 }
 
 fn policy(place: &Place) -> Policy {
-    Policy { write: vec![place.work()], hide: vec![place.folder.path().to_owned()], ..Policy::default() }
+    Policy { own: place.work(), hide: vec![place.folder.path().to_owned()], ..Policy::default() }
 }
 
 /// An instance that tries these things.
