@@ -20,7 +20,7 @@ use nix::mount::{MsFlags, mount};
 
 use crate::landlock::open_beneath;
 use crate::privilege::{Ids, PrivilegeError};
-use crate::rules::RESOLVERS;
+use crate::rules::{LINKED_PROGRAMS, RESOLVERS};
 
 /// Folders that everybody on a machine writes into; an instance has its own, in memory.
 const SHARED: [&str; 3] = ["/tmp", "/dev/shm", "/var/tmp"];
@@ -99,8 +99,8 @@ impl View {
         let shared: Vec<PathBuf> =
             Self::shared_folders().filter_map(|path| path.canonicalize().ok()).collect();
         let mut changes = Vec::new();
-        let resolvers = RESOLVERS.iter().map(PathBuf::from);
-        for path in self.kept.iter().cloned().chain(resolvers).filter(|path| self.hides(path)) {
+        let machines = RESOLVERS.iter().copied().chain([LINKED_PROGRAMS]).map(PathBuf::from);
+        for path in self.kept.iter().cloned().chain(machines).filter(|path| self.hides(path)) {
             changes.extend(keep(path, true)?);
         }
         for path in &self.writable {

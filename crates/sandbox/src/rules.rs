@@ -64,6 +64,9 @@ pub(crate) const FACTS: &[&str] = &[
 /// Where services that look up names leave what they found; `/etc/resolv.conf` may lead here.
 pub(crate) const RESOLVERS: &[&str] = &["/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager"];
 
+/// Where a machine without `/usr/bin` has its programs: a link into its store.
+pub(crate) const LINKED_PROGRAMS: &str = "/run/current-system";
+
 /// Devices that are nobody's.
 pub(crate) const DEVICES: &[&str] =
     &["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];

@@ -241,3 +241,6 @@ fn tell(socket: i32, bytes: &[u8]) -> Result<(), Errno> {
     let sent = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) };
     Errno::result(sent).map(drop)
 }
+
+#[cfg(test)]
+mod tests;
