@@ -29,6 +29,7 @@ mod spawner;
 mod spool;
 mod start;
 mod usage;
+mod walls;
 mod watched;
 
 /// Tries what an instance needs of the machine, and prints what came of it as JSON.

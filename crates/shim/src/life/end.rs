@@ -48,6 +48,7 @@ impl Life {
         }
         self.complete(&mut record);
         self.instance.folder.remove_sockets();
+        self.instance.folder.remove_secrets();
         self.save(&record);
         if let Some(failure) = &record.failure {
             self.say(&Report::Failed(failure.clone()));
