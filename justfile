@@ -29,6 +29,6 @@ compatibility *args:
 queries:
     tools/prepare-queries.sh
 
-# Before a release: licences and advisories; needs cargo-deny and the network.
+# Before a release: licences and advisories; needs cargo-deny, cargo-audit and the network.
 release-check:
-    cargo deny check
+    tools/check-advisories.sh --strict

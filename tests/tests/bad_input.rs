@@ -254,9 +254,17 @@ async fn bodies_that_cannot_be_read(stage: &Stage) {
     );
     let large = json!({"type": "plain", "name": "x".repeat(5 * 1024 * 1024)});
     for path in ["/instances", "/types", "/credentials", "/users", "/api-keys"] {
-        refused(&app.ask("POST", path, Some(large.clone())).await, 413, "BODY_TOO_LARGE");
+        let answer = app.ask("POST", path, Some(large.clone())).await;
+        refused(&answer, 413, "BODY_TOO_LARGE");
+        // The rest of the upload is not read: a client that kept the connection would find it closed.
+        assert_eq!(answer.headers["connection"], "close", "{path}");
     }
     refused(&app.ask("PUT", "/settings/port.range_end", Some(large)).await, 413, "BODY_TOO_LARGE");
+    let read = app.ask("POST", "/instances", Some(json!({"type": "nonesuch"}))).await;
+    assert!(
+        !read.headers.contains_key("connection"),
+        "a request that was read leaves the connection: {read:?}"
+    );
 }
 
 async fn several_mistakes_in_one_answer(stage: &Stage) {
