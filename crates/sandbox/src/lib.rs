@@ -6,6 +6,7 @@
 //! parent-death signal → check that the parent still lives.
 
 pub mod handover;
+pub mod kernel;
 pub mod listeners;
 pub mod memory;
 pub mod namespace;
