@@ -22,6 +22,7 @@ mod lifecycle;
 mod live;
 mod logs;
 mod parts;
+mod pressure;
 mod query;
 mod reap;
 mod recover;
@@ -46,7 +47,7 @@ pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,
 };
-pub use roadstead_supervisor::Figures;
+pub use roadstead_supervisor::{Figures, Use};
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

@@ -103,9 +103,10 @@ impl Reserved {
             limits: Limits {
                 open_files: u64::from(spec.limits().open_files),
                 processes: Some(u64::from(spec.limits().processes)),
-                file_size_bytes: None,
-                memory_bytes: Some(u64::from(spec.limits().memory_mb) * BYTES_PER_MEBIBYTE),
+                file_size_bytes: Some(mebibytes(spec.limits().largest_file_mb())),
+                memory_bytes: Some(mebibytes(spec.limits().memory_mb)),
                 cpu_millis: Some(millis_of(spec.limits().cpu)),
+                disk_bytes: Some(mebibytes(spec.limits().disk_mb)),
             },
             // The supervisor fills it in.
             cgroups: Vec::new(),
@@ -236,6 +237,10 @@ fn ephemeral_port() -> io::Result<Port> {
     let chosen = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, chosen))?;
     Port::new(chosen).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn mebibytes(count: u32) -> u64 {
+    u64::from(count) * BYTES_PER_MEBIBYTE
 }
 
 /// Thousandths of a processor.

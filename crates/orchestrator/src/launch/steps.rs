@@ -8,7 +8,7 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::{KeyId, TokenKind};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
+use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -330,6 +330,7 @@ impl Spawned {
     /// Waits until the server answers, unless somebody asks for the end before.
     pub(super) async fn wait_ready(mut self, inner: &Arc<Inner>) -> Result<Ready, LaunchError> {
         let control = self.shim.control();
+        let mut over = None;
         let launched = {
             let waiting = self.shim.ready();
             tokio::pin!(waiting);
@@ -337,13 +338,21 @@ impl Spawned {
                 tokio::select! {
                     launched = &mut waiting => break launched,
                     request = self.reserved.ownership.requests.recv() => {
-                        if let Some(Request::Stop { reason, actor }) = request {
-                            self.reserved.actor = actor;
-                            if control.stop(reason, Duration::ZERO).await.is_err() {
-                                control.kill();
+                        let reason = match request {
+                            Some(Request::Stop { reason, actor }) => {
+                                self.reserved.actor = actor;
+                                reason
                             }
+                            Some(Request::EndOver { message }) => {
+                                over = Some(message);
+                                StopReason::LaunchFailed
+                            }
+                            // Other requests need a running instance; dropping one answers no.
+                            _ => continue,
+                        };
+                        if control.stop(reason, Duration::ZERO).await.is_err() {
+                            control.kill();
                         }
-                        // Other requests need a running instance; dropping one answers no.
                     }
                 }
             }
@@ -354,11 +363,16 @@ impl Spawned {
                 let Self { reserved, shim, told } = self;
                 Ok(Ready { reserved, shim, told, server: ready })
             }
-            Err(error) => Err(self.failed(inner, &error).await),
+            Err(error) => Err(self.failed(inner, &error, over).await),
         }
     }
 
-    async fn failed(mut self, inner: &Arc<Inner>, error: &ShimLaunchError) -> LaunchError {
+    async fn failed(
+        mut self,
+        inner: &Arc<Inner>,
+        error: &ShimLaunchError,
+        over: Option<String>,
+    ) -> LaunchError {
         let instance = self.reserved.instance;
         // What the server said on its way is stored as any other line.
         let mut events = self.shim.take_events();
@@ -378,7 +392,7 @@ impl Spawned {
                 | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}
             }
         }
-        let (mut end, failure) = match error {
+        let (mut end, mut failure) = match error {
             ShimLaunchError::Failed(failure) => {
                 let end = record.as_ref().map_or_else(
                     || End::unrecorded(InstanceStatus::Error, &failure.message, inner.now()),
@@ -400,6 +414,10 @@ impl Spawned {
             (end.status, end.event) = (InstanceStatus::Error, EventType::Error);
             end.message.get_or_insert_with(|| failure.message.clone());
         }
+        if let Some(message) = over {
+            failure.message.clone_from(&message);
+            end.was_over(message);
+        }
         inner.finish(instance, &end, &self.reserved.actor).await;
         LaunchError::ServerFailed { instance, failure }
     }
@@ -414,7 +432,7 @@ impl Ready {
         let control = self.shim.control();
         let port = self.reserved.lease.port();
         let mut started =
-            started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+            started(inner, instance, &self.server, self.shim.process(), port, self.reserved.actor.clone());
         started.event_data["command"] = json!(std::mem::take(&mut self.told.command));
         started.control_key = Some(self.told.control_key.get());
         let published = self.mark(inner, &started).await;
@@ -454,6 +472,7 @@ impl Ready {
             is_ending: false,
             restart: None,
             overtaken: None,
+            over: None,
             dropped_lines: 0,
         };
         inner.own(driver.run());
@@ -501,6 +520,7 @@ impl Ready {
 /// What a row is told when a server is ready.
 pub(crate) fn started(
     inner: &Inner,
+    instance: InstanceId,
     ready: &ShimReady,
     shim: ProcessId,
     port: Port,
@@ -510,7 +530,7 @@ pub(crate) fn started(
         at: inner.now(),
         process: mark(ready.server),
         shim: mark(shim),
-        confinement: None,
+        confinement: confinement(inner, instance, ready),
         control_key: None,
         actor,
         event_data: json!({
@@ -520,6 +540,13 @@ pub(crate) fn started(
             "era": ready.era,
         }),
     }
+}
+
+/// How an instance is confined, as far as its shim knows.
+fn confinement(inner: &Inner, instance: InstanceId, ready: &ShimReady) -> Option<Confinement> {
+    let mechanisms = ready.mechanisms?;
+    let limits = inner.parts.supervisor.limits_held(inner.parts.node.installation, instance);
+    Some(Confinement { level: mechanisms.level(), mechanisms, limits })
 }
 
 /// A process as rows name it.
