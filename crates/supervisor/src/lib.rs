@@ -10,6 +10,7 @@
 //! for, and exactly one `Exited` is the last event.
 
 mod cgroups;
+mod errand;
 mod figures;
 mod link;
 mod look;
@@ -20,6 +21,7 @@ mod start;
 mod survivors;
 
 pub use cgroups::Controller;
+pub use errand::{ErrandError, run_errand};
 pub use figures::{Figures, Known};
 pub use look::{Left, left_over, ports_held, unlimited};
 pub use process::{is_alive, started};
