@@ -18,11 +18,15 @@ use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
 use roadstead_store::{KeyUse, Store};
 
 pub use authenticate::AuthenticationError;
-pub use credentials::NewCredential;
+pub use credentials::{
+    ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
+};
 pub use error::AccountsError;
 pub use keys::NewKey;
 pub use roadstead_crypto::{ExposeSecret, PlainToken, SecretString};
-pub use roadstead_store::{ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, TypeRow, UserRow};
+pub use roadstead_store::{
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, TypeRow, UserRow,
+};
 pub use settings::{Access, AllowedRoot, Settings};
 pub use users::NewUser;
 
