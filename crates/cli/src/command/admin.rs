@@ -63,6 +63,7 @@ With --from-stdin the named slot takes all of standard input, and the others are
         /// The slot that takes all of standard input
         #[arg(long, value_name = "SLOT")]
         from_stdin: Option<String>,
+        /// When it stops working
         #[command(flatten)]
         end: End,
     },
@@ -87,6 +88,7 @@ Secrets are taken as `credentials add` takes them. Instances that have ended tak
         /// The slot that takes all of standard input
         #[arg(long, value_name = "SLOT")]
         from_stdin: Option<String>,
+        /// When it stops working
         #[command(flatten)]
         end: End,
     },
@@ -103,6 +105,7 @@ Examples:
         /// Another name
         #[arg(long, value_name = "NAME")]
         rename: Option<String>,
+        /// When it stops working
         #[command(flatten)]
         end: End,
         /// It does not expire any more
