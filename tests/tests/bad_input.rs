@@ -57,6 +57,7 @@ async fn what_belongs_to_somebody_else_is_not_there() {
         ("POST", "/expire", None),
         ("POST", "/extend", Some(json!({"expires_in": "5m"}))),
         ("POST", "/rotate-token", None),
+        ("POST", "/revoke-token", None),
         ("GET", "/logs", None),
         ("GET", "/logs?follow=true", None),
         ("GET", "/events", None),
@@ -76,6 +77,16 @@ async fn what_belongs_to_somebody_else_is_not_there() {
     refused(&app.ask_as(&stage.other, "POST", "/instances", Some(launch)).await, 404, "CREDENTIAL_NOT_FOUND");
     for path in [format!("/credentials/{credential}"), format!("/api-keys/{key}")] {
         refused(&app.ask_as(&stage.other, "DELETE", &path, None).await, 404, "NOT_FOUND");
+    }
+    for (method, rest, body) in [
+        ("GET", "", None),
+        ("PUT", "", Some(json!({"name": "theirs"}))),
+        ("DELETE", "?force=true", None),
+        ("GET", "/usage", None),
+        ("POST", "/validate", None),
+    ] {
+        let path = format!("/credentials/{credential}{rest}");
+        refused(&app.ask_as(&stage.other, method, &path, body).await, 404, "NOT_FOUND");
     }
     let theirs = app.ask_as(&stage.other, "GET", "/instances", None).await;
     assert_eq!(theirs.body["data"], json!([]), "another's list is empty");

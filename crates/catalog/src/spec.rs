@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::confinement::{Size, TypeConfinement};
 use crate::problem::Problem;
+use crate::validation::Validation;
 
 /// A kind of MCP server that may be launched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct TypeSpec {
     /// The secrets it needs of each user.
     #[serde(default)]
     pub credential_slots: Vec<Slot>,
+    /// How it is found out whether a credential is any good; not at all, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// JSON Schema of its config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<Value>,

@@ -1,6 +1,7 @@
 //! Whether a type is sound: every rule, every problem at once.
 
 mod confine;
+mod hook;
 mod reach;
 
 use std::collections::HashSet;
@@ -60,6 +61,7 @@ pub(crate) fn validate(spec: &TypeSpec, author: Author) -> Result<(), Vec<Proble
     check.reach();
     check.templates();
     check.slots();
+    check.hook();
     check.config();
     check.limits();
     check.confinement();

@@ -120,6 +120,16 @@ impl Tint {
         }
     }
 
+    /// The tint of a credential's status, or of what its service said of it.
+    pub(crate) fn of_credential(word: &str) -> Self {
+        match word {
+            "active" | "valid" => Self::Good,
+            "expiring" => Self::Soon,
+            "expired" | "invalid" => Self::Bad,
+            _ => Self::Faint,
+        }
+    }
+
     /// The tint of a log level.
     pub(crate) fn of_level(level: &str) -> Self {
         match level {

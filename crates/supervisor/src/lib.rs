@@ -11,6 +11,7 @@
 
 mod cgroups;
 mod disk;
+mod errand;
 mod figures;
 mod link;
 mod look;
@@ -22,6 +23,7 @@ mod start;
 mod survivors;
 
 pub use cgroups::Controller;
+pub use errand::{ErrandError, run_errand};
 pub use figures::{Figures, Known, Look};
 pub use look::{Left, left_over, ports_held, unlimited};
 pub use pressure::{LimitName, Over, Pressure, Reached, ReachedAt, Throttled, Use};

@@ -18,7 +18,7 @@ use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::plan::Plan;
+use super::plan::{Plan, gone};
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
@@ -72,7 +72,7 @@ impl Reserved {
     pub(super) async fn new(
         inner: &Arc<Inner>,
         permit: &LaunchPermit,
-        plan: Plan,
+        mut plan: Plan,
     ) -> Result<(Self, PlainToken), LaunchError> {
         let (instance, token) = {
             let mut rng = inner.parts.randomness.lock();
@@ -83,8 +83,8 @@ impl Reserved {
         let ownership = inner.live.enter(instance);
         inner.took(instance, Step::LaunchBegun);
         let mut row = new_row(inner, permit, &plan, instance, &token, inner.now());
-        let lease =
-            lease_and_reserve(inner, &mut row).await.inspect_err(|_| inner.steps.given_up(instance))?;
+        let lease = lease_and_reserve(inner, &mut row, &mut plan).await;
+        let lease = lease.inspect_err(|_| inner.steps.given_up(instance))?;
         inner.took(instance, Step::RowReserved);
         let reserved = Self {
             lease,
@@ -105,7 +105,7 @@ impl Reserved {
     pub(super) async fn again(
         inner: &Arc<Inner>,
         ownership: Ownership,
-        plan: Plan,
+        mut plan: Plan,
         mut reopening: Reopening,
     ) -> Result<Self, StartAgainError> {
         let instance = reopening.id;
@@ -138,6 +138,10 @@ impl Reserved {
             match error {
                 ReserveError::PortHeld(_) if attempt < PORT_ATTEMPTS => {
                     lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+                }
+                ReserveError::CredentialChanged if attempt < PORT_ATTEMPTS => {
+                    plan.read_again(inner, reopening.user).await.map_err(gone)?;
+                    reopening.credential = plan.credential;
                 }
                 error => return Err(refused(inner, error).into()),
             }
@@ -215,8 +219,12 @@ impl Reserved {
     }
 }
 
-/// Leases ports until the database has one free, too.
-async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortLease, LaunchError> {
+/// Leases ports until the database has one free, too, and reads the credential until it is the one that it has.
+async fn lease_and_reserve(
+    inner: &Inner,
+    row: &mut NewInstance,
+    plan: &mut Plan,
+) -> Result<PortLease, LaunchError> {
     let mut lease = free_port(inner, None)?;
     let quota = inner.settings().max_instances_per_user;
     for attempt in 1.. {
@@ -225,6 +233,10 @@ async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortL
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+            }
+            Err(ReserveError::CredentialChanged) if attempt < PORT_ATTEMPTS => {
+                plan.read_again(inner, row.user).await?;
+                row.credential = plan.credential;
             }
             Err(error) => return Err(refused(inner, error)),
         }
@@ -238,6 +250,7 @@ fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
         ReserveError::PortHeld(_) => {
             LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
         }
+        ReserveError::CredentialChanged => LaunchError::CredentialChanged,
         ReserveError::NoOwner => LaunchError::OwnerNotActive,
         ReserveError::Store(error) => LaunchError::Store(error),
     }
@@ -500,8 +513,10 @@ impl Ready {
         if !self.reserved.is_restart {
             return inner.store().instances().mark_running(instance, started).await;
         }
-        let version = self.reserved.plan.type_version;
-        let desired = inner.store().instances().mark_restarted(instance, version, started).await?;
+        let plan = &self.reserved.plan;
+        let (version, credential) = (plan.type_version, plan.credential.map(|used| used.version));
+        let desired =
+            inner.store().instances().mark_restarted(instance, version, credential, started).await?;
         let Some(desired) = desired else { return Ok(false) };
         let generation = desired.generation.unsigned_abs();
         if generation == self.reserved.generation {
