@@ -28,7 +28,6 @@ fn code(answer: &Answer) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_peoples_pages_reach_neither_the_api_nor_an_instance() {
     let app = app().await;
-    app.define_echo("echo", &[]).await;
     let instance = app.launch(json!({"type": "echo"})).await;
     let id = instance["id"].as_str().expect("an id");
     let token = instance["access_token"].as_str().expect("a token");

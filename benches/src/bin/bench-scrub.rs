@@ -77,7 +77,9 @@ fn measure(kind: &str, text: &[u8], forms: &[String], masks: &Masks) {
         for (_, best, scrub) in &mut candidates {
             let began = Instant::now();
             text.chunks(READ_BYTES).for_each(&mut *scrub);
-            *best = best.min(began.elapsed().as_secs_f64() / text.len() as f64);
+            *best = best.min(
+                began.elapsed().as_secs_f64() / f64::from(u32::try_from(text.len()).expect("some megabytes")),
+            );
         }
     }
     let copy = candidates[0].1;
