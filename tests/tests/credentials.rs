@@ -210,8 +210,8 @@ async fn launches_and_restarts_beside_replacements_end_with_the_last_value() {
         }
         answers
     };
-    let (launched, (), replaced) = tokio::join!(launches, restarts, replacements);
-    for answer in &replaced {
+    let (launched, (), replacing) = tokio::join!(launches, restarts, replacements);
+    for answer in &replacing {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     let last = replaced.last().expect("three");

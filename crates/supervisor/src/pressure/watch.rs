@@ -153,7 +153,7 @@ impl Watch {
                 |value| Reached { limit: LimitName::Cpu, at: ReachedAt::Throttled, value, limit_value };
             reached.extend(value.map(told));
         }
-        let over = sizes.into_iter().filter_map(|(limit, used)| self.over(now, limit, used)).next();
+        let over = sizes.into_iter().find_map(|(limit, used)| self.over(now, limit, used));
         reached.extend(over.map(|over| Reached {
             limit: over.limit,
             at: ReachedAt::Exceeded,
