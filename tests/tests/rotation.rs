@@ -138,7 +138,8 @@ async fn round(count: usize, ports: (u16, u16)) {
     let mut held = Rows::of(app.data()).await;
     held.execute("begin").await;
     held.execute(&format!(
-        "select from credential_secrets order by credential_id offset {} for update",
+        "select from credential_secrets where credential_id in (
+           select credential_id from credential_secrets order by credential_id offset {}) for update",
         count / 2
     ))
     .await;
