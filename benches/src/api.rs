@@ -69,6 +69,12 @@ impl Api {
         })
     }
 
+    /// The level at which an instance is confined.
+    pub async fn confinement_of(&mut self, instance: &Instance) -> anyhow::Result<String> {
+        let answer = self.ask("GET", &format!("/instances/{}", instance.id), None, 200).await?;
+        Ok(answer["confinement"]["level"].as_str().unwrap_or("unknown").to_owned())
+    }
+
     pub async fn delete(&mut self, instance: &Instance) -> anyhow::Result<()> {
         self.ask("DELETE", &format!("/instances/{}", instance.id), None, 204).await?;
         Ok(())
@@ -96,7 +102,19 @@ impl Api {
         args: &[&str],
         prepared: &mut Prepared,
     ) -> anyhow::Result<()> {
-        let body = json!({
+        self.create_type_with(name, program, args, &Value::Null, prepared).await
+    }
+
+    /// The same with more fields.
+    pub async fn create_type_with(
+        &mut self,
+        name: &str,
+        program: &Path,
+        args: &[&str],
+        more: &Value,
+        prepared: &mut Prepared,
+    ) -> anyhow::Result<()> {
+        let mut body = json!({
             "name": name,
             "display_name": "Benchmark",
             "program": program,
@@ -105,6 +123,9 @@ impl Api {
             // The rivals have no limits either.
             "resource_limits": { "memory_mb": 8192, "cpu": 64.0, "processes": 4096, "open_files": 1024 },
         });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            body[field] = value.clone();
+        }
         let answer = self.ask("POST", "/types", Some(&body), 201).await?;
         prepared.types.push(answer["id"].as_str().context("a type was answered without an id")?.to_owned());
         Ok(())

@@ -133,7 +133,7 @@ impl Target {
     }
 
     /// Keeps one call in flight on each of so many connections.
-    async fn load(&self, in_flight: usize, lasting: Duration) -> anyhow::Result<Load> {
+    pub async fn load(&self, in_flight: usize, lasting: Duration) -> anyhow::Result<Load> {
         let warm = (0..in_flight).map(|number| async move {
             let mut caller = Caller::new(Connection::open(&self.endpoint).await?, number);
             for _ in 0..WARM_UP {

@@ -28,6 +28,10 @@ impl Load {
         self
     }
 
+    pub fn take_latencies(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.latencies)
+    }
+
     pub fn add(&mut self, mut other: Self) {
         self.latencies.append(&mut other.latencies);
         self.elapsed += other.elapsed;
@@ -185,6 +189,8 @@ pub struct BurstFigure {
 pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<crate::idle::IdleFigure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<crate::confinement::ConfinementFigure>,
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
@@ -255,6 +261,9 @@ impl Report {
             );
         }
         self.print_payloads();
+        if let Some(confinement) = &self.confinement {
+            confinement.print();
+        }
         if let Some(idle) = &self.idle {
             idle.print();
         }
@@ -289,7 +298,7 @@ pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn micros(duration: Duration) -> f64 {
+pub fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
@@ -298,7 +307,7 @@ fn count(number: usize) -> f64 {
     number as f64
 }
 
-fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
+pub fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
     if durations.is_empty() {
         return Duration::ZERO;
     }

@@ -48,7 +48,7 @@ pub async fn one_by_one(
 }
 
 /// Launches once and takes the instance away: how long until the launch was answered, and until the tool was.
-async fn launch(api: &mut Api, type_name: &str) -> anyhow::Result<(Duration, Duration)> {
+pub async fn launch(api: &mut Api, type_name: &str) -> anyhow::Result<(Duration, Duration)> {
     let began = Instant::now();
     let instance = api.launch(type_name).await?;
     let answered = began.elapsed();

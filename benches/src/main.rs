@@ -2,6 +2,7 @@
 
 mod api;
 mod calls;
+mod confinement;
 mod figures;
 mod http;
 mod idle;
@@ -85,6 +86,8 @@ enum What {
     Payloads,
     /// Memory and wake-ups of instances that nobody uses. Not part of `all`.
     Idle,
+    /// Launches and calls of a server with walls around it and without. Not part of `all`.
+    Confinement,
     /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
     Peers,
     /// All of these.
@@ -140,6 +143,10 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
         for subject in subjects(&programs) {
             api.create_type(&subject.type_name, subject.program, &[], &mut prepared).await?;
         }
+        if args.what == What::Confinement {
+            let open = serde_json::json!({ "confinement": { "off": true } });
+            api.create_type_with(&open_type(), &programs.stdio, &[], &open, &mut prepared).await?;
+        }
         if args.what == What::Peers {
             api.create_type(&mixed_type(), &programs.stdio, &[peers::OUT_OF_ORDER], &mut prepared).await?;
         }
@@ -181,6 +188,13 @@ async fn measure(
         report.idle = Some(idle::measure(api, echo, args.instances, idle::need(roadstead)?).await?);
         return Ok(report);
     }
+    if args.what == What::Confinement {
+        let api = api.context("confinement needs a service")?;
+        let types = [subjects[0].type_name.as_str(), &open_type()];
+        let figure = confinement::measure(api, types, args.launches, args.seconds).await?;
+        report.confinement = Some(figure);
+        return Ok(report);
+    }
     if args.what == What::Peers {
         report.peers = compare(args, programs, api).await?;
         return Ok(report);
@@ -210,6 +224,11 @@ async fn measure(
         figures?;
     }
     Ok(report)
+}
+
+/// The type whose server has no walls around it.
+fn open_type() -> String {
+    format!("bench-open-{}", std::process::id())
 }
 
 /// The type whose server answers out of order.

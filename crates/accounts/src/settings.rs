@@ -1,17 +1,20 @@
 //! Settings: typed, validated, read from their rows; what is not set has its default.
 
+mod kinds;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roadstead_access::AdminPermit;
-use roadstead_model::{BridgeLimits, PortRange, limits};
+use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange, limits};
 use roadstead_store::StoreError;
 use serde_json::Value;
 
+pub use self::kinds::{Access, AllowedRoot};
 use crate::{Accounts, AccountsError};
 
 /// The settings in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Lifetime when a launch names none (`mcp.default_duration_minutes`).
     pub default_lifetime: Duration,
@@ -27,18 +30,20 @@ pub struct Settings {
     pub max_cpu_percent: u32,
     /// Limits of the bridge of each instance that is launched from now on (`bridge.…`).
     pub bridge: BridgeLimits,
+    /// The level below which nothing is launched (`confinement.min`).
+    pub min_confinement: ConfinementLevel,
+    /// TCP ports that servers may connect to, unless their type says otherwise (`confinement.outbound_ports`).
+    pub outbound_ports: Vec<u16>,
+    /// Folders of people below which a launch may name paths (`confinement.allowed_roots`).
+    pub allowed_roots: Vec<AllowedRoot>,
+    /// Origins of web pages that may call (`api.allowed_origins`).
+    pub allowed_origins: Vec<String>,
+    /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
+    pub remind_before: Duration,
 }
 
-/// The bounds of each setting but the bridge's, which are in `BridgeLimits::ALL`; the names are the rows' keys.
-const BOUNDS: &[(&str, u64, u64)] = &[
-    ("mcp.default_duration_minutes", 1, 43_200),
-    ("mcp.max_instances_per_user", 0, 100_000),
-    ("port.range_start", 1024, 65_535),
-    ("port.range_end", 1024, 65_535),
-    ("cleanup.retention_days", 1, 3_650),
-    ("process.max_memory_mb", 16, 1_048_576),
-    ("process.max_cpu_percent", 1, 100_000),
-];
+/// HTTPS, HTTP and DNS over TCP.
+const OUTBOUND_PORTS: [u16; 3] = [443, 80, 53];
 
 impl Settings {
     /// The settings that rows say.
@@ -64,6 +69,14 @@ impl Settings {
             max_memory_mb: small("process.max_memory_mb", 512),
             max_cpu_percent: small("process.max_cpu_percent", 50),
             bridge: bridge(rows)?,
+            min_confinement: rows.get("confinement.min").and_then(kinds::level).unwrap_or_default(),
+            outbound_ports: rows
+                .get("confinement.outbound_ports")
+                .and_then(kinds::ports)
+                .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
+            allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
+            allowed_origins: rows.get("api.allowed_origins").and_then(kinds::origins).unwrap_or_default(),
+            remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
         })
     }
 }
@@ -84,13 +97,6 @@ fn bridge(rows: &BTreeMap<String, Value>) -> Result<BridgeLimits, AccountsError>
     Ok(limits)
 }
 
-/// Least and most of a setting; nothing when it is none that may be changed.
-fn bounds(key: &str) -> Option<(u64, u64)> {
-    let own = BOUNDS.iter().map(|(name, least, most)| (*name, *least, *most));
-    let bridge = BridgeLimits::ALL.iter().map(|limit| (limit.key, limit.least, limit.most));
-    own.chain(bridge).find(|(name, ..)| *name == key).map(|(_, least, most)| (least, most))
-}
-
 impl Accounts {
     /// The settings in force, for those who must obey them.
     pub async fn settings_in_force(&self) -> Result<Settings, AccountsError> {
@@ -109,12 +115,11 @@ impl Accounts {
         key: &str,
         value: Value,
     ) -> Result<(), AccountsError> {
-        let Some((least, most)) = bounds(key) else {
+        let Some(kind) = kinds::kind_of(key) else {
             return Err(AccountsError::NotFound { what: "setting that can be changed" });
         };
-        if !value.as_u64().is_some_and(|number| (least..=most).contains(&number)) {
-            let message = format!("must be a whole number from {least} to {most}");
-            return Err(AccountsError::Invalid(vec![("value".to_owned(), message)]));
+        if let Some(problem) = kind.problem_with(&value) {
+            return Err(AccountsError::Invalid(vec![("value".to_owned(), problem)]));
         }
         let mut rows = self.store().settings().all().await?;
         rows.insert(key.to_owned(), value.clone());
@@ -160,12 +165,5 @@ mod tests {
         assert!(matches!(short, Err(AccountsError::Invalid(_))));
         let silly = Settings::read(&rows(&[("bridge.keep_alive_ms", 0)])).unwrap();
         assert_eq!(silly.bridge.keep_alive_ms, 15_000);
-    }
-
-    #[test]
-    fn every_setting_has_bounds_and_an_unknown_one_has_none() {
-        assert_eq!(bounds("port.range_end"), Some((1024, 65_535)));
-        assert_eq!(bounds("bridge.max_sessions"), Some((1, 10_000)));
-        assert_eq!(bounds("bridge.colour"), None);
     }
 }

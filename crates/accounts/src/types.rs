@@ -133,7 +133,7 @@ fn definition(spec: &TypeSpec) -> Result<TypeChange, AccountsError> {
         spec: json(serde_json::to_value(spec))?,
         config_template: json(serde_json::to_value(&spec.config_template))?,
         required_scopes: spec.required_scopes.clone(),
-        resource_limits: json(serde_json::to_value(spec.resource_limits))?,
+        resource_limits: json(serde_json::to_value(spec.limits()))?,
         max_duration_minutes: i32::try_from(spec.max_duration_minutes).unwrap_or(i32::MAX),
         era: spec.era,
     })

@@ -89,6 +89,13 @@ pub(crate) fn check(address: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The port of an address that was checked, the usual one if it names none.
+pub(crate) fn port(address: &str) -> Option<u16> {
+    let uri: Uri = address.parse().ok()?;
+    let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+    Some(uri.port_u16().unwrap_or(usual))
+}
+
 /// Why a type may not give this header.
 pub(crate) fn check_header_name(name: &str) -> Result<(), &'static str> {
     let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {

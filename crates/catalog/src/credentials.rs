@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::names::{is_one_line, is_slot_name};
 use crate::problem::Problem;
-use crate::spec::Slot;
+use crate::spec::{Slot, SlotKind};
 
 /// Longest value of a slot: the longest keys known are private keys of some four kilobytes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024;
@@ -47,8 +47,8 @@ fn check_value(slot: &Slot, value: &str, field: &str) -> Option<Problem> {
         "must not be empty; leave it out if it is optional"
     } else if value.len() > MAX_VALUE_BYTES {
         "is longer than 16 KiB"
-    } else if !is_one_line(value) {
-        "must be one line without control characters"
+    } else if let Some(message) = not_of_kind(slot.kind, value) {
+        message
     } else {
         match slot.pattern.as_deref().map(compile_pattern) {
             Some(Err(_)) => "cannot be checked: the type's pattern for it is no regular expression",
@@ -57,6 +57,37 @@ fn check_value(slot: &Slot, value: &str, field: &str) -> Option<Problem> {
         }
     };
     Some(Problem::new(field, message))
+}
+
+/// What keeps a value from being of a kind.
+fn not_of_kind(kind: SlotKind, value: &str) -> Option<&'static str> {
+    let is_line = is_one_line(value);
+    let (fits, message) = match kind {
+        SlotKind::Multiline => {
+            let plain = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+            (value.chars().all(plain), "must be text without control characters but line breaks and tabs")
+        }
+        _ if !is_line => (false, "must be one line without control characters"),
+        SlotKind::Text => (true, ""),
+        SlotKind::Url => {
+            let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+            let plain = value.bytes().all(|byte| byte.is_ascii_graphic());
+            (plain && rest.is_some_and(|rest| !rest.is_empty()), "must be an http or https address")
+        }
+        SlotKind::Email => {
+            let parts = value.split_once('@');
+            let sound =
+                parts.is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'));
+            (sound && !value.contains(' '), "must be an address of mail")
+        }
+        SlotKind::Number => {
+            let digits = value.bytes().all(|byte| byte.is_ascii_digit() || b"+-.".contains(&byte));
+            (digits && value.parse::<f64>().is_ok(), "must be a number in digits")
+        }
+        // Only looked through, not kept: a copy would have to be wiped.
+        SlotKind::Json => (serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok(), "must be JSON"),
+    };
+    (!fits).then_some(message)
 }
 
 /// A slot's pattern, made to match the whole value. Matching takes linear time, whatever the pattern.
@@ -78,6 +109,7 @@ mod tests {
             secret: true,
             required,
             pattern: pattern.map(str::to_owned),
+            kind: SlotKind::Text,
         }
     }
 
@@ -142,5 +174,23 @@ mod tests {
         assert_eq!(check_credentials(&slots, &given(&[("key", &"a".repeat(MAX_VALUE_BYTES))])).len(), 1);
         assert!(compile_pattern("(?:a{1000}){1000}").is_err(), "too large to compile");
         assert!(compile_pattern("a)|(?:b").is_err(), "brackets of ours do not complete it");
+    }
+
+    #[test]
+    fn a_value_must_be_of_its_slots_kind() {
+        let cases = [
+            (SlotKind::Url, "https://a.example/x", "ftp://a.example"),
+            (SlotKind::Url, "http://[::1]:80", "https://"),
+            (SlotKind::Email, "a@b.example", "a.example"),
+            (SlotKind::Number, "-12.5", "inf"),
+            (SlotKind::Json, r#"{"a": [1]}"#, "{a: 1}"),
+            (SlotKind::Text, "anything at all", "two\nlines"),
+            (SlotKind::Multiline, "-----BEGIN\nabc\n-----END\n", "a\0b"),
+        ];
+        for (kind, fits, wrong) in cases {
+            let slots = [Slot { kind, ..slot("key", true, None) }];
+            assert_eq!(check_credentials(&slots, &given(&[("key", fits)])), [], "{kind:?} {fits}");
+            assert_eq!(check_credentials(&slots, &given(&[("key", wrong)])).len(), 1, "{kind:?} {wrong}");
+        }
     }
 }

@@ -9,11 +9,13 @@
 //! ```
 //!
 //! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
-//! - A credential reaches the environment and the headers of requests only, never an argument or an address.
+//! - A credential reaches the environment, the headers of requests, or a file or descriptor of its own: never an argument
+//!   or an address.
 //! - No message repeats a credential's value.
 //! - Everything that is wrong is reported at once.
 
 pub mod config;
+pub mod confinement;
 pub mod credentials;
 pub mod manifest;
 pub mod names;
@@ -26,9 +28,10 @@ mod template;
 mod validate;
 
 pub use config::merge_config;
+pub use confinement::{ConfigPath, Size, TypeConfinement, config_paths};
 pub use credentials::check_credentials;
 pub use manifest::{ManifestError, parse_manifest};
 pub use names::{is_code_name, is_reserved_name};
 pub use problem::Problem;
 pub use render::{Facts, Rendered, render};
-pub use spec::{Author, Kind, ResourceLimits, Slot, TypeSpec};
+pub use spec::{Author, Kind, ResourceLimits, Slot, SlotKind, TypeSpec};

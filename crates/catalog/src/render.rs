@@ -1,7 +1,7 @@
 //! What a launch runs: templates filled in, one argument and one value each, never through a shell.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roadstead_model::{InstanceId, Port};
 use secrecy::{ExposeSecret, SecretString};
@@ -30,6 +30,10 @@ pub struct Facts<'a> {
     pub port: Port,
     /// The instance's own folder, absolute.
     pub dir: &'a str,
+    /// The folder in which it finds secrets in files, absolute.
+    pub secrets_dir: &'a str,
+    /// The descriptor from which it reads the first secret that it is handed that way.
+    pub first_descriptor: i32,
 }
 
 /// A command line, ready to be run as it is.
@@ -45,8 +49,16 @@ pub struct Rendered {
     pub working_dir: String,
     /// Where it answers, if it speaks HTTP; holds no secret.
     pub url: Option<String>,
+    /// The port of that address.
+    pub url_port: Option<u16>,
     /// What every request to it carries then.
     pub headers: BTreeMap<String, SecretString>,
+    /// The secrets that it finds in files, by their names in the folder of secrets.
+    pub files: Vec<(String, SecretString)>,
+    /// The secrets that it reads from descriptors, in order.
+    pub descriptors: Vec<SecretString>,
+    /// The absolute paths that the type itself names in its arguments: nothing of a launch is in them.
+    pub named_paths: Vec<String>,
 }
 
 /// Fills in the templates of a sound type. Reports everything that is wrong, and no secret.
@@ -56,7 +68,8 @@ pub fn render(
     credentials: &BTreeMap<String, SecretString>,
     facts: Facts<'_>,
 ) -> Result<Rendered, Vec<Problem>> {
-    let filler = Filler { spec, config, credentials, facts };
+    let handed = Handed::of(spec, credentials);
+    let filler = Filler { spec, config, credentials, facts, handed };
     let mut problems = Vec::new();
     let args = filler.args(&mut problems);
     let env = filler.env(&mut problems);
@@ -65,10 +78,68 @@ pub fn render(
     let folder = spec.working_dir.as_deref().unwrap_or("${dir}");
     let working_dir = keep(filler.text("working_dir", folder), &mut problems).flatten().unwrap_or_default();
     if problems.is_empty() {
-        Ok(Rendered { program: spec.program.clone(), args, env, working_dir, url, headers })
+        let (files, descriptors) = filler.handed.values(credentials);
+        let named_paths = named_paths(spec);
+        let program = spec.program.clone();
+        let url_port = url.as_deref().and_then(address::port);
+        Ok(Rendered {
+            program,
+            args,
+            env,
+            working_dir,
+            url,
+            url_port,
+            headers,
+            files,
+            descriptors,
+            named_paths,
+        })
     } else {
         Err(problems)
     }
+}
+
+/// The slots whose values a program finds in files or descriptors, because a template names those.
+#[derive(Default)]
+struct Handed {
+    files: BTreeSet<String>,
+    descriptors: BTreeSet<String>,
+}
+
+impl Handed {
+    fn of(spec: &TypeSpec, credentials: &BTreeMap<String, SecretString>) -> Self {
+        let mut handed = Self::default();
+        let texts = spec.args.iter().chain(spec.env.values());
+        for template in texts.filter_map(|text| Template::parse(text).ok()) {
+            for placeholder in template.placeholders() {
+                match placeholder {
+                    Placeholder::CredentialFile(slot) if credentials.contains_key(slot) => {
+                        handed.files.insert(slot.clone());
+                    }
+                    Placeholder::CredentialDescriptor(slot) if credentials.contains_key(slot) => {
+                        handed.descriptors.insert(slot.clone());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        handed
+    }
+
+    fn values(
+        &self,
+        credentials: &BTreeMap<String, SecretString>,
+    ) -> (Vec<(String, SecretString)>, Vec<SecretString>) {
+        let value = |slot: &String| credentials[slot].clone();
+        let files = self.files.iter().map(|slot| (slot.clone(), value(slot)));
+        (files.collect(), self.descriptors.iter().map(value).collect())
+    }
+}
+
+/// Arguments that are absolute paths as the type's author wrote them.
+fn named_paths(spec: &TypeSpec) -> Vec<String> {
+    let plain = |text: &&String| text.starts_with('/') && !text.contains("${");
+    spec.args.iter().filter(plain).cloned().collect()
 }
 
 struct Filler<'a> {
@@ -76,6 +147,7 @@ struct Filler<'a> {
     config: &'a Map<String, Value>,
     credentials: &'a BTreeMap<String, SecretString>,
     facts: Facts<'a>,
+    handed: Handed,
 }
 
 /// What one part of a template became.
@@ -189,6 +261,15 @@ impl<'a> Filler<'a> {
             Placeholder::InstanceId => Cow::Owned(self.facts.instance_id.to_string()),
             Placeholder::Dir => Cow::Borrowed(self.facts.dir),
             Placeholder::Credential(name) => return self.credential(field, name),
+            Placeholder::CredentialFile(name) => {
+                let path = format!("{}/{name}", self.facts.secrets_dir);
+                return self.handed_over(field, name, &self.handed.files, |_| path);
+            }
+            Placeholder::CredentialDescriptor(name) => {
+                let first = self.facts.first_descriptor;
+                let number = |place| (first + i32::try_from(place).unwrap_or_default()).to_string();
+                return self.handed_over(field, name, &self.handed.descriptors, number);
+            }
             Placeholder::Config(key) => match self.config.get(key) {
                 None | Some(Value::Null) => return Ok(Filled::Absent),
                 Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
@@ -197,6 +278,21 @@ impl<'a> Filler<'a> {
             },
         };
         Ok(Filled::Given(given))
+    }
+
+    /// Where a secret is found that is not told in a variable: `place` says it from its position among those.
+    fn handed_over(
+        &self,
+        field: &str,
+        name: &str,
+        among: &BTreeSet<String>,
+        place: impl FnOnce(usize) -> String,
+    ) -> Result<Filled<'a>, Problem> {
+        match (among.iter().position(|slot| slot == name), self.spec.slot(name)) {
+            (Some(position), _) => Ok(Filled::Given(Cow::Owned(place(position)))),
+            (None, Some(slot)) if !slot.required => Ok(Filled::Absent),
+            (None, _) => Err(Problem::new(field, format!("needs the credential {name:?}"))),
+        }
     }
 
     fn credential(&self, field: &str, name: &str) -> Result<Filled<'a>, Problem> {

@@ -6,6 +6,7 @@ use roadstead_model::{Era, RestartFields, RestartMode, SessionMode, Transport};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::confinement::{Size, TypeConfinement};
 use crate::problem::Problem;
 
 /// A kind of MCP server that may be launched.
@@ -106,6 +107,12 @@ pub struct TypeSpec {
     /// Whether a server that speaks HTTP may listen on more than the loopback address.
     #[serde(default)]
     pub allow_any_interface: bool,
+    /// Limits by one word, instead of `resource_limits`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// What the walls around its servers leave open.
+    #[serde(default, skip_serializing_if = "TypeConfinement::is_default")]
+    pub confinement: TypeConfinement,
 }
 
 /// Where a type's server is, and how it is reached.
@@ -139,6 +146,35 @@ pub struct Slot {
     /// A regular expression that the whole value must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// What its values are.
+    #[serde(default, skip_serializing_if = "SlotKind::is_text")]
+    pub kind: SlotKind,
+}
+
+/// What the values of a slot are, checked when one is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotKind {
+    /// One line.
+    #[default]
+    Text,
+    /// A web address with http or https.
+    Url,
+    /// An address of mail.
+    Email,
+    /// A number in digits.
+    Number,
+    /// A JSON document in one line.
+    Json,
+    /// Several lines, like a private key: told by file or descriptor only.
+    Multiline,
+}
+
+impl SlotKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
 }
 
 /// What one instance may use of the machine.
@@ -201,6 +237,11 @@ impl TypeSpec {
         let (restart, max_restarts, restart_window_s) =
             (self.restart, self.max_restarts, self.restart_window_s);
         RestartFields { restart, max_restarts, restart_window_s }
+    }
+
+    /// What one instance may use of the machine.
+    pub fn limits(&self) -> ResourceLimits {
+        self.size.map_or(self.resource_limits, Size::limits)
     }
 
     /// The slot of a name.

@@ -16,6 +16,10 @@ pub(crate) enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Placeholder {
     Credential(String),
+    /// The path of a file that holds it.
+    CredentialFile(String),
+    /// The number of a descriptor from which it is read.
+    CredentialDescriptor(String),
     Config(String),
     Port,
     InstanceId,
@@ -28,7 +32,8 @@ pub(crate) enum TemplateError {
     #[error("`${{` is not closed by `}}`; write `$${{` for a plain `${{`")]
     Unclosed,
     #[error(
-        "`${{{name}}}` is no placeholder; there are ${{credential.SLOT}}, ${{config.KEY}}, ${{port}}, \
+        "`${{{name}}}` is no placeholder; there are ${{credential.SLOT}}, ${{credential_file.SLOT}}, \
+         ${{credential_fd.SLOT}}, ${{config.KEY}}, ${{port}}, \
          ${{instance.id}} and ${{dir}}"
     )]
     Unknown { name: String },
@@ -77,6 +82,12 @@ impl Placeholder {
             ("dir", _) => Ok(Self::Dir),
             ("instance.id", _) => Ok(Self::InstanceId),
             (_, Some(("credential", slot))) if !slot.is_empty() => Ok(Self::Credential(slot.to_owned())),
+            (_, Some(("credential_file", slot))) if !slot.is_empty() => {
+                Ok(Self::CredentialFile(slot.to_owned()))
+            }
+            (_, Some(("credential_fd", slot))) if !slot.is_empty() => {
+                Ok(Self::CredentialDescriptor(slot.to_owned()))
+            }
             (_, Some(("config", key))) if !key.is_empty() => Ok(Self::Config(key.to_owned())),
             _ => Err(TemplateError::Unknown { name: name.to_owned() }),
         }

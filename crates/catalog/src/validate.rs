@@ -1,5 +1,6 @@
 //! Whether a type is sound: every rule, every problem at once.
 
+mod confine;
 mod reach;
 
 use std::collections::HashSet;
@@ -14,7 +15,7 @@ use crate::names::{
     is_code_name, is_one_line, is_reserved_name, is_slot_name, is_type_name, is_variable_name,
 };
 use crate::problem::{Problem, none_of};
-use crate::spec::{Author, TypeSpec};
+use crate::spec::{Author, Kind, TypeSpec};
 use crate::template::{Placeholder, Template};
 
 /// Arguments or variables of one type: far more than any server takes.
@@ -61,6 +62,8 @@ pub(crate) fn validate(spec: &TypeSpec, author: Author) -> Result<(), Vec<Proble
     check.slots();
     check.config();
     check.limits();
+    check.confinement();
+    check.delivery();
     none_of(check.problems)
 }
 
@@ -181,7 +184,16 @@ impl Check<'_> {
                 "must hold no credential: every user of the machine can read arguments, and addresses get into \
                  logs; pass it in `env` or `headers`",
             ),
-            Placeholder::Credential(slot) if self.spec.slot(slot).is_none() => {
+            Placeholder::CredentialFile(_) | Placeholder::CredentialDescriptor(_)
+                if self.spec.kind() == Kind::Remote =>
+            {
+                self.report(field, "is for a program, and a remote server has none here");
+            }
+            Placeholder::Credential(slot)
+            | Placeholder::CredentialFile(slot)
+            | Placeholder::CredentialDescriptor(slot)
+                if self.spec.slot(slot).is_none() =>
+            {
                 self.report(field, format!("names the slot {slot:?}, which is not in credential_slots"));
             }
             Placeholder::Config(key) if !self.knows_key(key) => self.report(
@@ -191,6 +203,8 @@ impl Check<'_> {
                 ),
             ),
             Placeholder::Credential(_)
+            | Placeholder::CredentialFile(_)
+            | Placeholder::CredentialDescriptor(_)
             | Placeholder::Config(_)
             | Placeholder::Port
             | Placeholder::InstanceId

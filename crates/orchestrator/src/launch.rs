@@ -3,6 +3,7 @@
 
 mod again;
 mod autostart;
+mod confine;
 mod plan;
 mod specification;
 mod steps;

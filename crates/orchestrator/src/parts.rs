@@ -90,6 +90,10 @@ pub struct Parts {
     pub workplaces: PathBuf,
     /// The folder of bundled servers' programs.
     pub bundled: PathBuf,
+    /// Folders of ours of which a server sees nothing but its own: data, sockets.
+    pub hidden: Vec<PathBuf>,
+    /// TCP ports of ours beside the pool: no server connects to them.
+    pub closed_ports: Vec<u16>,
     /// What the settings said at the start.
     pub settings: Settings,
     /// Hears of each step.
@@ -126,7 +130,7 @@ pub(crate) struct Inner {
     pub(crate) reaper: Reaper,
     /// Shims that no live row claims, as often as they were seen so.
     pub(crate) strangers: Mutex<HashMap<InstanceId, Streak>>,
-    pub(crate) settings: RwLock<Settings>,
+    pub(crate) settings: RwLock<Arc<Settings>>,
     pub(crate) running_as_root: bool,
     pub(crate) steps: Arc<Steps>,
     pub(crate) samples: Samples,
@@ -143,7 +147,7 @@ impl Orchestrator {
         let pool = PortPool::new(parts.settings.ports, parts.limits.quarantine, Arc::clone(&parts.clock));
         let live = LiveInstances::default();
         let reaper = Reaper::beside(parts.of_reaper(), live.clone(), Arc::clone(&steps));
-        let settings_in_force = RwLock::new(parts.settings);
+        let settings_in_force = RwLock::new(Arc::new(parts.settings.clone()));
         let running_as_root = crate::workplace::running_as_root();
         Self(Arc::new(Inner {
             parts,
@@ -168,14 +172,15 @@ impl Orchestrator {
     pub async fn settings_changed(&self) -> Result<(), AccountsError> {
         let settings = self.0.parts.accounts.settings_in_force().await?;
         let before = self.0.settings();
-        if settings != before {
-            self.0.ports.resize(settings.ports);
-            *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        if settings != *before {
+            let ports = settings.ports;
+            self.0.ports.resize(ports);
+            *self.0.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
             self.0
                 .parts
                 .store
                 .ports()
-                .ensure_range(self.0.parts.node.node, settings.ports)
+                .ensure_range(self.0.parts.node.node, ports)
                 .await
                 .map_err(AccountsError::Store)?;
         }
@@ -184,8 +189,8 @@ impl Orchestrator {
 }
 
 impl Inner {
-    pub(crate) fn settings(&self) -> Settings {
-        *self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn now(&self) -> time::OffsetDateTime {

@@ -10,14 +10,14 @@ use std::time::Duration;
 use anyhow::Context;
 use rand::Rng;
 use roadstead_accounts::Accounts;
-use roadstead_api::{ApiParts, ApiState};
+use roadstead_api::{ApiParts, ApiState, Browsers};
 use roadstead_gateway::{Endings, Gateway, Routes};
 use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
 use roadstead_orchestrator::{
     Limits, LogWriter, Node, Orchestrator, RecoverStatus, Unwitnessed, UsageWriter,
 };
-use roadstead_store::{Store, migrate};
+use roadstead_store::{PgConnectOptions, Store, migrate};
 use roadstead_supervisor::{Supervisor, SupervisorConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -114,7 +114,7 @@ impl Works {
         &self,
         config: &Config,
         ground: &Ground,
-        orchestrator: &Orchestrator,
+        (accounts, orchestrator): (&Accounts, &Orchestrator),
         metrics: &Arc<Metrics>,
         soft: &CancellationToken,
     ) {
@@ -123,6 +123,8 @@ impl Works {
         if config.reaps {
             self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
         }
+        let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
+        self.chores.spawn(rotation);
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -191,21 +193,23 @@ impl Service {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")));
         let (log_writer, log_task) = LogWriter::new(store.clone(), &metrics);
         let (usage_writer, usage_task) = UsageWriter::new(store.clone(), &metrics);
-        let wired = Wired { works: &works, soft: &soft, log_writer, usage_writer, metrics: &metrics };
+        let ours = Ours::of(config, &ground, address, &database.service());
+        let wired = Wired { works: &works, soft: &soft, log_writer, usage_writer, metrics: &metrics, ours };
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         works.background.spawn(log_task.run(hard.clone()));
         works.background.spawn(usage_task.run(hard.clone()));
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
-        works.spawn_chores(config, &ground, &orchestrator, &metrics, &soft);
+        works.spawn_chores(config, &ground, (&accounts, &orchestrator), &metrics, &soft);
         let database = database.into_private().map(|(postgres, running)| {
             let randomness = ground.randomness.clone();
             works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
         });
         let (cut, endings) = (CancellationToken::new(), Endings::default());
         let base = (url.as_str(), config.public_url.is_some());
-        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), metrics);
+        let browsers = Browsers::new(address, base.0, &config.allowed_origins);
+        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), (metrics, browsers));
         let spare = listening.listener.try_clone()?;
         listening.store();
         let listener = tokio::net::TcpListener::from_std(listening.listener)?;
@@ -308,7 +312,7 @@ fn tokens() -> (CancellationToken, CancellationToken) {
 }
 
 async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Result<Accounts> {
-    let ring = crate::key_file::open(
+    let (ring, keeper) = crate::key_file::open(
         ground.folder.path(),
         config.master_key.as_ref(),
         store,
@@ -318,10 +322,12 @@ async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Re
     .await?;
     let accounts = Accounts::new(roadstead_accounts::Parts {
         store: store.clone(),
-        ring: Arc::new(ring),
+        ring,
+        keeper,
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
     });
+    accounts.resume_rotation().await.context("the master key cannot be used")?;
     accounts.insert_bundled(BUNDLED).await.context("the bundled server types could not be entered")?;
     Ok(accounts)
 }
@@ -333,6 +339,26 @@ struct Wired<'a> {
     log_writer: LogWriter,
     usage_writer: UsageWriter,
     metrics: &'a Arc<Metrics>,
+    ours: Ours,
+}
+
+/// What no server may reach.
+struct Ours {
+    folders: Vec<PathBuf>,
+    ports: Vec<u16>,
+}
+
+impl Ours {
+    fn of(config: &Config, ground: &Ground, listen: SocketAddr, database: &PgConnectOptions) -> Self {
+        let mut folders = vec![ground.folder.path().to_owned()];
+        folders.extend(socket_folders(config, ground.installation));
+        let mut ports = vec![listen.port()];
+        match database.get_socket() {
+            Some(socket) => folders.push(socket.clone()),
+            None => ports.push(database.get_port()),
+        }
+        Self { folders, ports }
+    }
 }
 
 impl Wired<'_> {
@@ -370,6 +396,8 @@ impl Wired<'_> {
             limits: times(),
             workplaces,
             bundled: programs,
+            hidden: self.ours.folders,
+            closed_ports: self.ours.ports,
             settings: accounts.settings_in_force().await?,
             witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
             metrics: Arc::clone(self.metrics),
@@ -458,7 +486,7 @@ fn app(
     (url, is_proxied): (&str, bool),
     works: &Works,
     endings: Endings,
-    metrics: Arc<Metrics>,
+    (metrics, browsers): (Arc<Metrics>, Browsers),
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -477,5 +505,6 @@ fn app(
     );
     let counted = axum::middleware::from_fn_with_state(works.requests.clone(), leave::count);
     let gateway = gateway.measured(metrics).with_endings(endings).router();
-    gateway.merge(roadstead_api::router(state).layer(counted))
+    let access = roadstead_api::shield(gateway, state.clone(), browsers.clone());
+    access.merge(roadstead_api::router(state, browsers).layer(counted))
 }

@@ -34,7 +34,13 @@ fn spec() -> TypeSpec {
 fn facts() -> Facts<'static> {
     let clock = MockClock::default();
     let instance_id = InstanceId::new(&clock, &mut rand::rngs::SmallRng::from_seed([1; 32]));
-    Facts { instance_id, port: Port::new(3001).unwrap(), dir: DIR }
+    Facts {
+        instance_id,
+        port: Port::new(3001).unwrap(),
+        dir: DIR,
+        secrets_dir: "/run/r/s",
+        first_descriptor: 100,
+    }
 }
 
 fn config(over: Value) -> Map<String, Value> {
@@ -239,4 +245,38 @@ fn a_config_value_cannot_break_out_of_an_address_or_a_header() {
     let config = config(json!({"root": "a\r\nX-Admin: 1"}));
     let problems = render(&spec, &config, &secrets(&[("token", "x")]), facts()).unwrap_err();
     assert!(problems.iter().any(|problem| problem.field == "headers.X-Root"), "{problems:?}");
+}
+
+#[test]
+fn a_secret_in_a_file_or_a_descriptor_is_named_by_its_place_alone() {
+    let mut spec = spec();
+    spec.args = vec!["/opt/files/main.js".to_owned(), "--key=${credential_file.token}".to_owned()];
+    spec.env = BTreeMap::from([
+        ("KEY_FD".to_owned(), "${credential_fd.token}".to_owned()),
+        ("PROXY_FD".to_owned(), "${credential_fd.proxy}".to_owned()),
+    ]);
+    let told = render(&spec, &config(json!({})), &secrets(&[("token", "s3cret")]), facts()).unwrap();
+    assert_eq!(told.args, ["/opt/files/main.js", "--key=/run/r/s/token"]);
+    assert_eq!((value(&told, "KEY_FD"), value(&told, "PROXY_FD")), (Some("100"), None));
+    assert_eq!(told.named_paths, ["/opt/files/main.js"]);
+    let files: Vec<_> =
+        told.files.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(files, [("token", "s3cret")]);
+    let descriptors: Vec<_> = told.descriptors.iter().map(ExposeSecret::expose_secret).collect();
+    assert_eq!(descriptors, ["s3cret"]);
+    let both = secrets(&[("token", "s3cret"), ("proxy", "p")]);
+    let told = render(&spec, &config(json!({})), &both, facts()).unwrap();
+    assert_eq!((value(&told, "PROXY_FD"), value(&told, "KEY_FD")), (Some("100"), Some("101")));
+    let missing = render(&spec, &config(json!({})), &secrets(&[]), facts()).unwrap_err();
+    assert!(missing.iter().any(|problem| problem.field == "args[1]"), "{missing:?}");
+}
+
+#[test]
+fn a_path_that_came_with_a_launch_is_none_that_the_type_names() {
+    let mut spec = spec();
+    spec.args = vec!["/opt/files/main.js".to_owned(), "${config.root}".to_owned(), "--".to_owned()];
+    let told =
+        render(&spec, &config(json!({"root": "/home/other"})), &secrets(&[("token", "t")]), facts()).unwrap();
+    assert_eq!(told.args[1], "/home/other");
+    assert_eq!(told.named_paths, ["/opt/files/main.js"]);
 }

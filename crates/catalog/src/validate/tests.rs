@@ -159,6 +159,7 @@ fn slots_have_good_and_different_names_and_patterns_that_compile() {
         secret: true,
         required: true,
         pattern: pattern.map(str::to_owned),
+        kind: crate::SlotKind::Text,
     };
     breaks("credential_slots[1].name", |spec| spec.credential_slots.push(with("a}b", "L", None)));
     breaks("credential_slots[1].label", |spec| spec.credential_slots.push(with("a", " ", None)));
@@ -226,4 +227,54 @@ fn a_bare_program_is_placed_and_a_path_is_left_alone() {
     spec.program = Some("mcp-echo".to_owned());
     spec.place_program_in("/opt/roadstead/");
     assert_eq!(spec.program.as_deref(), Some("/opt/roadstead/mcp-echo"));
+}
+
+#[test]
+fn only_an_administrator_opens_the_walls() {
+    let opened: [fn(&mut TypeSpec); 5] = [
+        |spec| spec.confinement.off = true,
+        |spec| spec.confinement.listen = true,
+        |spec| spec.confinement.read_paths = vec!["/opt/data".to_owned()],
+        |spec| spec.confinement.write_paths = vec!["/srv/data".to_owned()],
+        |spec| spec.confinement.outbound_ports = Some(vec![8443]),
+    ];
+    for open in opened {
+        let mut spec = sound();
+        open(&mut spec);
+        assert_eq!(spec.validate(Author::Admin), Ok(()));
+        let refused = spec.validate(Author::User).unwrap_err();
+        assert!(refused.iter().all(|problem| problem.field.starts_with("confinement.")), "{refused:?}");
+        assert_eq!(refused.len(), 1, "{refused:?}");
+    }
+    let mut spec = sound();
+    spec.confinement.off = true;
+    spec.confinement.min = Some(roadstead_model::ConfinementLevel::Basic);
+    let refused = spec.validate(Author::Admin).unwrap_err();
+    assert_eq!(refused[0].field, "confinement.min", "{refused:?}");
+}
+
+#[test]
+fn a_size_stands_for_limits_and_is_not_given_beside_them() {
+    let mut spec = sound();
+    spec.size = Some(crate::Size::L);
+    assert_eq!(spec.validate(Author::User), Ok(()));
+    assert_eq!((spec.limits().memory_mb, spec.limits().open_files), (4096, 1024));
+    breaks("size", |spec| {
+        spec.size = Some(crate::Size::S);
+        spec.resource_limits.memory_mb = 99;
+    });
+    assert!(serde_json::from_value::<crate::Size>(json!("XL")).is_err());
+}
+
+#[test]
+fn values_of_several_lines_are_told_by_file_or_descriptor_only() {
+    breaks("credential_slots[0].kind", |spec| spec.credential_slots[0].kind = crate::SlotKind::Multiline);
+    let mut spec = sound();
+    spec.credential_slots[0].kind = crate::SlotKind::Multiline;
+    spec.env = [("KEY_FILE".to_owned(), "${credential_file.token}".to_owned())].into();
+    spec.args.push("--key-fd=${credential_fd.token}".to_owned());
+    assert_eq!(spec.validate(Author::User), Ok(()));
+    breaks("env.KEY", |spec| {
+        spec.env.insert("KEY".to_owned(), "${credential_file.other}".to_owned());
+    });
 }

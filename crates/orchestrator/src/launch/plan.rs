@@ -6,6 +6,7 @@ use std::time::Duration;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
+use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
 use roadstead_model::{CredentialId, Lifetime, TypeId, UserId};
 use roadstead_store::{InstanceRow, Probed};
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(super) inline: bool,
     pub(super) values: BTreeMap<String, SecretString>,
     pub(super) config: Map<String, Value>,
+    /// The paths of people that the config names.
+    pub(super) grants: Vec<Grant>,
     pub(super) lifetime: Duration,
     /// The idle limit that was asked for; none for the type's.
     pub(super) idle_limit: Option<Duration>,
@@ -50,6 +53,7 @@ impl Plan {
 
         let mut problems: Vec<Problem> = Vec::new();
         let config = merged(&spec, &request.config, &mut problems);
+        let grants = granted(inner, &spec, &config, &mut problems);
         let lifetime = lifetime(inner, &spec, request.expires_in, &mut problems);
         if let Some(asked) = request.idle_limit
             && let Some(problem) = idle_problem(asked, spec.idle_limit_s)
@@ -78,6 +82,7 @@ impl Plan {
             inline,
             values,
             config,
+            grants,
             lifetime,
             idle_limit: request.idle_limit,
             keep: request.keep,
@@ -96,6 +101,7 @@ impl Plan {
 
         let mut problems: Vec<Problem> = Vec::new();
         let config = merged(&spec, row.config.as_object().unwrap_or(&Map::new()), &mut problems);
+        let grants = granted(inner, &spec, &config, &mut problems);
         let lifetime = match life {
             Life::New(expires_in) => lifetime(inner, &spec, expires_in, &mut problems),
             Life::Same => row.lifetime,
@@ -121,6 +127,7 @@ impl Plan {
             inline: row.credential.is_none(),
             values,
             config,
+            grants,
             lifetime,
             idle_limit: row.idle_limit_s.map(|seconds| Duration::from_secs(seconds.unsigned_abs().into())),
             keep: row.keep,
@@ -135,6 +142,22 @@ fn merged(spec: &TypeSpec, config: &Map<String, Value>, problems: &mut Vec<Probl
             problems.extend(wrong.into_iter().map(|problem| (problem.field, problem.message)));
             Map::new()
         })
+}
+
+/// The folders of people that a config names, as far as an admin allows them.
+fn granted(
+    inner: &Inner,
+    spec: &TypeSpec,
+    config: &Map<String, Value>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Grant> {
+    match roadstead_catalog::config_paths(spec.config_schema.as_ref(), config) {
+        Ok(paths) => super::confine::grants(&paths, &inner.settings().allowed_roots, problems),
+        Err(wrong) => {
+            problems.extend(wrong.into_iter().map(|problem| (problem.field, problem.message)));
+            Vec::new()
+        }
+    }
 }
 
 fn lifetime(

@@ -9,12 +9,13 @@ use std::time::Duration;
 use roadstead_accounts::{ExposeSecret, SecretString};
 use roadstead_catalog::{Facts, Kind, Rendered};
 use roadstead_control::{
-    BridgeSettings, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION, Secret, Secrets,
-    Specification, TokenHash, UserIds,
+    BridgeSettings, ControlSecret, FIRST_SECRET_DESCRIPTOR, HttpServer, HttpTransport, Isolation, Limits,
+    PROTOCOL_VERSION, SECRETS_FOLDER, Secret, Secrets, Specification, TokenHash, UserIds,
 };
 use roadstead_model::{Era, Port, RestartPolicy, Transport};
 use serde::Serialize;
 
+use super::confine;
 use super::steps::{PORT_ATTEMPTS, Reserved};
 use crate::error::{Failure, LaunchError};
 use crate::parts::Inner;
@@ -44,7 +45,14 @@ impl Reserved {
             Kind::LocalHttp => private_port(inner)?,
             Kind::Stdio | Kind::Remote => self.lease.port(),
         };
-        let facts = Facts { instance_id: self.instance, port, dir: &folder.to_string_lossy() };
+        let secrets = inner.parts.supervisor.run_folder(self.instance).join(SECRETS_FOLDER);
+        let facts = Facts {
+            instance_id: self.instance,
+            port,
+            dir: &folder.to_string_lossy(),
+            secrets_dir: &secrets.to_string_lossy(),
+            first_descriptor: FIRST_SECRET_DESCRIPTOR,
+        };
         roadstead_catalog::render(&plan.spec, &plan.config, &plan.values, facts).map_err(|problems| {
             let message =
                 problems.iter().map(|each| format!("{} {}", each.field, each.message)).collect::<Vec<_>>();
@@ -62,14 +70,18 @@ impl Reserved {
         &self,
         inner: &Inner,
         rendered: Rendered,
+        folder: &Path,
         user: Option<UserIds>,
+        control: ControlSecret,
     ) -> (Specification, Secrets) {
         let spec = &self.plan.spec;
+        let limits = spec.limits();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let remaining = Duration::try_from(self.expires_at - inner.now()).unwrap_or_default();
         let mut environment: Vec<(String, Secret)> =
             rendered.env.iter().map(|(name, value)| (name.clone(), secret(value))).collect();
         let (program, http) = self.reach(inner, &rendered, &mut environment);
+        let confinement = confine::policy(inner, spec, &rendered, &self.plan.grants, folder);
         let specification = Specification {
             version: PROTOCOL_VERSION,
             installation: inner.parts.node.installation,
@@ -90,12 +102,12 @@ impl Reserved {
             stop_step_ms: millis(inner.parts.limits.stop_step),
             grace_ms: millis(inner.parts.limits.grace),
             limits: Limits {
-                open_files: u64::from(spec.resource_limits.open_files),
-                processes: Some(u64::from(spec.resource_limits.processes)),
-                file_size_bytes: Some(mebibytes(spec.resource_limits.largest_file_mb())),
-                memory_bytes: Some(mebibytes(spec.resource_limits.memory_mb)),
-                cpu_millis: Some(millis_of(spec.resource_limits.cpu)),
-                disk_bytes: Some(mebibytes(spec.resource_limits.disk_mb)),
+                open_files: u64::from(limits.open_files),
+                processes: Some(u64::from(limits.processes)),
+                file_size_bytes: Some(mebibytes(limits.largest_file_mb())),
+                memory_bytes: Some(mebibytes(limits.memory_mb)),
+                cpu_millis: Some(millis_of(limits.cpu)),
+                disk_bytes: Some(mebibytes(limits.disk_mb)),
             },
             // The supervisor fills it in.
             cgroups: Vec::new(),
@@ -105,7 +117,7 @@ impl Reserved {
             restart: RestartPolicy::try_from(spec.restart_fields()).unwrap_or(RestartPolicy::Never),
             idle_limit_ms: self.plan.idle_limit().map(millis),
             http,
-            confinement: None,
+            confinement,
         };
         let headers = match specification.http {
             Some(_) => rendered.headers.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
@@ -113,12 +125,12 @@ impl Reserved {
         };
         let secrets = Secrets {
             token_sha256: TokenHash::new(self.token_hash),
-            control: crate::adopt::newest_secret(inner, self.instance),
+            control,
             environment,
             headers,
             masks: self.plan.values.values().map(secret).collect(),
-            files: Vec::new(),
-            descriptors: Vec::new(),
+            files: rendered.files.iter().map(|(name, value)| (name.clone(), secret(value))).collect(),
+            descriptors: rendered.descriptors.iter().map(secret).collect(),
         };
         (specification, secrets)
     }
