@@ -531,6 +531,7 @@ pub(crate) fn started(
         process: mark(ready.server),
         shim: mark(shim),
         confinement: confinement(inner, instance, ready),
+        control_key: None,
         actor,
         event_data: json!({
             "pid": ready.server.pid,
