@@ -247,7 +247,10 @@ async fn retire(app: App, old: &str, kept: &str, ids: &[String]) {
          values ('{}', 'late', '\\x01{old}00', '')",
         ids[0]
     );
-    assert!(rows.refused(&late).await.contains("retired"), "a slow request leaves nothing behind that no key opens");
+    assert!(
+        rows.refused(&late).await.contains("retired"),
+        "a slow request leaves nothing behind that no key opens"
+    );
     let app = again(killed(app).await).await;
     assert!(instance_runs(&app, kept).await);
     launch(&app, 1, &ids[1]).await.expect("everything opens with the new key alone");

@@ -29,7 +29,9 @@ pub fn start(flags: &Flags) {
     }
     if let Some(wanted) = flags.many_files {
         beside(after, move || {
-            keep("files", wanted, |number| std::fs::write(format!("many-{number}"), vec![1; SMALL_FILE_BYTES]));
+            keep("files", wanted, |number| {
+                std::fs::write(format!("many-{number}"), vec![1; SMALL_FILE_BYTES])
+            });
         });
     }
 }

@@ -39,9 +39,10 @@ fn json(value: &str, slash: bool, ascii: bool) -> String {
     let text = serde_json::to_string(value).unwrap();
     let text = if slash { text.replace('/', "\\/") } else { text };
     let escaped = |c: char| match c {
-        _ if ascii && (!c.is_ascii() || "<>&'".contains(c)) => {
-            c.encode_utf16(&mut [0; 2]).iter().fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}"))
-        }
+        _ if ascii && (!c.is_ascii() || "<>&'".contains(c)) => c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}")),
         _ => c.to_string(),
     };
     text[1..text.len() - 1].chars().map(escaped).collect()

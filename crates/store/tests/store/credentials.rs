@@ -257,7 +257,11 @@ impl Vault {
             new.slots = SLOTS
                 .map(|slot| NewSlot {
                     slot: slot.to_owned(),
-                    sealed: ring.seal(&mut randomness, &binding(&world, new.id, owner, slot), value(name, slot)),
+                    sealed: ring.seal(
+                        &mut randomness,
+                        &binding(&world, new.id, owner, slot),
+                        value(name, slot),
+                    ),
                     hint: "…".to_owned(),
                 })
                 .into();
