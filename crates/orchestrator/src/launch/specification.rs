@@ -111,7 +111,7 @@ impl Reserved {
             },
             // The supervisor fills it in.
             cgroups: Vec::new(),
-            allowed_origins: Vec::new(),
+            allowed_origins: inner.parts.allowed_origins.clone(),
             bridge: self.bridge(inner),
             // A type that is stored has been checked.
             restart: RestartPolicy::try_from(spec.restart_fields()).unwrap_or(RestartPolicy::Never),
