@@ -15,9 +15,9 @@ fi
 unchecked=()
 
 if command -v cargo-deny > /dev/null; then
-    cargo deny "${offline[@]}" check licenses bans sources
+    cargo deny --log-level error "${offline[@]}" check licenses bans sources
     if [[ "$strict" == yes ]] || compgen -G "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs/*" > /dev/null; then
-        cargo deny "${offline[@]}" check advisories
+        cargo deny --log-level error "${offline[@]}" check advisories
     else
         unchecked+=("known vulnerabilities by cargo-deny, because no copy of the advisory database was ever fetched (cargo deny fetch)")
     fi
