@@ -14,7 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalog", &["model", "sandbox"]),
     ("bridge", &["model"]),
     ("upstream", &["model", "bridge"]),
-    ("relay", &["bridge", "upstream"]),
+    ("relay", &["bridge", "upstream", "sandbox"]),
     ("sandbox", &[]),
     ("control", &["model"]),
     ("listener", &[]),

@@ -353,6 +353,9 @@ async fn routes_for_admins(stage: &Stage) {
         ("GET", "/settings", None),
         ("PUT", "/settings/port.range_end", Some(json!({"value": 3200}))),
         ("GET", "/ports", None),
+        ("GET", "/master-key", None),
+        ("POST", "/master-key/rotations", None),
+        ("DELETE", "/master-key/keys/00000000", None),
     ] {
         refused(&stage.app.ask_as(&stage.other, method, path, body).await, 403, "FORBIDDEN");
     }

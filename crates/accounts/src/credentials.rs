@@ -102,7 +102,7 @@ impl Accounts {
     /// Seals one value for one row: `row` is the credential's or the instance's id.
     pub fn seal_slot(&self, owner: UserId, type_id: TypeId, slot: &str, row: &[u8], value: &str) -> Vec<u8> {
         let binding = Binding { owner: owner.uuid_bytes(), type_id: type_id.uuid_bytes(), slot, row };
-        self.0.ring.seal(&mut *self.0.randomness.lock(), &binding, value)
+        self.seal(&binding, value)
     }
 
     /// Opens one value of one row.
@@ -115,7 +115,8 @@ impl Accounts {
         sealed: &[u8],
     ) -> Result<SecretString, AccountsError> {
         let binding = Binding { owner: owner.uuid_bytes(), type_id: type_id.uuid_bytes(), slot, row };
-        self.0.ring.open_text(&binding, sealed).map_err(|source| AccountsError::Unsealable {
+        let opened = self.open(&binding, sealed).and_then(|opened| roadstead_crypto::ring::text_of(&opened));
+        opened.map_err(|source| AccountsError::Unsealable {
             row: format!("the slot {slot} of a credential"),
             source,
         })

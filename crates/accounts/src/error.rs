@@ -55,6 +55,52 @@ pub enum AccountsError {
         #[source]
         source: roadstead_crypto::OpenError,
     },
+    /// The key ring is not ours to change.
+    #[error(
+        "the master key comes from ROADSTEAD_MASTER_KEY, which only you can change: put a new key before the others there, \
+         separated by a comma, and start the service again; it then seals everything with the first one, and \
+         `roadstead master-key status` says when the others are needed no longer"
+    )]
+    KeyFromEnvironment,
+    /// One rotation at a time.
+    #[error("a rotation is under way; `roadstead master-key status` shows how far it is")]
+    RotationUnderWay,
+    /// Something needs the key.
+    #[error(
+        "master key {key} is still needed, by {values} sealed values and {instances} live instances; values are being \
+         sealed anew, and instances need it until they end or are restarted"
+    )]
+    KeyInUse {
+        /// The key.
+        key: roadstead_crypto::KeyId,
+        /// Values that it has sealed.
+        values: u64,
+        /// Instances whose control secret was made from it.
+        instances: u64,
+    },
+    /// The ring cannot be changed so.
+    #[error(transparent)]
+    Ring(#[from] roadstead_crypto::RingChangeError),
+    /// A rotation had begun whose key is gone.
+    #[error(
+        "a rotation has sealed values with master key {key}, which is not in the key ring: put back the newest key file, \
+         or add that key to the ring; nothing was changed"
+    )]
+    RotationKeyLost {
+        /// The key.
+        key: roadstead_crypto::KeyId,
+    },
+    /// The first key of the ring was retired.
+    #[error(
+        "master key {key} was retired and cannot seal again: put the newest key first; nothing was changed"
+    )]
+    SealingKeyRetired {
+        /// The key.
+        key: roadstead_crypto::KeyId,
+    },
+    /// Where the keys are kept failed.
+    #[error("the key ring could not be read or written where it is kept")]
+    Keeper(#[source] crate::KeeperError),
     /// The database.
     #[error("the accounts' rows could not be read or written")]
     Store(#[source] StoreError),

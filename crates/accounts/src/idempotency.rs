@@ -84,7 +84,7 @@ impl Idempotency<'_> {
             }
             Claim::UnderWay { .. } => Err(AccountsError::IdempotencyInProgress),
             Claim::Answered { status, sealed, .. } => {
-                let opened = self.0.0.ring.open(&ticket.binding(), &sealed);
+                let opened = self.0.open(&ticket.binding(), &sealed);
                 let opened = opened.map_err(|source| AccountsError::Unsealable {
                     row: "an answer under an idempotency key".to_owned(),
                     source,
@@ -96,7 +96,7 @@ impl Idempotency<'_> {
 
     /// Keeps the answer for a day.
     pub async fn keep(&self, ticket: Ticket, status: u16, body: &[u8]) -> Result<(), AccountsError> {
-        let sealed = self.0.0.ring.seal(&mut *self.0.0.randomness.lock(), &ticket.binding(), body);
+        let sealed = self.0.seal(&ticket.binding(), body);
         self.0.store().idempotency().answer(ticket.user, ticket.route, &ticket.key, status, &sealed).await?;
         Ok(())
     }
@@ -112,13 +112,13 @@ impl Idempotency<'_> {
     }
 }
 
+/// What an answer is bound to.
+pub(crate) const fn binding<'a>(user: &'a [u8], route: &'a str, key: &'a str) -> Binding<'a> {
+    Binding { owner: user, type_id: b"idempotency", slot: route, row: key.as_bytes() }
+}
+
 impl Ticket {
     fn binding(&self) -> Binding<'_> {
-        Binding {
-            owner: self.user.uuid_bytes(),
-            type_id: b"idempotency",
-            slot: self.route,
-            row: self.key.as_bytes(),
-        }
+        binding(self.user.uuid_bytes(), self.route, &self.key)
     }
 }

@@ -6,23 +6,30 @@ pub mod credentials;
 pub mod error;
 pub mod idempotency;
 pub mod keys;
+pub mod master_key;
+pub mod rotation;
 pub mod settings;
 pub mod types;
 pub mod users;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use roadstead_crypto::{KeyRing, SecretBox};
+use roadstead_crypto::{Binding, KeyRing, OpenError, SecretBox, SecretSlice};
 use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
 use roadstead_store::{KeyUse, Store};
+use tokio::sync::Notify;
 
 pub use authenticate::AuthenticationError;
 pub use credentials::NewCredential;
 pub use error::AccountsError;
 pub use keys::NewKey;
-pub use roadstead_crypto::{ExposeSecret, PlainToken, SecretString};
-pub use roadstead_store::{ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, TypeRow, UserRow};
+pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
+pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
+pub use roadstead_store::{
+    ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, RotationRow, TypeRow, UserRow,
+};
+pub use rotation::{Rotating, Turn};
 pub use settings::{Access, AllowedRoot, Settings};
 pub use users::NewUser;
 
@@ -36,7 +43,11 @@ pub struct Accounts(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    ring: Arc<KeyRing>,
+    /// Changed as a whole; held for no longer than a clone takes.
+    ring: RwLock<Arc<KeyRing>>,
+    keeper: Arc<dyn KeyKeeper>,
+    /// Told when there may be something to seal anew.
+    rotation: Notify,
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
     /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
@@ -49,7 +60,9 @@ pub struct Parts {
     /// Rows.
     pub store: Store,
     /// Seals credentials and kept answers.
-    pub ring: Arc<KeyRing>,
+    pub ring: KeyRing,
+    /// Where the ring is kept.
+    pub keeper: Arc<dyn KeyKeeper>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// For ids, keys and nonces.
@@ -59,14 +72,36 @@ pub struct Parts {
 impl Accounts {
     /// The accounts over their parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, ring, clock, randomness } = parts;
-        Self(Arc::new(Inner { store, ring, clock, randomness, uses: Mutex::default() }))
+        let Parts { store, ring, keeper, clock, randomness } = parts;
+        let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
+        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the
     /// first is for a new shim, the others are those that an earlier key made.
-    pub fn control_secrets(&self, instance: InstanceId) -> Vec<SecretBox<[u8; 32]>> {
-        self.0.ring.derive(CONTROL_LABEL, &instance.uuid().into_bytes()).collect()
+    pub fn control_secrets(&self, instance: InstanceId) -> Vec<(KeyId, SecretBox<[u8; 32]>)> {
+        let ring = self.ring();
+        ring.key_ids().zip(ring.derive(CONTROL_LABEL, &instance.uuid().into_bytes())).collect()
+    }
+
+    fn ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.0.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn swap_ring(&self, ring: KeyRing) {
+        *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+    }
+
+    fn seal(&self, binding: &Binding<'_>, secret: impl AsRef<[u8]>) -> Vec<u8> {
+        self.ring().seal(&mut *self.0.randomness.lock(), binding, secret)
+    }
+
+    /// Opens a value. A key that is not known may have been added by another process: the keys are read again.
+    fn open(&self, binding: &Binding<'_>, sealed: &[u8]) -> Result<SecretSlice<u8>, OpenError> {
+        match self.ring().open(binding, sealed) {
+            Err(OpenError::UnknownKey { key }) if self.learn(key) => self.ring().open(binding, sealed),
+            opened => opened,
+        }
     }
 
     fn store(&self) -> &Store {

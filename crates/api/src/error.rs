@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use roadstead_access::Denied;
-use roadstead_accounts::{AccountsError, AuthenticationError};
+use roadstead_accounts::{AccountsError, AuthenticationError, RingChangeError};
 use roadstead_orchestrator::{ChangeError, LaunchError, StartAgainError};
 use serde::Serialize;
 
@@ -45,6 +45,10 @@ codes! {
     Forbidden = "FORBIDDEN", FORBIDDEN;
     /// The owner was deactivated or deleted while they asked.
     OwnerNotActive = "OWNER_NOT_ACTIVE", FORBIDDEN;
+    /// The request names a host that is not this service.
+    HostNotAllowed = "HOST_NOT_ALLOWED", FORBIDDEN;
+    /// A page of another site asks.
+    OriginNotAllowed = "ORIGIN_NOT_ALLOWED", FORBIDDEN;
     /// Missing, or not the caller's.
     NotFound = "NOT_FOUND", NOT_FOUND;
     /// No such server type, or a disabled one.
@@ -61,6 +65,12 @@ codes! {
     CredentialGone = "CREDENTIAL_GONE", CONFLICT;
     /// Something of that name exists.
     AlreadyExists = "ALREADY_EXISTS", CONFLICT;
+    /// The master key comes from the environment, and only its owner can change it.
+    KeyFromEnvironment = "MASTER_KEY_FROM_ENVIRONMENT", CONFLICT;
+    /// A rotation of the master key is under way.
+    RotationUnderWay = "ROTATION_UNDER_WAY", CONFLICT;
+    /// Something needs the master key, or it seals.
+    KeyInUse = "MASTER_KEY_IN_USE", CONFLICT;
     /// A request with the same idempotency key is still running.
     IdempotencyInProgress = "IDEMPOTENCY_IN_PROGRESS", CONFLICT;
     /// The row has changed since it was read.
@@ -237,7 +247,25 @@ impl From<AccountsError> for ApiError {
                 this
             }
             AccountsError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, error.to_string()),
-            AccountsError::Unsealable { .. } => Self::internal(&error),
+            AccountsError::KeyFromEnvironment => Self::new(Code::KeyFromEnvironment, error.to_string()),
+            AccountsError::RotationUnderWay => Self::new(Code::RotationUnderWay, error.to_string()),
+            AccountsError::KeyInUse { values, instances, .. } => {
+                let mut this = Self::new(Code::KeyInUse, error.to_string());
+                this.details.push(detail("values", &values.to_string()));
+                this.details.push(detail("instances", &instances.to_string()));
+                this
+            }
+            AccountsError::Ring(change) => match change {
+                RingChangeError::Unknown { .. } => Self::not_found("master key"),
+                RingChangeError::Seals { .. } | RingChangeError::Full => {
+                    Self::new(Code::KeyInUse, error.to_string())
+                }
+                RingChangeError::Duplicate { .. } => Self::internal(&error),
+            },
+            AccountsError::Unsealable { .. }
+            | AccountsError::RotationKeyLost { .. }
+            | AccountsError::SealingKeyRetired { .. }
+            | AccountsError::Keeper(_) => Self::internal(&error),
             AccountsError::Store(_) => Self::database(&error),
         }
     }

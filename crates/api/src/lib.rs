@@ -1,5 +1,6 @@
 //! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
 
+mod browser;
 pub mod credentials;
 pub mod error;
 mod extract;
@@ -7,6 +8,7 @@ mod health;
 mod idempotency;
 mod instances;
 pub mod keys;
+pub mod master_key;
 mod metrics;
 mod request_id;
 pub mod router;
@@ -17,5 +19,6 @@ mod usage;
 pub mod users;
 pub mod wire;
 
-pub use router::{openapi, router};
+pub use browser::Browsers;
+pub use router::{openapi, router, shield};
 pub use state::{ApiParts, ApiState};

@@ -31,6 +31,20 @@ pub(crate) async fn middleware(State(state): State<ApiState>, mut request: Reque
     response
 }
 
+/// Writes the body of errors that are ours, and leaves every other answer as it is.
+pub(crate) async fn refusals(State(state): State<ApiState>, request: Request, next: Next) -> Response {
+    let id = chosen_by_caller(&request);
+    let response = next.run(request).await;
+    if response.extensions().get::<Arc<ApiError>>().is_none() {
+        return response;
+    }
+    let id = id.unwrap_or_else(|| state.new_request_id());
+    let text = id.to_str().unwrap_or_default().to_owned();
+    let mut response = with_error_body(response, &state, text);
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
 fn chosen_by_caller(request: &Request) -> Option<HeaderValue> {
     let value = request.headers().get(&REQUEST_ID)?;
     let text = value.to_str().ok()?;

@@ -1,7 +1,7 @@
 //! Every path of the API, and the description that is generated from the same list.
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::{Router, middleware};
 use roadstead_model::limits::MAX_API_BODY_BYTES;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -10,9 +10,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
+use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{credentials, health, instances, keys, metrics, request_id, settings, types, usage, users};
+use crate::{
+    credentials, health, instances, keys, master_key, metrics, request_id, settings, types, usage, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,15 +49,23 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The API, its description and its page, and the health answers.
-pub fn router(state: ApiState) -> Router {
+pub fn router(state: ApiState, browsers: Browsers) -> Router {
     let (api, description) = described().split_for_parts();
     let docs: Router<ApiState> = SwaggerUi::new("/docs").url("/openapi.json", description).into();
     api.merge(docs)
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
-        .layer(axum::middleware::from_fn_with_state(state.clone(), request_id::middleware))
+        .layer(middleware::from_fn_with_state(browsers, browser::guard))
+        .layer(middleware::from_fn_with_state(state.clone(), request_id::middleware))
         .with_state(state)
+}
+
+/// The access URLs behind the same guard against other people's pages, which answers with errors of the same shape.
+pub fn shield(access: Router, state: ApiState, browsers: Browsers) -> Router {
+    access
+        .layer(middleware::from_fn_with_state(browsers, browser::guard_access))
+        .layer(middleware::from_fn_with_state(state, request_id::refusals))
 }
 
 fn described() -> OpenApiRouter<ApiState> {
@@ -81,6 +92,9 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(users::me))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke))
+        .routes(routes!(master_key::get))
+        .routes(routes!(master_key::rotate))
+        .routes(routes!(master_key::retire))
         .routes(routes!(settings::list))
         .routes(routes!(settings::set))
         .routes(routes!(settings::ports));

@@ -2,6 +2,7 @@
 
 mod confinement;
 mod instance;
+mod master_key;
 mod people;
 mod stats;
 mod types;
@@ -23,6 +24,7 @@ pub(crate) use instance::View;
 pub use instance::{
     Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
 };
+pub use master_key::{MasterKey, Rotation};
 pub use people::{
     ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
     SlotHint, User, UserBody,

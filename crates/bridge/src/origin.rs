@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
+use roadstead_model::host::{host_of, is_loopback};
 
 use crate::config::BridgeConfig;
 
@@ -25,21 +26,6 @@ pub(crate) fn host_allowed(config: &BridgeConfig, headers: &HeaderMap) -> bool {
             is_loopback(host) || config.allowed_hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
         })
     })
-}
-
-/// The host part of `host`, `host:port` or `[v6]:port`; nothing when what follows the host is not a port.
-fn host_of(authority: &str) -> Option<&str> {
-    let end = match authority.strip_prefix('[') {
-        Some(rest) => rest.find(']')? + 2,
-        None => authority.find(':').unwrap_or(authority.len()),
-    };
-    let (host, rest) = authority.split_at(end);
-    let port = rest.strip_prefix(':').map_or(rest.is_empty(), |port| port.parse::<u16>().is_ok());
-    (port && !host.is_empty()).then_some(host)
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
 }
 
 #[cfg(test)]

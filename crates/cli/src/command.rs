@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use roadstead_model::{InstanceStatus, LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
-use admin::{CredentialsCommand, KeysCommand, TypesCommand, UsersCommand};
+use admin::{CredentialsCommand, KeysCommand, MasterKeyCommand, TypesCommand, UsersCommand};
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
 
@@ -96,6 +96,13 @@ pub enum ClientCommand {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<KeysCommand>,
+    },
+    /// Show, rotate and retire the master key, which seals all secrets at rest (administrators)
+    #[command(after_help = MASTER_KEY_EXAMPLES)]
+    MasterKey {
+        /// What to do; without it, status
+        #[command(subcommand)]
+        command: Option<MasterKeyCommand>,
     },
     /// Print the configuration that makes an MCP client use an instance
     #[command(after_help = use_it::CLIENT_CONFIG_EXAMPLES)]
@@ -186,6 +193,14 @@ Examples:
   roadstead keys
   roadstead keys create ci --scope instances:launch --scope instances:read --expires-in 30d
   roadstead keys revoke ci --reason 'left the machine room'";
+
+const MASTER_KEY_EXAMPLES: &str = "\
+Examples:
+  roadstead master-key
+  roadstead master-key rotate
+  roadstead master-key retire 0a1b2c3d
+
+Back up the key file before and after a rotation: what it seals opens with no other.";
 
 /// One instance.
 #[derive(Debug, Args)]

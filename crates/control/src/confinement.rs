@@ -22,9 +22,9 @@ pub struct Policy {
     pub grants: Vec<Grant>,
     /// TCP ports that they may connect to, on any address.
     pub connect: Vec<u16>,
-    /// TCP ports that they may listen on.
+    /// TCP ports that they may listen on; that of a server which speaks HTTP itself need not be named.
     pub bind: Vec<u16>,
-    /// Whether they may accept connections at all.
+    /// Whether they may accept connections although they have no port to listen on: on unix sockets.
     pub listen: bool,
     /// Folders in which nothing but what is the instance's own exists for them, where they have a mount namespace.
     pub hide: Vec<PathBuf>,

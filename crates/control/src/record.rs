@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use roadstead_model::{BootId, InstallationId, InstanceId, NodeId};
+use roadstead_model::{BootId, InstallationId, InstanceId, Mechanisms, NodeId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -59,6 +59,9 @@ pub struct ShimState {
     pub token_sha256: TokenHash,
     /// What keeps the processes together.
     pub isolation: IsolationLevel,
+    /// What was put up around its servers; none from a shim that does not know.
+    #[serde(default)]
+    pub mechanisms: Option<Mechanisms>,
 }
 
 /// How an instance ended.

@@ -127,6 +127,26 @@ impl KeyId {
     pub const fn get(self) -> u32 {
         self.0
     }
+
+    /// The id that a row says.
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// A text that names no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the id of a master key is eight hexadecimal digits")]
+pub struct KeyIdError;
+
+impl std::str::FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        let is_id = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = is_id.then(|| u32::from_str_radix(text, 16).ok()).flatten();
+        number.map(Self).ok_or(KeyIdError)
+    }
 }
 
 impl std::fmt::Display for KeyId {

@@ -20,8 +20,8 @@ pub mod token;
 
 mod base62;
 
-pub use key::{KeyId, MasterKey, MasterKeyError};
-pub use ring::{KeyRing, KeyRingError};
+pub use key::{KeyId, KeyIdError, MasterKey, MasterKeyError};
+pub use ring::{KeyRing, KeyRingError, RingChangeError};
 pub use sealed::{Binding, OpenError};
 pub use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 pub use token::{PlainToken, TokenError, TokenHash, TokenHashError, TokenKind};

@@ -18,6 +18,7 @@ const SELF_TEST: &[u8] = b"roadstead self-test";
 const SELF_TEST_BINDING: Binding<'static> = Binding { owner: b"", type_id: b"", slot: "self-test", row: b"" };
 
 /// One or more master keys, newest first.
+#[derive(Clone)]
 pub struct KeyRing {
     keys: Vec<RingKey>,
 }
@@ -48,6 +49,33 @@ pub enum KeyRingError {
     },
 }
 
+/// Why a ring was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RingChangeError {
+    /// It is full.
+    #[error("the key ring holds {MAX_KEYS} keys, as many as it may; retire one that nothing needs")]
+    Full,
+    /// A key with this id is in it.
+    #[error("a master key with the id {key} is in the key ring already")]
+    Duplicate {
+        /// The id.
+        key: KeyId,
+    },
+    /// No key with this id is in it.
+    #[error("there is no master key with the id {key} in the key ring")]
+    Unknown {
+        /// The id.
+        key: KeyId,
+    },
+    /// New values are sealed by it.
+    #[error("master key {key} seals new values; rotate to another one first")]
+    Seals {
+        /// The id.
+        key: KeyId,
+    },
+}
+
+#[derive(Clone)]
 struct RingKey {
     id: KeyId,
     master: MasterKey,
@@ -83,6 +111,34 @@ impl KeyRing {
         }
         self.keys.push(key);
         Ok(())
+    }
+
+    /// This ring with one more key, which seals from now on; the others still open.
+    pub fn with_new_first(&self, key: MasterKey) -> Result<Self, RingChangeError> {
+        let key = RingKey::new(key);
+        if self.find(key.id).is_some() {
+            return Err(RingChangeError::Duplicate { key: key.id });
+        }
+        if self.keys.len() == MAX_KEYS {
+            return Err(RingChangeError::Full);
+        }
+        Ok(Self { keys: std::iter::once(key).chain(self.keys.iter().cloned()).collect() })
+    }
+
+    /// This ring without a key that seals nothing any more. What only that key opens does not open again.
+    pub fn without(&self, key: KeyId) -> Result<Self, RingChangeError> {
+        if self.find(key).is_none() {
+            return Err(RingChangeError::Unknown { key });
+        }
+        if self.sealing_key() == key {
+            return Err(RingChangeError::Seals { key });
+        }
+        Ok(Self { keys: self.keys.iter().filter(|own| own.id != key).cloned().collect() })
+    }
+
+    /// Whether a key is in the ring.
+    pub fn holds(&self, key: KeyId) -> bool {
+        self.find(key).is_some()
     }
 
     /// The ring as `parse` reads it, one key per line, for the one file that keeps it.
@@ -138,9 +194,7 @@ impl KeyRing {
 
     /// Opens a text.
     pub fn open_text(&self, binding: &Binding<'_>, sealed: &[u8]) -> Result<SecretString, OpenError> {
-        let bytes = self.open(binding, sealed)?;
-        let text = std::str::from_utf8(bytes.expose_secret()).map_err(|_| OpenError::NotText)?;
-        Ok(SecretString::from(text))
+        text_of(&self.open(binding, sealed)?)
     }
 
     /// Whether a value should be sealed anew: by the first key, in the present format.
@@ -166,6 +220,12 @@ impl KeyRing {
     fn find(&self, id: KeyId) -> Option<&RingKey> {
         self.keys.iter().find(|key| key.id == id)
     }
+}
+
+/// What was opened, as a text.
+pub fn text_of(opened: &SecretSlice<u8>) -> Result<SecretString, OpenError> {
+    let text = std::str::from_utf8(opened.expose_secret()).map_err(|_| OpenError::NotText)?;
+    Ok(SecretString::from(text))
 }
 
 impl RingKey {

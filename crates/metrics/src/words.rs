@@ -61,6 +61,8 @@ words! {
         Reaper = "reaper",
         /// Rows against processes.
         Reconcile = "reconcile",
+        /// A batch of sealed values, during a rotation of the master key.
+        Rotation = "rotation",
     }
     /// What shims hand over, to become rows.
     Record {

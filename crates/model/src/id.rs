@@ -91,6 +91,8 @@ ids! {
     ReaperId,
     /// One HTTP request to the REST API.
     RequestId,
+    /// One run over everything that is sealed, to seal it with another master key.
+    RotationId,
     /// A kind of MCP server.
     TypeId,
     /// What one call cost.

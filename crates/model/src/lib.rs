@@ -7,6 +7,7 @@ pub mod duration;
 pub mod era;
 pub mod event;
 pub mod expiry;
+pub mod host;
 pub mod id;
 pub mod idle;
 pub mod instance;
@@ -30,7 +31,7 @@ pub use event::{Actor, EventType};
 pub use expiry::Extension;
 pub use id::{
     ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
-    ProjectId, ReaperId, RequestId, TypeId, UsageId, UserId,
+    ProjectId, ReaperId, RequestId, RotationId, TypeId, UsageId, UserId,
 };
 pub use idle::{Activity, Idle, WhyAlive, why_alive};
 pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};

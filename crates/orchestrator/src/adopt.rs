@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roadstead_accounts::ExposeSecret as _;
+use roadstead_accounts::{ExposeSecret as _, KeyId};
 use roadstead_control::{ControlSecret, ProcessId, Status, StopReason};
 use roadstead_gateway::RouteLease;
 use roadstead_metrics::{AdoptionOutcome, OrphanKind};
@@ -40,15 +40,22 @@ const END_AGAIN: Duration = Duration::from_secs(10);
 /// How long a shim that is ended gets to leave by itself.
 const END_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The secret for a new shim of an instance.
-pub(crate) fn newest_secret(inner: &Inner, instance: InstanceId) -> ControlSecret {
+/// The secret for a new shim of an instance, and the master key that it was made from.
+pub(crate) fn newest_secret(inner: &Inner, instance: InstanceId) -> (KeyId, ControlSecret) {
     let mut secrets = secrets(inner, instance);
     secrets.swap_remove(0)
 }
 
-fn secrets(inner: &Inner, instance: InstanceId) -> Vec<ControlSecret> {
+fn secrets(inner: &Inner, instance: InstanceId) -> Vec<(KeyId, ControlSecret)> {
     let derived = inner.parts.accounts.control_secrets(instance);
-    derived.iter().map(|secret| ControlSecret::new(*secret.expose_secret())).collect()
+    derived.iter().map(|(key, secret)| (*key, ControlSecret::new(*secret.expose_secret()))).collect()
+}
+
+/// What a shim has proved: with the secret that it knows, how it is.
+struct Proof {
+    key: KeyId,
+    secret: ControlSecret,
+    status: Box<Status>,
 }
 
 /// The owner of an instance until it is known what became of it.
@@ -118,12 +125,12 @@ impl Adopting {
     async fn look(
         &self,
         streak: Streak,
-    ) -> Result<(Decision, Streak, Option<(ControlSecret, Box<Status>)>, Option<InstanceRow>), StoreError>
-    {
+    ) -> Result<(Decision, Streak, Option<Proof>, Option<InstanceRow>), StoreError> {
         let folder = self.found.as_ref().map_or(reconcile::Folder::Nothing, Found::seen);
+        let keys = secrets(&self.inner, self.instance);
         let contact = match &self.found {
             Some(found) if found.is_bound() && found.is_alive() => {
-                let secrets = secrets(&self.inner, self.instance);
+                let secrets: Vec<ControlSecret> = keys.iter().map(|(_, secret)| secret.clone()).collect();
                 Some(self.inner.parts.supervisor.contact(found, &secrets).await)
             }
             _ => None,
@@ -133,10 +140,11 @@ impl Adopting {
             None => (reconcile::Contact::NotTried, None),
             Some(Contact::Refused) => (reconcile::Contact::Refused, None),
             Some(Contact::Silent) => (reconcile::Contact::Silent, None),
-            Some(Contact::Proved { secret, status }) => {
+            Some(Contact::Proved { secret: nth, status }) => {
                 let told = status.status.parse().unwrap_or(ShimStatus::Running);
                 let generation = status.generation;
-                (reconcile::Contact::Proved { status: told, generation }, Some((secret, status)))
+                let proof = keys.into_iter().nth(nth).map(|(key, secret)| Proof { key, secret, status });
+                (reconcile::Contact::Proved { status: told, generation }, proof)
             }
         };
         let seen = Seen { row: self.seen_row(row.as_ref()), folder, contact };
@@ -153,15 +161,10 @@ impl Adopting {
     }
 
     /// Does what was decided; itself again when nothing is clear yet.
-    async fn act(
-        self,
-        decision: Decision,
-        proof: Option<(ControlSecret, Box<Status>)>,
-        row: Option<InstanceRow>,
-    ) -> Option<Self> {
+    async fn act(self, decision: Decision, proof: Option<Proof>, row: Option<InstanceRow>) -> Option<Self> {
         match (decision, proof, row) {
-            (Decision::Adopt { how, push }, Some((secret, status)), Some(row)) => {
-                return self.adopt(how, push, secret, &status, &row).await;
+            (Decision::Adopt { how, push }, Some(proof), Some(row)) => {
+                return self.adopt(how, push, proof, &row).await;
             }
             (Decision::Adopt { .. } | Decision::Wait | Decision::RefuseStart, ..) => {
                 return Some(self);
@@ -201,8 +204,7 @@ impl Adopting {
         mut self,
         how: Adoption,
         push: Option<u64>,
-        secret: ControlSecret,
-        status: &Status,
+        Proof { key, secret, status }: Proof,
         row: &InstanceRow,
     ) -> Option<Self> {
         let Some(found) = &self.found else { return Some(self) };
@@ -217,7 +219,7 @@ impl Adopting {
         };
         let mut shim = shim;
         let control = shim.control();
-        if !self.bring_up_to_date(&control, push, status, row).await {
+        if !self.bring_up_to_date(&control, push, (key, &status), row).await {
             return Some(self);
         }
         match how {
@@ -262,14 +264,15 @@ impl Adopting {
         &self,
         control: &ShimControl,
         push: Option<u64>,
-        status: &Status,
+        (key, status): (KeyId, &Status),
         row: &InstanceRow,
     ) -> bool {
         let inner = &self.inner;
         let generation = push.unwrap_or(status.generation);
         let raised = i64::try_from(generation).unwrap_or(i64::MAX);
         let data = json!({ "pid": control.process().pid, "status": status.status });
-        let marked = inner.store().instances().mark_adopted(self.instance, raised, &data, inner.now()).await;
+        let instances = inner.store().instances();
+        let marked = instances.mark_adopted(self.instance, raised, key.get(), &data, inner.now()).await;
         if let Err(error) = &marked {
             tracing::warn!(instance.id = %self.instance, error = error as &dyn std::error::Error,
                 "that an instance was taken over could not be written");

@@ -17,9 +17,6 @@ use zeroize::Zeroizing;
 use crate::VARIABLE;
 use crate::dial::{RemoteDial, Tls};
 
-/// The name of the variable, for C.
-const NAME: &std::ffi::CStr = c"ROADSTEAD_RELAY";
-
 /// Why the relay cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -67,23 +64,8 @@ enum TransportName {
 
 /// Takes the configuration out of the environment, also out of the copy that the system shows of it.
 pub(crate) fn take_variable() -> Result<Zeroizing<String>, ConfigError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place of this program that reads the environment")]
-    let value = std::env::var(VARIABLE);
-    #[expect(unsafe_code, reason = "the environment can only be overwritten by pointers")]
-    // SAFETY: called first thing in the program, before any thread is started. `getenv` gives the text that the system handed to
-    // the process, which is writable and ends with the zero that `strlen` finds; nothing refers to it afterwards.
-    unsafe {
-        let text = libc::getenv(NAME.as_ptr());
-        if !text.is_null() {
-            std::ptr::write_bytes(text, 0, libc::strlen(text));
-        }
-        std::env::remove_var(VARIABLE);
-    }
-    match value {
-        Ok(value) => Ok(Zeroizing::new(value)),
-        Err(std::env::VarError::NotPresent) => Err(ConfigError::Missing),
-        Err(std::env::VarError::NotUnicode(_)) => Err(ConfigError::NotText),
-    }
+    let value = roadstead_sandbox::environment::take(VARIABLE).ok_or(ConfigError::Missing)?;
+    value.into_string().map(Zeroizing::new).map_err(|_| ConfigError::NotText)
 }
 
 /// A configuration that can be worked with.

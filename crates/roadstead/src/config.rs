@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roadstead_model::host;
 use roadstead_orchestrator::Witness;
 use secrecy::SecretString;
 
@@ -28,6 +29,15 @@ pub struct ServiceArgs {
     /// What access URLs begin with, if a proxy stands in front [default: http://ADDRESS]
     #[arg(long, value_name = "URL", env = "ROADSTEAD_PUBLIC_URL")]
     pub public_url: Option<String>,
+
+    /// Let pages of this origin ask, such as `https://app.example.com`; may be given several times
+    #[arg(
+        long = "allow-origin",
+        value_name = "ORIGIN",
+        env = "ROADSTEAD_ALLOWED_ORIGINS",
+        value_delimiter = ','
+    )]
+    pub allowed_origins: Vec<String>,
 
     /// Do not reap: `roadstead reaper`, in a process of its own, does
     #[arg(long, env = "ROADSTEAD_NO_REAPER")]
@@ -69,7 +79,16 @@ impl Default for ServiceArgs {
     fn default() -> Self {
         let listen = DEFAULT_LISTEN.parse().expect("it is an address");
         let drain = DEFAULT_DRAIN_S;
-        Self { listen, public_url: None, no_reaper: false, log: None, log_json: false, drain }
+        let allowed_origins = Vec::new();
+        Self {
+            listen,
+            public_url: None,
+            allowed_origins,
+            no_reaper: false,
+            log: None,
+            log_json: false,
+            drain,
+        }
     }
 }
 
@@ -82,6 +101,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// What access URLs begin with; no slash at the end.
     pub public_url: Option<String>,
+    /// Whose pages may ask, beside our own: scheme, host and port.
+    pub allowed_origins: Vec<String>,
     /// Whether the service reaps as well, when nobody else does.
     pub reaps: bool,
     /// The log filter, if it was said.
@@ -134,6 +155,11 @@ pub struct ConfigError(Vec<String>);
 pub trait Environment {
     /// A variable's value; empty is the same as absent.
     fn get(&self, name: &str) -> Option<OsString>;
+
+    /// The value of a variable that holds a secret, which is there no longer afterwards.
+    fn take(&self, name: &str) -> Option<OsString> {
+        self.get(name)
+    }
 }
 
 /// The process's own environment.
@@ -145,10 +171,22 @@ impl Environment for ProcessEnvironment {
     fn get(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name).filter(|value| !value.is_empty())
     }
+
+    fn take(&self, name: &str) -> Option<OsString> {
+        roadstead_sandbox::environment::take(name).filter(|value| !value.is_empty())
+    }
 }
 
+/// The variables that hold secrets. They are taken, so that neither the system nor a child shows them.
+pub const MASTER_KEY: &str = "ROADSTEAD_MASTER_KEY";
+/// How the service connects to somebody else's PostgreSQL.
+pub const DATABASE_URL: &str = "DATABASE_URL";
+/// How the owner of the tables connects to it.
+pub const OWNER_DATABASE_URL: &str = "ROADSTEAD_OWNER_DATABASE_URL";
+
 impl Config {
-    /// Joins the command line and the environment.
+    /// Joins the command line and the environment. Called before there are threads: secrets are taken out of the process's
+    /// own environment.
     pub fn read(
         args: &ServiceArgs,
         data_dir: Option<PathBuf>,
@@ -164,17 +202,25 @@ impl Config {
             }
             good.then(|| trimmed.to_owned())
         });
+        for origin in &args.allowed_origins {
+            let whole = host::origin_of(origin).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+            if whole.is_none_or(|whole| !origin.starts_with(&whole) || origin.matches('/').count() != 2) {
+                mistakes.push(format!(
+                    "ROADSTEAD_ALLOWED_ORIGINS ({origin}) must be scheme, host and port, as in https://app.example.com"
+                ));
+            }
+        }
         let mut secret = |name: &str| -> Option<SecretString> {
-            if let Ok(text) = environment.get(name)?.into_string() {
+            if let Ok(text) = environment.take(name)?.into_string() {
                 Some(SecretString::from(text))
             } else {
                 mistakes.push(format!("{name} is not UTF-8"));
                 None
             }
         };
-        let master_key = secret("ROADSTEAD_MASTER_KEY");
-        let service = secret("DATABASE_URL");
-        let owner = secret("ROADSTEAD_OWNER_DATABASE_URL");
+        let master_key = secret(MASTER_KEY);
+        let service = secret(DATABASE_URL);
+        let owner = secret(OWNER_DATABASE_URL);
         if owner.is_some() && service.is_none() {
             mistakes.push("ROADSTEAD_OWNER_DATABASE_URL is set, but DATABASE_URL is not".to_owned());
         }
@@ -190,6 +236,7 @@ impl Config {
             data_dir,
             listen: args.listen,
             public_url,
+            allowed_origins: args.allowed_origins.clone(),
             reaps: !args.no_reaper,
             log: args.log.clone(),
             log_json: args.log_json,

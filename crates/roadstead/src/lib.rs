@@ -13,6 +13,7 @@ pub mod listen;
 pub mod postgres;
 pub mod profile;
 pub mod reaper;
+pub mod rotation;
 pub mod service;
 pub mod sockets;
 pub mod tasks;

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use roadstead_listener::{CLIENT_SILENCE, Lingering, Tidy};
+use roadstead_listener::{CLIENT_SILENCE, Lingering, Tidy, Upload};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -105,10 +105,13 @@ async fn exchange(
     let service = hyper::service::service_fn(|mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let keeps_alive = request.version() < Version::HTTP_2;
+        let (head, body) = request.into_parts();
+        let (body, uploaded) = Upload::new(body);
+        let request = hyper::Request::from_parts(head, body);
         let (answer, tidy, soft) = (app.clone().oneshot(request), tidy.clone(), soft.clone());
         async move {
             let mut answer = answer.await?.map(|body| tidy.body(body));
-            if keeps_alive && soft.is_cancelled() {
+            if keeps_alive && (soft.is_cancelled() || !uploaded.is_reached()) {
                 answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)

@@ -17,10 +17,18 @@ fn main() -> ExitCode {
     };
     roadstead_sandbox::memory::give_back_promptly();
     protect();
+    // Before there are threads, since it takes secrets out of the environment.
+    let config = match config(&cli) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Exit::Config.into();
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            let exit = runtime.block_on(run(cli));
+            let exit = runtime.block_on(run(cli, config));
             // Requests that were cut off must not hold the program.
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             exit.into()
@@ -43,55 +51,53 @@ fn protect() {
     }
 }
 
-async fn run(cli: Cli) -> Exit {
+/// What the command needs to know; nothing for those that only ask a service.
+fn config(cli: &Cli) -> Result<Option<Config>, ConfigError> {
+    let none = ServiceArgs::default();
+    let (args, replace) = match &cli.command {
+        Command::Client(_) => return Ok(None),
+        Command::Quickstart(args) | Command::Up { service: args, .. } => (args.clone(), false),
+        Command::Serve { replace, service } => (service.clone(), *replace),
+        Command::Reaper(args) => (args.clone().into(), false),
+        Command::Down { .. } | Command::Status | Command::Doctor | Command::Reset { .. } | Command::Db(_) => {
+            (none, false)
+        }
+    };
+    let mut config = Config::read(&args, cli.data_dir.clone(), &ProcessEnvironment)?;
+    config.replace = replace;
+    Ok(Some(config))
+}
+
+async fn run(cli: Cli, config: Option<Config>) -> Exit {
     let json = cli.globals.json;
+    let Some(config) = config else {
+        let Command::Client(command) = cli.command else {
+            unreachable!("every other command has a configuration")
+        };
+        return client(command, cli.globals, cli.data_dir.as_deref()).await;
+    };
     let outcome = match cli.command {
-        Command::Client(command) => return client(command, cli.globals, cli.data_dir.as_deref()).await,
-        Command::Quickstart(args) => {
-            let steps = printer(json);
-            foreground(&args, cli.data_dir, "warn", steps, Foreground::Quickstart).await
-        }
-        Command::Up { detach: false, service } => {
-            foreground(&service, cli.data_dir, "warn", printer(json), Foreground::Up).await
-        }
-        Command::Up { detach: true, service } => background(&service, cli.data_dir, json).await,
-        Command::Serve { replace, service } => {
-            let what = Foreground::Serve { replace };
-            foreground(&service, cli.data_dir, "info", printer(json), what).await
-        }
-        Command::Reaper(args) => {
-            foreground(&args.into(), cli.data_dir, "info", printer(json), Foreground::Reaper).await
-        }
-        Command::Down { instances } => match plain(cli.data_dir) {
-            Ok(config) => down::down(&config, instances).await,
-            Err(error) => Err(error.into()),
+        Command::Client(_) => unreachable!("it has no configuration"),
+        Command::Quickstart(_) => foreground(&config, "warn", printer(json), Foreground::Quickstart).await,
+        Command::Up { detach: false, .. } => foreground(&config, "warn", printer(json), Foreground::Up).await,
+        Command::Up { detach: true, service } => background(&config, &service, json).await,
+        Command::Serve { .. } => foreground(&config, "info", printer(json), Foreground::Serve).await,
+        Command::Reaper(_) => foreground(&config, "info", printer(json), Foreground::Reaper).await,
+        Command::Down { instances } => down::down(&config, instances).await,
+        Command::Status => match down::status(&config, json) {
+            Ok(true) => Ok(()),
+            Ok(false) => return Exit::Unavailable,
+            Err(error) => Err(error),
         },
-        Command::Status => match plain(cli.data_dir) {
-            Ok(config) => match down::status(&config, json) {
-                Ok(true) => Ok(()),
-                Ok(false) => return Exit::Unavailable,
+        Command::Doctor => {
+            let no_color = ProcessEnvironment.get("NO_COLOR").is_some();
+            match doctor::doctor(&config, json, no_color).await {
+                Ok(exit) => return exit,
                 Err(error) => Err(error),
-            },
-            Err(error) => Err(error.into()),
-        },
-        Command::Doctor => match plain(cli.data_dir) {
-            Ok(config) => {
-                let no_color = ProcessEnvironment.get("NO_COLOR").is_some();
-                match doctor::doctor(&config, json, no_color).await {
-                    Ok(exit) => return exit,
-                    Err(error) => Err(error),
-                }
             }
-            Err(error) => Err(error.into()),
-        },
-        Command::Reset { yes } => match plain(cli.data_dir) {
-            Ok(config) => down::reset(&config, yes).await,
-            Err(error) => Err(error.into()),
-        },
-        Command::Db(command) => match plain(cli.data_dir) {
-            Ok(config) => down::db(&config, command, json).await,
-            Err(error) => Err(error.into()),
-        },
+        }
+        Command::Reset { yes } => down::reset(&config, yes).await,
+        Command::Db(command) => down::db(&config, command, json).await,
     };
     match outcome {
         Ok(()) => Exit::Ok,
@@ -105,34 +111,26 @@ async fn run(cli: Cli) -> Exit {
 enum Foreground {
     Quickstart,
     Up,
-    Serve { replace: bool },
+    Serve,
     Reaper,
 }
 
 async fn foreground(
-    args: &ServiceArgs,
-    data_dir: Option<std::path::PathBuf>,
+    config: &Config,
     log: &str,
     mut steps: Box<dyn StepPrinter>,
     what: Foreground,
 ) -> anyhow::Result<()> {
-    let mut config = Config::read(args, data_dir, &ProcessEnvironment)?;
-    config.replace = matches!(what, Foreground::Serve { replace: true });
     begin_logging(config.log.as_deref().unwrap_or(log), config.log_json);
     match what {
-        Foreground::Quickstart => up::show(&config, &mut *steps).await,
-        Foreground::Up => up::up(&config, &mut *steps).await,
-        Foreground::Serve { .. } => up::serve(&config).await,
-        Foreground::Reaper => reaper::daemon(&config).await,
+        Foreground::Quickstart => up::show(config, &mut *steps).await,
+        Foreground::Up => up::up(config, &mut *steps).await,
+        Foreground::Serve => up::serve(config).await,
+        Foreground::Reaper => reaper::daemon(config).await,
     }
 }
 
-async fn background(
-    args: &ServiceArgs,
-    data_dir: Option<std::path::PathBuf>,
-    json: bool,
-) -> anyhow::Result<()> {
-    let config = Config::read(args, data_dir, &ProcessEnvironment)?;
+async fn background(config: &Config, args: &ServiceArgs, json: bool) -> anyhow::Result<()> {
     let mut arguments = vec!["up".to_owned(), "--listen".to_owned(), args.listen.to_string()];
     arguments.extend(["--drain".to_owned(), args.drain.to_string()]);
     for (option, value) in [("--public-url", &args.public_url), ("--log", &args.log)] {
@@ -140,18 +138,16 @@ async fn background(
             arguments.extend([option.to_owned(), value.clone()]);
         }
     }
+    for origin in &args.allowed_origins {
+        arguments.extend(["--allow-origin".to_owned(), origin.clone()]);
+    }
     if args.no_reaper {
         arguments.push("--no-reaper".to_owned());
     }
     if let Some(folder) = &config.data_dir {
         arguments.extend(["--data-dir".to_owned(), folder.display().to_string()]);
     }
-    up::detach(&config, &arguments, &mut *printer(json)).await
-}
-
-/// The configuration of commands that do not serve.
-fn plain(data_dir: Option<std::path::PathBuf>) -> Result<Config, ConfigError> {
-    Config::read(&ServiceArgs::default(), data_dir, &ProcessEnvironment)
+    up::detach(config, &arguments, &mut *printer(json)).await
 }
 
 async fn client(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rand::Rng;
 use roadstead_accounts::Accounts;
-use roadstead_api::{ApiParts, ApiState};
+use roadstead_api::{ApiParts, ApiState, Browsers};
 use roadstead_gateway::{Endings, Gateway, Routes};
 use roadstead_metrics::Metrics;
 use roadstead_model::{BootId, Clock, InstallationId, NodeId, Randomness, SystemClock, limits};
@@ -114,7 +114,7 @@ impl Works {
         &self,
         config: &Config,
         ground: &Ground,
-        orchestrator: &Orchestrator,
+        (accounts, orchestrator): (&Accounts, &Orchestrator),
         metrics: &Arc<Metrics>,
         soft: &CancellationToken,
     ) {
@@ -123,6 +123,8 @@ impl Works {
         if config.reaps {
             self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
         }
+        let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
+        self.chores.spawn(rotation);
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -199,14 +201,15 @@ impl Service {
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
-        works.spawn_chores(config, &ground, &orchestrator, &metrics, &soft);
+        works.spawn_chores(config, &ground, (&accounts, &orchestrator), &metrics, &soft);
         let database = database.into_private().map(|(postgres, running)| {
             let randomness = ground.randomness.clone();
             works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
         });
         let (cut, endings) = (CancellationToken::new(), Endings::default());
         let base = (url.as_str(), config.public_url.is_some());
-        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), metrics);
+        let browsers = Browsers::new(address, base.0, &config.allowed_origins);
+        let app = app(&ground, &accounts, &orchestrator, base, &works, endings.clone(), (metrics, browsers));
         let spare = listening.listener.try_clone()?;
         listening.store();
         let listener = tokio::net::TcpListener::from_std(listening.listener)?;
@@ -309,7 +312,7 @@ fn tokens() -> (CancellationToken, CancellationToken) {
 }
 
 async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Result<Accounts> {
-    let ring = crate::key_file::open(
+    let (ring, keeper) = crate::key_file::open(
         ground.folder.path(),
         config.master_key.as_ref(),
         store,
@@ -319,10 +322,12 @@ async fn accounts(config: &Config, ground: &Ground, store: &Store) -> anyhow::Re
     .await?;
     let accounts = Accounts::new(roadstead_accounts::Parts {
         store: store.clone(),
-        ring: Arc::new(ring),
+        ring,
+        keeper,
         clock: ground.clock.clone(),
         randomness: Arc::clone(&ground.randomness),
     });
+    accounts.resume_rotation().await.context("the master key cannot be used")?;
     accounts.insert_bundled(BUNDLED).await.context("the bundled server types could not be entered")?;
     Ok(accounts)
 }
@@ -481,7 +486,7 @@ fn app(
     (url, is_proxied): (&str, bool),
     works: &Works,
     endings: Endings,
-    metrics: Arc<Metrics>,
+    (metrics, browsers): (Arc<Metrics>, Browsers),
 ) -> axum::Router {
     let state = ApiState::new(ApiParts {
         accounts: accounts.clone(),
@@ -500,5 +505,6 @@ fn app(
     );
     let counted = axum::middleware::from_fn_with_state(works.requests.clone(), leave::count);
     let gateway = gateway.measured(metrics).with_endings(endings).router();
-    gateway.merge(roadstead_api::router(state).layer(counted))
+    let access = roadstead_api::shield(gateway, state.clone(), browsers.clone());
+    access.merge(roadstead_api::router(state, browsers).layer(counted))
 }

@@ -10,9 +10,10 @@ use anyhow::{Context, bail};
 use roadstead_cli::{Profile, StepPrinter, quickstart};
 use roadstead_orchestrator::RecoverStatus;
 use sd_notify::NotifyState;
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data_folder::{DataFolder, DataFolderError};
 use crate::lifecycle::{Asked, Signals};
 use crate::postgres::Step;
@@ -156,7 +157,7 @@ pub async fn detach(
     }
     let log_path = folder.path().join("roadstead.log");
     steps.begin("Starting in the background");
-    let mut child = spawn_detached(arguments, &log_path)?;
+    let mut child = spawn_detached(config, arguments, &log_path)?;
     let profile_path = folder.path().join(PROFILE_FILE);
     let ready = tokio::time::timeout(DETACH_PATIENCE, async {
         loop {
@@ -184,15 +185,28 @@ pub async fn detach(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that starts this program again")]
-fn spawn_detached(arguments: &[String], log_path: &Path) -> anyhow::Result<std::process::Child> {
+fn spawn_detached(
+    config: &Config,
+    arguments: &[String],
+    log_path: &Path,
+) -> anyhow::Result<std::process::Child> {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(log_path)
         .with_context(|| format!("could not open {}", log_path.display()))?;
     let program = std::env::current_exe().context("this program cannot tell where it lies")?;
+    // Taken out of our own environment when they were read; the child takes them out of its own.
+    let database = config.database.as_ref();
+    let secrets = [
+        (config::MASTER_KEY, config.master_key.as_ref()),
+        (config::DATABASE_URL, database.map(|urls| &urls.service)),
+        (config::OWNER_DATABASE_URL, database.map(|urls| &urls.owner)),
+    ];
+    let secrets = secrets.into_iter().filter_map(|(name, value)| Some((name, value?.expose_secret())));
     std::process::Command::new(program)
         .args(arguments)
+        .envs(secrets)
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

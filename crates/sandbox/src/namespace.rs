@@ -19,6 +19,7 @@ use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, Uid};
 
+use crate::hide::View;
 use crate::privilege::{self, Ids, PrivilegeError};
 
 /// Stack of the child for its whole life; only what is touched of it is memory.
@@ -55,6 +56,17 @@ impl Level {
     }
 }
 
+/// What the child makes of itself besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Role<'a> {
+    /// Who it becomes.
+    pub ids: Option<Ids>,
+    /// The control groups that it joins.
+    pub groups: &'a [PathBuf],
+    /// What it shows to those below it, where it has a mount namespace.
+    pub view: Option<&'a View>,
+}
+
 /// The running init.
 #[derive(Debug)]
 pub struct Init {
@@ -62,6 +74,10 @@ pub struct Init {
     pub pid: i32,
     /// What it is.
     pub level: Level,
+    /// Whether it shows what was asked for, and no processes but its own.
+    pub shows_view: bool,
+    /// Why it has no namespace, or shows more than was asked for.
+    pub lacking: Option<InitError>,
 }
 
 /// Why init could not be started, not even without a namespace.
@@ -82,21 +98,29 @@ pub enum InitError {
 }
 
 /// Starts a child that becomes `main`, with `socket` as its standard input and no other descriptor but its
-/// standard error, and a member of these control groups. Must be called while the process has one thread and holds no secret: the child is a copy.
+/// standard error. Must be called while the process has one thread and holds no secret: the child is a copy.
 pub fn start_init(
     main: fn() -> u8,
     socket: BorrowedFd<'_>,
-    ids: Option<Ids>,
+    role: Role<'_>,
     wanted: Wanted,
-    groups: &[PathBuf],
 ) -> Result<Init, InitError> {
-    let strongest = strongest();
-    if wanted == Wanted::Strongest
-        && let Ok(pid) = attempt(strongest, main, socket, ids, groups)
-    {
-        return Ok(Init { pid, level: strongest });
+    let mut lacking = None;
+    if wanted == Wanted::Strongest {
+        let level = strongest();
+        match attempt(level, main, socket, role) {
+            Ok(pid) => return Ok(Init { pid, level, shows_view: role.view.is_some(), lacking }),
+            Err(error) => lacking = Some(error),
+        }
+        // A namespace that shows too much still holds the tree.
+        let role = Role { view: None, ..role };
+        if let Ok(pid) = attempt(level, main, socket, role) {
+            return Ok(Init { pid, level, shows_view: false, lacking });
+        }
     }
-    attempt(Level::Nothing, main, socket, ids, groups).map(|pid| Init { pid, level: Level::Nothing })
+    let role = Role { view: None, ..role };
+    let pid = attempt(Level::Nothing, main, socket, role)?;
+    Ok(Init { pid, level: Level::Nothing, shows_view: false, lacking })
 }
 
 /// What is tried first.
@@ -109,15 +133,14 @@ pub(crate) fn attempt(
     level: Level,
     main: fn() -> u8,
     socket: BorrowedFd<'_>,
-    ids: Option<Ids>,
-    groups: &[PathBuf],
+    role: Role<'_>,
 ) -> Result<i32, InitError> {
     let (report, told) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(InitError::Clone)?;
     // Read before the clone: inside a new user namespace they are not ours any more until mapped.
     let own = Ids { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
     let mut stack = vec![0_u8; CHILD_STACK_BYTES];
     let child = Box::new(|| {
-        if let Err(error) = prepare(level, socket, ids, own, groups) {
+        if let Err(error) = prepare(level, socket, role, own) {
             let message = format!("{}\n{}", error.source as i32, error.step);
             // A parent that no longer listens is a parent that is gone.
             let _ = nix::unistd::write(&told, message.as_bytes());
@@ -155,14 +178,8 @@ fn outcome(report: OwnedFd) -> Option<InitError> {
     })
 }
 
-fn prepare(
-    level: Level,
-    socket: BorrowedFd<'_>,
-    ids: Option<Ids>,
-    own: Ids,
-    groups: &[PathBuf],
-) -> Result<(), PrivilegeError> {
-    for group in groups {
+fn prepare(level: Level, socket: BorrowedFd<'_>, role: Role<'_>, own: Ids) -> Result<(), PrivilegeError> {
+    for group in role.groups {
         enter(group)?;
     }
     // A session of its own: what is sent to the caller's process group does not reach it.
@@ -171,10 +188,14 @@ fn prepare(
         map_own_user(own)?;
     }
     if level != Level::Nothing {
-        own_proc()?;
+        let fresh = own_proc()?;
+        if let Some(view) = role.view {
+            fresh.map_err(PrivilegeError::at("mount a fresh /proc"))?;
+            view.show(role.ids)?;
+        }
     }
     privilege::empty_bounding_set();
-    if let Some(ids) = ids {
+    if let Some(ids) = role.ids {
         privilege::become_user(ids)?;
     }
     privilege::drop_capabilities()?;
@@ -204,7 +225,7 @@ pub fn die_with_parent() -> Result<(), PrivilegeError> {
 }
 
 /// Inside a fresh user namespace: the user and group stay who they were.
-fn map_own_user(own: Ids) -> Result<(), PrivilegeError> {
+pub(crate) fn map_own_user(own: Ids) -> Result<(), PrivilegeError> {
     nix::sys::prctl::set_dumpable(true).map_err(PrivilegeError::at("make the process readable"))?;
     write("/proc/self/setgroups", "deny", "give up setgroups")?;
     write("/proc/self/uid_map", &format!("{0} {0} 1", own.uid), "map the user")?;
@@ -217,14 +238,19 @@ fn write(path: impl AsRef<Path>, text: &str, step: &'static str) -> Result<(), P
 }
 
 /// A `/proc` that shows this namespace's processes and no others. Where a container masks parts of `/proc`
-/// the kernel refuses a fresh one: the old one stays, the namespace still holds the tree.
-fn own_proc() -> Result<(), PrivilegeError> {
+/// the kernel refuses a fresh one: the old one stays, the namespace still holds the tree. Whoever needs the fresh one looks.
+fn own_proc() -> Result<Result<(), Errno>, PrivilegeError> {
+    let nothing = None::<&str>;
+    make_private()?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    Ok(mount(Some("proc"), "/proc", Some("proc"), flags, nothing))
+}
+
+/// What is mounted here stays here.
+pub(crate) fn make_private() -> Result<(), PrivilegeError> {
     let nothing = None::<&str>;
     mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
-        .map_err(PrivilegeError::at("make the mounts private"))?;
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    let _ = mount(Some("proc"), "/proc", Some("proc"), flags, nothing);
-    Ok(())
+        .map_err(PrivilegeError::at("make the mounts private"))
 }
 
 fn take_streams(socket: BorrowedFd<'_>) -> Result<(), Errno> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use roadstead_control::frame;
 use roadstead_control::{
-    CONTROL_SOCKET, EXIT_FILE, ExitRecord, HTTP_SOCKET, SPOOL_FILE, STATE_FILE, ShimState,
+    CONTROL_SOCKET, EXIT_FILE, ExitRecord, HTTP_SOCKET, SECRETS_FOLDER, SPOOL_FILE, STATE_FILE, ShimState,
 };
 use serde::Serialize;
 
@@ -42,6 +42,11 @@ impl Folder {
     pub(crate) fn remove_sockets(&self) {
         let _ = std::fs::remove_file(self.control_socket());
         let _ = std::fs::remove_file(self.http_socket());
+    }
+
+    /// Secrets in files go with the servers that read them.
+    pub(crate) fn remove_secrets(&self) {
+        let _ = std::fs::remove_dir_all(self.0.join(SECRETS_FOLDER));
     }
 
     /// A reader sees the old record or the new one, never half of either.

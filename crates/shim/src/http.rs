@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use roadstead_bridge::{BridgeBody, Via};
+use roadstead_listener::Upload;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -104,10 +105,15 @@ async fn exchange(
     via: Via,
     mut closing: watch::Receiver<bool>,
 ) {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let instance = Rc::clone(&instance);
         async move {
-            let answer = answer(&instance, request, via).await;
+            let (head, body) = request.into_parts();
+            let (body, uploaded) = Upload::new(body);
+            let mut answer = answer(&instance, Request::from_parts(head, body), via).await;
+            if !uploaded.is_reached() {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
             Ok::<_, Infallible>(answer.map(|body| instance.tidy.body(body)))
         }
     });
@@ -129,7 +135,7 @@ async fn exchange(
     }
 }
 
-async fn answer(instance: &Instance, request: Request<Incoming>, via: Via) -> Response<Body> {
+async fn answer(instance: &Instance, request: Request<Upload<Incoming>>, via: Via) -> Response<Body> {
     if matches!(via, Via::Port) && !guard::is_loopback_host(request.headers()) {
         return refuse(
             instance,

@@ -4,6 +4,7 @@
 //! the socket ends (the shim is gone, or is done) everything below is ended. As PID 1 of a namespace leaving
 //! is enough, the kernel does the rest; otherwise init is a subreaper and walks its tree until it is empty.
 
+mod walls;
 pub(crate) mod wire;
 
 use std::collections::HashMap;
@@ -50,6 +51,7 @@ struct Init {
     children: SignalFd,
     first_of_namespace: bool,
     servers: HashMap<Pid, u32>,
+    prepared: walls::Prepared,
 }
 
 fn prepare() -> Result<Init, Box<dyn std::error::Error>> {
@@ -66,7 +68,13 @@ fn prepare() -> Result<Init, Box<dyn std::error::Error>> {
     let children = SignalFd::with_flags(&of_children, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     // A parent that died before the signal was asked for shows as the end of the socket.
     let socket = handover::take_stdin()?;
-    Ok(Init { socket, children, first_of_namespace, servers: HashMap::new() })
+    Ok(Init {
+        socket,
+        children,
+        first_of_namespace,
+        servers: HashMap::new(),
+        prepared: walls::Prepared::default(),
+    })
 }
 
 impl Init {
@@ -101,12 +109,24 @@ impl Init {
         }
         let rest = (&first[..received.bytes]).chain(Socket(&self.socket));
         match frame::read_document(rest) {
+            Ok(Order::Prepare(order)) => self.prepare(&order)?,
             Ok(Order::Start(start)) => self.start(&start, received.descriptors)?,
             Ok(Order::Signal { server, signal }) => self.signal(server, signal),
             // Half an order: the shim died while it wrote.
             Err(_) => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn prepare(&mut self, order: &wire::Prepare) -> Result<(), Errno> {
+        let notice = match walls::Prepared::new(order) {
+            Ok((prepared, notice)) => {
+                self.prepared = prepared;
+                notice
+            }
+            Err(unprepared) => unprepared.notice(),
+        };
+        self.tell(&notice)
     }
 
     fn start(&mut self, start: &Start, streams: Vec<OwnedFd>) -> Result<(), Errno> {
@@ -138,7 +158,8 @@ impl Init {
         let Limits { open_files, processes, file_size_bytes, .. } = start.limits;
         let limits = ServerLimits { open_files, processes, file_size_bytes };
         let here = frame::line(&Notice::Here { server: start.server });
-        server::start(&command, streams, limits, self.socket.as_fd(), &here)
+        let (walls, kept) = (self.prepared.walls()?, self.prepared.descriptors()?);
+        server::start(&command, streams, &kept, limits, walls, (self.socket.as_fd(), &here))
     }
 
     fn signal(&self, server: u32, signal: i32) {
@@ -208,8 +229,11 @@ impl Read for Socket<'_> {
 fn fault(error: &StartError) -> StartFault {
     match error {
         StartError::NotFound | StartError::InterpreterNotFound => StartFault::NotFound,
-        StartError::NotAbsolute | StartError::NotExecutable { .. } => StartFault::NotExecutable,
+        StartError::NotAbsolute | StartError::NotExecutable { .. } | StartError::Walled(_) => {
+            StartFault::NotExecutable
+        }
         StartError::Folder { .. } => StartFault::Folder,
+        StartError::Rules(_) | StartError::NoWall { .. } => StartFault::NoWall,
         StartError::Spawn(_) => StartFault::Other,
     }
 }

@@ -9,7 +9,7 @@ use roadstead_control::{
     Specification, Status, StopReason, TokenHash,
 };
 use roadstead_listener::Tidy;
-use roadstead_model::{Clock, Era};
+use roadstead_model::{Clock, Era, Mechanisms};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -72,6 +72,8 @@ pub(crate) struct Instance {
     pub(crate) shim: ProcessId,
     pub(crate) init: ProcessId,
     pub(crate) isolation: IsolationLevel,
+    /// What was put up around its servers, once that is known.
+    pub(crate) mechanisms: Cell<Option<Mechanisms>>,
     pub(crate) stop: watch::Sender<Option<StopWanted>>,
     pub(crate) exit: watch::Sender<Option<ExitRecord>>,
 }
@@ -166,6 +168,7 @@ impl Instance {
             deadline: self.clock.now() + self.deadline.remaining(),
             token_sha256: self.token.get(),
             isolation: self.isolation,
+            mechanisms: self.mechanisms.get(),
         })
     }
 }

@@ -91,6 +91,11 @@ impl Launcher {
         });
     }
 
+    /// The text without secrets: for an answer that says why there is no server.
+    pub(crate) fn masked(&self, text: String) -> String {
+        self.logs.masked(text)
+    }
+
     /// The stop ladder of one server whose input has been closed: wait, SIGTERM to its group, wait, SIGKILL.
     pub(crate) async fn stop(self: Rc<Self>, server: Server) {
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {

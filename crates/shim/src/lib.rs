@@ -21,7 +21,7 @@ mod instance;
 mod launcher;
 mod life;
 mod logs;
-mod mask;
+pub mod mask;
 mod mcp;
 mod memory_kills;
 mod probe;
@@ -29,6 +29,7 @@ mod spawner;
 mod spool;
 mod start;
 mod usage;
+mod walls;
 mod watched;
 
 /// Tries what an instance needs of the machine, and prints what came of it as JSON.

@@ -32,6 +32,7 @@ use crate::deadline::Deadline;
 use crate::events::Events;
 use crate::folder::Folder;
 use crate::http_server::{HttpServer, Unusable};
+use crate::init::wire::Prepare;
 use crate::instance::{Instance, Phase};
 use crate::launcher::Launcher;
 use crate::logs::Logs;
@@ -41,7 +42,7 @@ use crate::memory_kills::MemoryKills;
 use crate::spawner::{End, Ended, Server, Spawner, StartFailure};
 use crate::start::{LaunchChannel, Prepared};
 use crate::usage::Usage;
-use crate::{control, http};
+use crate::{control, http, walls};
 use again::Again;
 
 /// Ended servers whose owner has not looked yet: it looks all the time.
@@ -71,6 +72,11 @@ pub(crate) struct Life {
     headers: Vec<(String, Secret)>,
     channel: Option<LaunchChannel>,
     init: OwnedFd,
+    /// Its namespace shows what the specification wants; if not, why.
+    shows_view: bool,
+    refused: Option<String>,
+    /// What init makes ready; taken when that is done.
+    prepare: Option<Prepare>,
     ended: mpsc::Receiver<Option<Ended>>,
     again: Again,
     terminate: Signal,
@@ -101,7 +107,7 @@ pub(crate) async fn live(prepared: Prepared) -> ExitCode {
 
 impl Life {
     fn new(prepared: Prepared) -> std::io::Result<Self> {
-        let Prepared { specification, secrets, channel, clock, init, shim, limits } = prepared;
+        let Prepared { specification, secrets, channel, clock, init, shim, limits, prepare } = prepared;
         let folder = Folder::new(&specification.run_folder);
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks), folder.spool());
         let events = Events::new(Rc::clone(&clock), &specification.run_folder);
@@ -131,6 +137,7 @@ impl Life {
             shim,
             init: init.process,
             isolation: init.isolation,
+            mechanisms: Cell::new(None),
             stop: watch::Sender::new(None),
             exit: watch::Sender::new(None),
             specification,
@@ -141,6 +148,9 @@ impl Life {
             headers: secrets.headers,
             channel: Some(channel),
             init: init.pidfd,
+            shows_view: init.shows_view,
+            refused: init.refused,
+            prepare,
             ended,
             again,
             terminate: signal(SignalKind::terminate())?,
@@ -152,6 +162,7 @@ impl Life {
     }
 
     async fn launch(&mut self, secret: Rc<ControlSecret>) -> Result<(), Cause> {
+        self.wall_in().await.map_err(|(code, message)| failed(code, message))?;
         self.bind(secret).map_err(|(code, message)| failed(code, message))?;
         self.say(&Report::Bound { shim: self.instance.shim });
         let instance = Rc::clone(&self.instance);
@@ -176,6 +187,27 @@ impl Life {
         // Nothing more is reported there: roadstead reads to the end.
         self.channel = None;
         Ok(())
+    }
+
+    /// Has the walls made ready, and looks whether they are enough.
+    async fn wall_in(&mut self) -> Result<(), (FailureCode, String)> {
+        let plan = &self.instance.specification;
+        let standing = match self.prepare.take() {
+            Some(prepare) => {
+                let budget = Duration::from_millis(plan.ready_timeout_ms);
+                let standing = tokio::time::timeout(budget, self.instance.spawner.prepare(prepare)).await;
+                let late = || (FailureCode::ReadyTimeout, "the walls were not ready in time".to_owned());
+                Some(standing.map_err(|_| late())?.map_err(|refused| (refused.code, refused.message))?)
+            }
+            None => None,
+        };
+        let mechanisms = walls::mechanisms(plan, self.shows_view, standing);
+        self.instance.mechanisms.set(Some(mechanisms));
+        let weak = plan
+            .confinement
+            .as_ref()
+            .and_then(|policy| walls::too_weak(policy, mechanisms, self.refused.as_deref()));
+        weak.map_or(Ok(()), Err)
     }
 
     /// Takes the port and the sockets, and starts to listen.
@@ -280,7 +312,7 @@ async fn start_server(
                 era: ready.era,
                 isolation: instance.isolation,
                 silent: ready.silent,
-                mechanisms: None,
+                mechanisms: instance.mechanisms.get(),
             }),
             // Its end is told apart from its silence by init, which is about to say it.
             Err(NotReady::Ended) => Err(exited(server.ended().await)),

@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use roadstead_control::{LogEntry, frame};
 use roadstead_model::{Clock, LogLevel, LogSource};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::mask::Masks;
+use crate::mask::{Masks, Scrubber};
 use crate::spool::Spool;
 
 /// A longer line is cut with a mark.
@@ -26,6 +28,8 @@ const TAIL_LINE_BYTES: usize = 1024;
 /// What each line costs besides its text, here and, roughly, as JSON.
 const ENTRY_BYTES: usize = size_of::<LogEntry>();
 const READ_BYTES: usize = 8 * 1024;
+/// What may be the beginning of a secret waits this long for the rest of it; then it is told, masked if it is long.
+const HELD_BACK: Duration = Duration::from_millis(100);
 const CUT_MARK: &str = " … [cut after 64 KiB]";
 
 pub(crate) struct Logs {
@@ -58,12 +62,17 @@ impl Logs {
 
     /// Something the shim itself has to say.
     pub(crate) fn say(&self, level: LogLevel, message: String) {
-        self.push(level, LogSource::System, self.masks.apply(message));
+        self.push(level, LogSource::System, self.masked(message));
         self.save();
     }
 
+    /// The text without secrets: for everything that leaves the shim by another way than as a line.
+    pub(crate) fn masked(&self, text: String) -> String {
+        self.masks.apply(text)
+    }
+
     fn server_said(&self, line: &[u8], cut: bool) {
-        let mut message = self.masks.apply(String::from_utf8_lossy(line).into_owned());
+        let mut message = String::from_utf8_lossy(line).into_owned();
         if cut {
             truncate(&mut message, MAX_LINE_BYTES);
             message.push_str(CUT_MARK);
@@ -183,14 +192,31 @@ impl Logs {
 
     /// Reads a server's standard error until it ends.
     pub(crate) async fn read(&self, mut stderr: impl AsyncRead + Unpin) {
-        let mut lines = Lines::new(MAX_LINE_BYTES + self.masks.longest());
-        let mut buffer = vec![0; READ_BYTES];
-        while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
-            lines.feed(&buffer[..read], |line, cut| self.server_said(line, cut));
+        let (mut scrubber, mut lines) = (Scrubber::default(), Lines::default());
+        let (mut buffer, mut clean) = (vec![0; READ_BYTES], Vec::new());
+        loop {
+            let read = stderr.read(&mut buffer);
+            let read = if scrubber.is_waiting() { timeout(HELD_BACK, read).await } else { Ok(read.await) };
+            let ended = match read {
+                Ok(Ok(read @ 1..)) => {
+                    scrubber.feed(&self.masks, &buffer[..read], &mut clean);
+                    false
+                }
+                silence => {
+                    scrubber.flush(&self.masks, &mut clean);
+                    silence.is_ok()
+                }
+            };
+            lines.feed(&clean, |line, cut| self.server_said(line, cut));
+            clean.clear();
+            if ended {
+                lines.end(|line, cut| self.server_said(line, cut));
+            }
             self.save();
+            if ended {
+                return;
+            }
         }
-        lines.end(|line, cut| self.server_said(line, cut));
-        self.save();
     }
 }
 
@@ -203,18 +229,14 @@ impl Inner {
 }
 
 /// Cuts a stream into lines of bounded length.
+#[derive(Default)]
 struct Lines {
     line: Vec<u8>,
-    limit: usize,
     /// The line is over its limit: the rest of it is skipped.
     over: bool,
 }
 
 impl Lines {
-    const fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), limit, over: false }
-    }
-
     fn feed(&mut self, mut bytes: &[u8], mut said: impl FnMut(&[u8], bool)) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.add(&bytes[..end]);
@@ -224,14 +246,15 @@ impl Lines {
         self.add(bytes);
     }
 
-    fn end(mut self, mut said: impl FnMut(&[u8], bool)) {
+    fn end(&mut self, mut said: impl FnMut(&[u8], bool)) {
         if !self.line.is_empty() {
             self.finish(&mut said);
         }
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let room = self.limit - self.line.len();
+        // One more, for the carriage return that is not part of the line.
+        let room = MAX_LINE_BYTES + 1 - self.line.len();
         self.over |= bytes.len() > room;
         self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
@@ -276,7 +299,7 @@ mod tests {
     }
 
     fn read(logs: &Logs, text: &[u8]) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(logs.read(text));
     }
 
@@ -314,7 +337,38 @@ mod tests {
         let logs = logs(&["canary-value"]);
         let text = [vec![b'x'; MAX_LINE_BYTES - 6], b"canary-value and more\n".to_vec()].concat();
         read(&logs, &text);
-        assert!(!logs.waiting()[0].message.contains("cana"));
+        let message = &logs.waiting()[0].message;
+        assert!(message.ends_with(&format!("x[maske{CUT_MARK}")), "{}", &message[MAX_LINE_BYTES - 20..]);
+    }
+
+    #[test]
+    fn a_key_of_several_lines_is_masked_line_by_line() {
+        let logs = logs(&["-----BEGIN KEY-----\nMIIEabcdefghijkl\nQw==\n-----END KEY-----\n"]);
+        read(
+            &logs,
+            b"key:\r\n-----BEGIN KEY-----\r\nMIIEabcdefghijkl\r\nQw==\r\n-----END KEY-----\r\nQw== alone\n",
+        );
+        let said: Vec<_> = logs.waiting().into_iter().map(|entry| entry.message).collect();
+        assert_eq!(said, ["key:", "[masked]", "[masked]", "[masked]", "[masked]", "Qw== alone"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_begins_like_a_secret_is_told_when_nothing_follows() {
+        use tokio::io::AsyncWriteExt as _;
+        let logs = logs(&["canary-value"]);
+        let (mut server, stderr) = tokio::io::duplex(100);
+        let reading = logs.read(stderr);
+        let talking = async {
+            server.write_all(b"a line that ends in c\n").await.unwrap();
+            logs.more_after(0).await;
+            assert_eq!(logs.waiting()[0].message, "a line that ends in c");
+            server.write_all(b"next canary-").await.unwrap();
+            tokio::time::sleep(HELD_BACK * 2).await;
+            server.write_all(b"value\n").await.unwrap();
+            drop(server);
+        };
+        tokio::join!(reading, talking);
+        assert_eq!(logs.waiting()[1].message, "next [masked]");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use roadstead_bridge::{
     ServerLauncher, ServerPipes, Use, Via,
 };
 use roadstead_control::Specification;
+use roadstead_listener::Upload;
 use roadstead_model::{Era, LogLevel};
 use tokio::sync::watch;
 
@@ -162,7 +163,7 @@ impl Mcp {
         self.bridge.unused().await;
     }
 
-    pub(crate) async fn handle(&self, request: Request<Incoming>, via: Via) -> Response<BridgeBody> {
+    pub(crate) async fn handle(&self, request: Request<Upload<Incoming>>, via: Via) -> Response<BridgeBody> {
         self.bridge.handle(request, via).await
     }
 
@@ -206,7 +207,7 @@ impl ServerLauncher for Servers {
         Box::pin(async move {
             match launcher.open().await {
                 Ok(opened) => Ok(launcher.pipes(opened)),
-                Err(failure) => Err(LaunchFailure { message: failure.message }),
+                Err(failure) => Err(LaunchFailure { message: launcher.masked(failure.message) }),
             }
         })
     }

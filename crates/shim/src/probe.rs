@@ -21,6 +21,9 @@ pub(crate) fn probe() -> ExitCode {
     let report = json!({
         "isolation": level,
         "no_namespace": found.no_namespace,
+        "landlock_abi": found.landlock_abi,
+        "seccomp": found.seccomp,
+        "no_view": found.no_view,
         "no_other_user": found.no_other_user,
         "no_death_signal": found.no_death_signal,
         "no_subreaper": found.no_subreaper,

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
-use crate::init::wire::{Notice, Order, Start, StartFault};
+use crate::init::wire::{Notice, Order, Prepare, Start, StartFault};
 use crate::memory_kills::MemoryKills;
 use crate::watched::watched;
 
@@ -82,6 +82,15 @@ pub(crate) struct Ended {
 type Outgoing = (Zeroizing<Vec<u8>>, Vec<OwnedFd>);
 type Started = oneshot::Sender<Result<(ProcessId, watch::Receiver<Option<End>>), StartFailure>>;
 
+type Preparing = oneshot::Sender<Result<Standing, StartFailure>>;
+
+/// The walls that stand around every server from now on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) landlock_abi: u8,
+    pub(crate) seccomp: bool,
+}
+
 struct Entry {
     pid: Option<i32>,
     process: Option<ProcessId>,
@@ -97,6 +106,7 @@ pub(crate) struct Spawner {
     living: watch::Sender<usize>,
     oldest: watch::Sender<Option<ProcessId>>,
     next: Cell<u32>,
+    preparing: RefCell<Option<Preparing>>,
     memory_kills: MemoryKills,
 }
 
@@ -117,11 +127,20 @@ impl Spawner {
             living: watch::Sender::new(0),
             oldest: watch::Sender::new(None),
             next: Cell::new(1),
+            preparing: RefCell::default(),
             memory_kills,
         });
         tokio::task::spawn_local(write_orders(Rc::clone(&socket), queue));
         tokio::task::spawn_local(read_notices(socket, Rc::clone(&spawner), ended));
         Ok(spawner)
+    }
+
+    /// Has everything made ready that servers get. Comes before the first one.
+    pub(crate) async fn prepare(&self, prepare: Prepare) -> Result<Standing, StartFailure> {
+        let (told, answer) = oneshot::channel();
+        self.preparing.replace(Some(told));
+        self.order(&Order::Prepare(prepare), Vec::new()).await?;
+        answer.await.unwrap_or_else(|_| Err(lost()))
     }
 
     /// Starts a server on three streams; `number` in the order is filled in here.
@@ -198,6 +217,12 @@ impl Spawner {
     fn hear(&self, notice: Notice, sender: Option<i32>) -> Option<Ended> {
         let mut servers = self.servers.borrow_mut();
         match notice {
+            Notice::Prepared { landlock_abi, seccomp } => {
+                let _ = self.preparing.take()?.send(Ok(Standing { landlock_abi, seccomp }));
+            }
+            Notice::NotPrepared { fault, message } => {
+                let _ = self.preparing.take()?.send(Err(StartFailure { code: code(fault), message }));
+            }
             Notice::Here { server } => servers.get_mut(&server)?.pid = sender,
             Notice::Started { server, started } => {
                 let entry = servers.get_mut(&server)?;
@@ -241,6 +266,7 @@ impl Spawner {
     }
 
     fn lose_all(&self) {
+        self.preparing.take();
         for (_, entry) in self.servers.borrow_mut().drain() {
             entry.end.send_replace(Some(End::Lost));
         }
@@ -306,6 +332,8 @@ fn code(fault: StartFault) -> FailureCode {
         StartFault::NotFound => FailureCode::ProgramNotFound,
         StartFault::NotExecutable => FailureCode::ProgramNotExecutable,
         StartFault::Folder => FailureCode::WorkingFolderUnusable,
+        StartFault::NoWall => FailureCode::ConfinementFailed,
+        StartFault::Grant => FailureCode::InvalidSpecification,
         StartFault::Other => FailureCode::Internal,
     }
 }

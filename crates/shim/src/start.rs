@@ -14,10 +14,11 @@ use roadstead_control::{
     ProcessId, Report, Secrets, Specification, frame,
 };
 use roadstead_model::{Clock, SystemClock};
-use roadstead_sandbox::{Ids, Level, Wanted, handover, namespace, privilege, tree};
+use roadstead_sandbox::{Ids, Level, Role, Wanted, handover, namespace, privilege, tree};
 
 use crate::folder::Folder;
-use crate::life;
+use crate::init::wire::{Prepare, WallPlan};
+use crate::{life, walls};
 
 /// The channel on which a launch is reported, the shim's standard output; closed once it is decided.
 pub(crate) struct LaunchChannel(File);
@@ -38,6 +39,8 @@ pub(crate) struct Prepared {
     pub(crate) init: InitProcess,
     pub(crate) shim: ProcessId,
     pub(crate) limits: Limits,
+    /// What init makes ready before the first server.
+    pub(crate) prepare: Option<Prepare>,
 }
 
 /// The parent of the servers.
@@ -46,6 +49,10 @@ pub(crate) struct InitProcess {
     pub(crate) isolation: IsolationLevel,
     pub(crate) socket: OwnedFd,
     pub(crate) pidfd: OwnedFd,
+    /// It shows what the specification wants its servers to see, and nothing else.
+    pub(crate) shows_view: bool,
+    /// Why it has no namespace, or shows more.
+    pub(crate) refused: Option<String>,
 }
 
 /// The whole life of a shim.
@@ -83,11 +90,13 @@ fn prepare() -> Result<Prepared, String> {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
     channel.say(&Report::Hello { version: PROTOCOL_VERSION });
     let specification: Specification = frame::read_document(&mut input).map_err(|e| text(&e))?;
-    match confine(&specification) {
+    let plan = walls::plan(&specification);
+    match confine(&specification, plan.as_ref()) {
         Ok((init, shim)) => {
-            let secrets = frame::read_document(&mut input).map_err(|e| text(&e))?;
+            let mut secrets = frame::read_document(&mut input).map_err(|e| text(&e))?;
             let limits = limits(&specification, init.isolation);
-            Ok(Prepared { specification, secrets, channel, clock, init, shim, limits })
+            let prepare = walls::prepare(&specification, plan, init.shows_view, &mut secrets);
+            Ok(Prepared { specification, secrets, channel, clock, init, shim, limits, prepare })
         }
         Err((code, message)) => {
             fail(&specification, &mut channel, &*clock, code, &message);
@@ -98,7 +107,10 @@ fn prepare() -> Result<Prepared, String> {
 
 type Refusal = (FailureCode, String);
 
-fn confine(specification: &Specification) -> Result<(InitProcess, ProcessId), Refusal> {
+fn confine(
+    specification: &Specification,
+    plan: Option<&WallPlan>,
+) -> Result<(InitProcess, ProcessId), Refusal> {
     let ids = check_user(specification)?;
     let refused = |what: &'static str| {
         move |e: &dyn std::error::Error| {
@@ -109,7 +121,7 @@ fn confine(specification: &Specification) -> Result<(InitProcess, ProcessId), Re
     let ours = refused("the shim could not confine itself");
     privilege::forbid_core_dumps().map_err(|e| ours(&e))?;
     tree::adopt_orphans().map_err(|e| ours(&e))?;
-    let init = start_init(specification, ids).map_err(|e| refused("init could not be started")(&*e))?;
+    let init = start_init(specification, ids, plan).map_err(|e| refused("init could not be started")(&*e))?;
     privilege::empty_bounding_set();
     if let Some(ids) = ids {
         privilege::become_user(ids).map_err(|e| ours(&e))?;
@@ -136,13 +148,17 @@ fn check_user(specification: &Specification) -> Result<Option<Ids>, Refusal> {
 fn start_init(
     specification: &Specification,
     ids: Option<Ids>,
+    plan: Option<&WallPlan>,
 ) -> Result<InitProcess, Box<dyn std::error::Error>> {
     let wanted = match specification.isolation {
         Isolation::Auto => Wanted::Strongest,
         Isolation::Off => Wanted::Nothing,
     };
     let (ours, theirs) = handover::pair()?;
-    let init = namespace::start_init(crate::init::run, theirs.as_fd(), ids, wanted, &specification.cgroups)?;
+    let policy = specification.confinement.as_ref().zip(plan);
+    let view = policy.map(|(policy, plan)| walls::view(specification, policy, plan));
+    let role = Role { ids, groups: &specification.cgroups, view: view.as_ref() };
+    let init = namespace::start_init(crate::init::run, theirs.as_fd(), role, wanted)?;
     let isolation = match init.level {
         Level::PidNamespace => IsolationLevel::PidNamespace,
         Level::UserNamespace => IsolationLevel::UserNamespace,
@@ -150,7 +166,12 @@ fn start_init(
     };
     // It cannot be another process: it is our child and nobody has waited for it.
     let process = ProcessId { pid: init.pid, started: tree::started(init.pid)? };
-    Ok(InitProcess { process, isolation, socket: ours, pidfd: tree::pidfd(init.pid)? })
+    let refused = init.lacking.map(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        format!("{error}{}", cause.unwrap_or_default())
+    });
+    let (socket, pidfd, shows_view) = (ours, tree::pidfd(init.pid)?, init.shows_view);
+    Ok(InitProcess { process, isolation, socket, pidfd, shows_view, refused })
 }
 
 /// The kernel counts processes per user: the limit is only fair where nobody else's are counted too.

@@ -13,6 +13,7 @@ pub mod credential;
 pub mod event;
 pub mod idempotency;
 pub mod instance;
+pub mod key_rotation;
 pub mod log;
 pub mod migrate;
 pub mod node;
@@ -36,6 +37,9 @@ pub use instance::{
     Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
     MovedDeadline, NearDeadline, NewInstance, NewLife, ProcessMark, Reaping, ReopenError, Reopening,
     ReserveError, Started, Stopping,
+};
+pub use key_rotation::{
+    HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
 pub use node::{NodeRow, Nodes};

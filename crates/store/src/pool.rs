@@ -105,6 +105,8 @@ nouns! {
     idempotency: Idempotency in idempotency,
     /// Instances.
     instances: Instances in instance,
+    /// Rotations of the master key.
+    key_rotations: KeyRotations in key_rotation,
     /// Log lines.
     logs: Logs in log,
     /// Machines.

@@ -50,8 +50,8 @@ pub struct Found {
 pub enum Contact {
     /// It proved itself.
     Proved {
-        /// With which secret.
-        secret: ControlSecret,
+        /// With which of the secrets.
+        secret: usize,
         /// How it is.
         status: Box<Status>,
     },
@@ -169,14 +169,12 @@ impl Supervisor {
     /// Asks a shim how it is, with each of the secrets that it may have been given.
     pub async fn contact(&self, found: &Found, secrets: &[ControlSecret]) -> Contact {
         let socket = found.path.join(roadstead_control::CONTROL_SOCKET);
-        for secret in secrets {
+        for (nth, secret) in secrets.iter().enumerate() {
             match link::connect(&socket, secret, &self.entropy).await {
                 Ok(stream) => {
                     let asked = tokio::time::timeout(handshake::TIMEOUT, link::status(stream)).await;
                     return match asked {
-                        Ok(Some(status)) => {
-                            Contact::Proved { secret: secret.clone(), status: Box::new(status) }
-                        }
+                        Ok(Some(status)) => Contact::Proved { secret: nth, status: Box::new(status) },
                         Ok(None) | Err(_) => Contact::Silent,
                     };
                 }

@@ -30,6 +30,14 @@ impl Rows {
         done.unwrap_or_else(|error| panic!("{error} in {sql}")).rows_affected()
     }
 
+    /// Tries what the database must refuse; answers what it says.
+    pub async fn refused(&mut self, sql: &str) -> String {
+        match sqlx::query(AssertSqlSafe(sql)).execute(&mut self.0).await {
+            Ok(_) => panic!("the database did it: {sql}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
     /// A whole number.
     pub async fn number(&mut self, sql: &str) -> i64 {
         let found = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.0).await;

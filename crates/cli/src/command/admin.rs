@@ -1,4 +1,4 @@
-//! The commands on types, credentials, users and keys.
+//! The commands on types, credentials, users, keys and the master key.
 
 use clap::Subcommand;
 use roadstead_model::Scope;
@@ -133,6 +133,36 @@ pub enum KeysCommand {
         /// Why
         #[arg(long)]
         reason: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// `master-key …`.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum MasterKeyCommand {
+    /// Show the master keys, what needs each, and how far a rotation is
+    #[command(
+        after_help = "Examples:\n  roadstead master-key status\n  roadstead master-key status --json | jq .rotation"
+    )]
+    Status,
+    /// Make a new master key and seal everything with it, while everything goes on
+    #[command(
+        after_help = "Examples:\n  roadstead master-key rotate\n  roadstead master-key rotate --no-wait"
+    )]
+    Rotate {
+        /// Do not wait until everything is sealed with the new key
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Take a master key out of use that nothing needs any more
+    #[command(after_help = "Examples:\n  roadstead master-key retire 0a1b2c3d --yes")]
+    Retire {
+        /// The key's id, as `master-key status` shows it
+        #[arg(value_name = "ID")]
+        key: String,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,

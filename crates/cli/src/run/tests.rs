@@ -36,6 +36,12 @@ fn instance(id: &str, name: &str, status: &str) -> Value {
     })
 }
 
+fn rotation(is_finished: bool) -> Value {
+    let finished_at = is_finished.then_some("2026-01-01T00:00:00Z");
+    json!({"id": "r1", "to_key": "00000001", "total": 1, "done": 1, "failed": 0, "failures": [],
+        "finished_at": finished_at})
+}
+
 /// Live instances come on two pages, so that whoever reads only the first does not find the second.
 fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
     let page = |rows: &[Value], next: Option<&str>| json!({"data": rows, "next_cursor": next});
@@ -52,6 +58,10 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
         ("GET", "/api-keys") => json!({"data": [
             {"id": "k1", "name": "ci", "is_active": false}, {"id": "k2", "name": "ci", "is_active": true},
         ]}),
+        ("GET", "/master-key") => json!({"keys": [
+            {"id": "00000001", "state": "sealing", "values": 1, "instances": 0},
+        ], "rotation": rotation(true)}),
+        ("POST", "/master-key/rotations") => rotation(false),
         ("POST", "/instances") => instance(ONE, "work", "running"),
         ("POST", path) if path.contains(OLD) => {
             return (StatusCode::CONFLICT, json!({"error": {"code": "CONFLICT", "message": "it has ended"}}));
@@ -171,6 +181,18 @@ async fn a_revocation_means_the_key_that_opens_something_and_keeps_the_reason() 
     assert_eq!(exit, Exit::Ok);
     assert_eq!(asked[0].0, "DELETE /api-keys/k2?reason=a%26b");
     assert_eq!(done("roadstead credentials delete mine --yes").await.0, Exit::Usage);
+}
+
+#[tokio::test]
+async fn a_rotation_is_followed_to_its_end_and_a_key_is_retired_by_its_id() {
+    for line in ["master-key rotate", "master-key rotate --no-wait", "master-key rotate --json"] {
+        let (exit, asked) = done(&format!("roadstead {line}")).await;
+        assert_eq!((exit, asked), (Exit::Ok, vec![("POST /master-key/rotations".to_owned(), json!({}))]));
+    }
+    let (exit, asked) = done("roadstead master-key retire 0a1b2c3d --yes").await;
+    assert_eq!((exit, asked[0].0.as_str()), (Exit::Ok, "DELETE /master-key/keys/0a1b2c3d"));
+    assert_eq!(done("roadstead master-key retire 0a1b2c3d").await.0, Exit::Usage, "nobody to ask");
+    assert_eq!(done("roadstead master-key").await, (Exit::Ok, vec![]));
 }
 
 #[tokio::test]

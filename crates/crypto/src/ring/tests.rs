@@ -254,3 +254,91 @@ fn a_derived_secret_depends_on_key_label_and_context_and_comes_back_after_a_rota
     let rotated = ring_of(&[2, 1]);
     assert!(rotated.derive("control", b"one").any(|derived| *derived.expose_secret() == secret));
 }
+
+#[test]
+fn a_new_key_seals_and_the_old_ones_still_open_until_they_are_taken_out() {
+    let old = ring_of(&[1]);
+    let sealed = old.seal(&mut rng(9), &BINDING, "s3cret");
+    let new = MasterKey::generate(&mut rng(2));
+    let both = old.with_new_first(new.clone()).unwrap();
+    assert_eq!(both.key_ids().collect::<Vec<_>>(), [new.id(), old.sealing_key()]);
+    assert!(both.needs_rotation(&sealed) && both.open(&BINDING, &sealed).is_ok());
+    assert_eq!(both.with_new_first(new.clone()).unwrap_err(), RingChangeError::Duplicate { key: new.id() });
+
+    let only = both.without(old.sealing_key()).unwrap();
+    assert_eq!(only.key_ids().collect::<Vec<_>>(), [new.id()]);
+    assert!(matches!(only.open(&BINDING, &sealed), Err(OpenError::UnknownKey { .. })));
+    assert_eq!(only.without(new.id()).unwrap_err(), RingChangeError::Seals { key: new.id() });
+    let gone = RingChangeError::Unknown { key: old.sealing_key() };
+    assert_eq!(only.without(old.sealing_key()).unwrap_err(), gone);
+}
+
+#[test]
+fn a_ring_takes_no_more_keys_than_it_may_hold() {
+    let mut ring = ring_of(&[0]);
+    for seed in 1..MAX_KEYS {
+        ring = ring.with_new_first(MasterKey::generate(&mut rng(u8::try_from(seed).unwrap()))).unwrap();
+    }
+    let more = MasterKey::generate(&mut rng(200));
+    assert_eq!(ring.with_new_first(more).unwrap_err(), RingChangeError::Full);
+}
+
+#[test]
+fn the_id_of_a_key_is_read_as_it_is_written() {
+    let id = ring_of(&[1]).sealing_key();
+    assert_eq!(id.to_string().parse(), Ok(id));
+    assert_eq!(KeyId::from_number(id.get()), id);
+    for wrong in ["", "1234567", "123456789", "+1234567", "1234567g", "0x123456"] {
+        assert!(wrong.parse::<KeyId>().is_err(), "{wrong}");
+    }
+}
+
+/// Where a value may be sealed for: few enough that two are often alike in all parts but one.
+fn place() -> impl Strategy<Value = [Vec<u8>; 3]> {
+    let part = || proptest::collection::vec(0_u8..3, 0..4);
+    [part(), part(), part()]
+}
+
+proptest! {
+    #[test]
+    fn a_value_opens_in_its_own_place_and_in_no_other(
+        own in place(), own_slot in "[ab]{0,3}", other in place(), other_slot in "[ab]{0,3}", seed in any::<u8>(),
+    ) {
+        let ring = KeyRing::generate(&mut rng(1));
+        let binding = |[owner, type_id, row]: &[Vec<u8>; 3], slot: &str, seal: bool, sealed: &[u8]| {
+            let binding = Binding { owner, type_id, slot, row };
+            if seal { Ok(ring.seal(&mut rng(seed), &binding, "s3cret")) } else {
+                ring.open(&binding, sealed).map(|opened| opened.expose_secret().to_vec())
+            }
+        };
+        let sealed = binding(&own, &own_slot, true, &[]).unwrap();
+        let opened = binding(&other, &other_slot, false, &sealed);
+        prop_assert_eq!(opened.is_ok(), (&own, &own_slot) == (&other, &other_slot));
+        // Bytes that move from one part to the next make another place, too.
+        let mut moved = own.clone();
+        if let Some(byte) = moved[0].pop() {
+            moved[1].insert(0, byte);
+            prop_assert!(binding(&moved, &own_slot, false, &sealed).is_err());
+        }
+    }
+
+    #[test]
+    fn two_values_that_changed_places_open_in_neither(
+        owners in proptest::array::uniform2(any::<[u8; 16]>()),
+        rows in proptest::array::uniform2(any::<[u8; 16]>()),
+        slots in proptest::array::uniform2("[a-z]{1,10}"),
+        which in 0_usize..3,
+    ) {
+        // They differ in owner, slot or row, and in nothing else.
+        let pick = |index: usize, part: usize| if which == part { index } else { 0 };
+        let bindings = [0, 1].map(|index| Binding {
+            owner: &owners[pick(index, 0)], type_id: b"type", slot: &slots[pick(index, 1)], row: &rows[pick(index, 2)],
+        });
+        prop_assume!(bindings[0] != bindings[1]);
+        let ring = KeyRing::generate(&mut rng(1));
+        let mut source = rng(2);
+        let sealed = bindings.map(|binding| ring.seal(&mut source, &binding, "s3cret"));
+        prop_assert_eq!(ring.open(&bindings[0], &sealed[1]).unwrap_err(), OpenError::Tampered);
+        prop_assert_eq!(ring.open(&bindings[1], &sealed[0]).unwrap_err(), OpenError::Tampered);
+    }
+}

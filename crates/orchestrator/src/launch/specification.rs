@@ -9,8 +9,8 @@ use std::time::Duration;
 use roadstead_accounts::{ExposeSecret, SecretString};
 use roadstead_catalog::{Facts, Kind, Rendered};
 use roadstead_control::{
-    BridgeSettings, FIRST_SECRET_DESCRIPTOR, HttpServer, HttpTransport, Isolation, Limits, PROTOCOL_VERSION,
-    SECRETS_FOLDER, Secret, Secrets, Specification, TokenHash, UserIds,
+    BridgeSettings, ControlSecret, FIRST_SECRET_DESCRIPTOR, HttpServer, HttpTransport, Isolation, Limits,
+    PROTOCOL_VERSION, SECRETS_FOLDER, Secret, Secrets, Specification, TokenHash, UserIds,
 };
 use roadstead_model::{Era, Port, RestartPolicy, Transport};
 use serde::Serialize;
@@ -72,6 +72,7 @@ impl Reserved {
         rendered: Rendered,
         folder: &Path,
         user: Option<UserIds>,
+        control: ControlSecret,
     ) -> (Specification, Secrets) {
         let spec = &self.plan.spec;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -122,7 +123,7 @@ impl Reserved {
         };
         let secrets = Secrets {
             token_sha256: TokenHash::new(self.token_hash),
-            control: crate::adopt::newest_secret(inner, self.instance),
+            control,
             environment,
             headers,
             masks: self.plan.values.values().map(secret).collect(),

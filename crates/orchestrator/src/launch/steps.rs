@@ -7,7 +7,7 @@ use std::time::Duration;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
-use roadstead_crypto::TokenKind;
+use roadstead_crypto::{KeyId, TokenKind};
 use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
@@ -42,19 +42,26 @@ pub(super) struct Reserved {
     is_restart: bool,
 }
 
+/// What a shim was told that its row tells, too.
+struct Told {
+    /// The exact command line, which holds no secret.
+    command: Vec<String>,
+    /// The master key that its control secret was made from.
+    control_key: KeyId,
+}
+
 /// The shim runs as well.
 pub(super) struct Spawned {
     reserved: Reserved,
     shim: Shim,
-    /// The exact command line, which holds no secret.
-    command: Vec<String>,
+    told: Told,
 }
 
 /// The server answers as well.
 pub(super) struct Ready {
     reserved: Reserved,
     shim: Shim,
-    command: Vec<String>,
+    told: Told,
     server: ShimReady,
 }
 
@@ -169,7 +176,7 @@ impl Reserved {
     /// Starts the shim and hands the specification over.
     pub(super) async fn spawn(self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
         match self.start(inner).await {
-            Ok((shim, command)) => Ok(Spawned { reserved: self, shim, command }),
+            Ok((shim, told)) => Ok(Spawned { reserved: self, shim, told }),
             Err(LaunchError::ServerFailed { instance, failure }) => {
                 self.abort(inner, InstanceStatus::Error, &failure.message).await;
                 Err(LaunchError::ServerFailed { instance, failure })
@@ -185,19 +192,20 @@ impl Reserved {
         }
     }
 
-    async fn start(&self, inner: &Arc<Inner>) -> Result<(Shim, Vec<String>), LaunchError> {
+    async fn start(&self, inner: &Arc<Inner>) -> Result<(Shim, Told), LaunchError> {
         self.is_confined_enough(inner)?;
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
         inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
-        let (specification, secrets) = self.specification(inner, rendered, &folder, user);
+        let (control_key, control) = crate::adopt::newest_secret(inner, self.instance);
+        let (specification, secrets) = self.specification(inner, rendered, &folder, user, control);
         let program = specification.program.to_string_lossy().into_owned();
         let command = std::iter::once(program).chain(specification.args.iter().cloned()).collect();
         let started = inner.parts.supervisor.start(specification, secrets).await;
         let shim = started.map_err(|error| wrong(ShimError::Start(error)))?;
-        Ok((shim, command))
+        Ok((shim, Told { command, control_key }))
     }
 
     /// Ends the row with the cause and gives everything back.
@@ -343,7 +351,8 @@ impl Spawned {
         match launched {
             Ok(ready) => {
                 inner.took(self.reserved.instance, Step::ServerReady);
-                Ok(Ready { reserved: self.reserved, shim: self.shim, command: self.command, server: ready })
+                let Self { reserved, shim, told } = self;
+                Ok(Ready { reserved, shim, told, server: ready })
             }
             Err(error) => Err(self.failed(inner, &error).await),
         }
@@ -406,7 +415,8 @@ impl Ready {
         let port = self.reserved.lease.port();
         let mut started =
             started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
-        started.event_data["command"] = json!(std::mem::take(&mut self.command));
+        started.event_data["command"] = json!(std::mem::take(&mut self.told.command));
+        started.control_key = Some(self.told.control_key.get());
         let published = self.mark(inner, &started).await;
         let is_wanted = matches!(published, Ok(true));
         if is_wanted {
@@ -501,6 +511,7 @@ pub(crate) fn started(
         process: mark(ready.server),
         shim: mark(shim),
         confinement: None,
+        control_key: None,
         actor,
         event_data: json!({
             "pid": ready.server.pid,

@@ -2,16 +2,40 @@
 
 use std::path::PathBuf;
 
-use roadstead_control::{Limits, Secret, ServerEnd};
+use roadstead_control::{Grant, Limits, Secret, ServerEnd};
 use serde::{Deserialize, Serialize};
 
 /// From the shim. An order is a length-prefixed document; three streams are attached to a `Start`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// Make ready what every server gets, before the first one.
+    Prepare(Prepare),
     /// Start a server.
     Start(Start),
     /// Signal a server's whole group.
     Signal { server: u32, signal: i32 },
+}
+
+/// What every server gets.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Prepare {
+    pub(crate) walls: Option<WallPlan>,
+    /// The folder for secrets in files, and whether it was mounted.
+    pub(crate) secrets: PathBuf,
+    pub(crate) is_mounted: bool,
+    pub(crate) files: Vec<(String, Secret)>,
+    pub(crate) descriptors: Vec<Secret>,
+}
+
+/// What stands around every server. The paths have no links in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WallPlan {
+    pub(crate) execute: Vec<PathBuf>,
+    pub(crate) write: Vec<PathBuf>,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) connect: Vec<u16>,
+    pub(crate) bind: Vec<u16>,
+    pub(crate) listen: bool,
 }
 
 /// A server to be started.
@@ -28,6 +52,10 @@ pub(crate) struct Start {
 /// From init, one line each.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Notice {
+    /// The walls will stand, and the secrets lie ready.
+    Prepared { landlock_abi: u8, seccomp: bool },
+    /// No server will be started.
+    NotPrepared { fault: StartFault, message: String },
     /// Said by the server's own process before it becomes the server: the message's credentials carry its id.
     Here { server: u32 },
     /// It executes.
@@ -44,5 +72,7 @@ pub(crate) enum StartFault {
     NotFound,
     NotExecutable,
     Folder,
+    NoWall,
+    Grant,
     Other,
 }

@@ -48,6 +48,7 @@ impl Life {
         }
         self.complete(&mut record);
         self.instance.folder.remove_sockets();
+        self.instance.folder.remove_secrets();
         self.save(&record);
         if let Some(failure) = &record.failure {
             self.say(&Report::Failed(failure.clone()));
@@ -123,6 +124,8 @@ impl Life {
             Cause::Idle(limit) => Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             _ => None,
         };
+        // A message of ours names paths and how something ended; what it quotes of others must not hold a secret.
+        let failure = failure.map(|f| Failure { message: self.instance.logs.masked(f.message), ..f });
         ExitRecord {
             instance: self.instance.specification.instance,
             outcome,

@@ -8,3 +8,4 @@ mod kill_matrix;
 mod life;
 mod limits;
 mod support;
+mod walls;

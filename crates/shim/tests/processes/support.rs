@@ -34,7 +34,7 @@ impl Place {
             Self { folder, installation: fresh(InstallationId::from_uuid), boot: fresh(BootId::from_uuid) };
         let shim = Path::new(env!("CARGO_BIN_EXE_roadstead-shim"));
         put(shim, &place.shim());
-        for example in ["misbehave", "parent"] {
+        for example in ["misbehave", "parent", "attempts"] {
             // Cargo builds examples beside the programs.
             put(&shim.with_file_name("examples").join(example), &place.program(example));
         }

@@ -22,6 +22,8 @@ pub struct Started {
     pub shim: ProcessMark,
     /// How it is confined; none from a shim that does not know.
     pub confinement: Option<Confinement>,
+    /// The master key that its control secret was made from; none to leave what the row says.
+    pub control_key: Option<u32>,
     /// Who launched it.
     pub actor: Actor,
     /// The particulars of the `started` event, a JSON object without secrets.
@@ -60,7 +62,8 @@ impl Instances<'_> {
             r#"with running as (
                  update mcp_instances
                  set status = 'running', started_at = $2, process_id = $3, process_started = $4,
-                     shim_pid = $5, shim_started = $6, confinement = $12
+                     shim_pid = $5, shim_started = $6, confinement = $12,
+                     control_key = coalesce($13, control_key)
                  where id = $1 and status = 'pending'
                  returning id
                ), event as (
@@ -81,6 +84,7 @@ impl Instances<'_> {
             actor.ip_address,
             actor.user_agent,
             started.confinement.map(Json) as _,
+            started.control_key.map(i64::from),
         )
         .fetch_one(self.pool)
         .await
@@ -88,18 +92,19 @@ impl Instances<'_> {
     }
 
     /// The shim of a live instance was taken over after a restart of ours. Its generation is raised to `generation` if it is
-    /// lower: the shim has seen that one. False when the instance is over.
+    /// lower: the shim has seen that one. `control_key` is the master key that its secret was made from. False when the instance is over.
     #[tracing::instrument(name = "db.instance.mark_adopted", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn mark_adopted(
         &self,
         id: InstanceId,
         generation: i64,
+        control_key: u32,
         event_data: &Value,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         sqlx::query_scalar!(
             r#"with adopted as (
-                 update mcp_instances set generation = greatest(generation, $2)
+                 update mcp_instances set generation = greatest(generation, $2), control_key = $5
                  where id = $1 and status in ('pending', 'running')
                  returning id
                ), event as (
@@ -111,6 +116,7 @@ impl Instances<'_> {
             generation,
             at,
             event_data,
+            i64::from(control_key),
         )
         .fetch_one(self.pool)
         .await
@@ -133,7 +139,8 @@ impl Instances<'_> {
             r#"with running as (
                  update mcp_instances
                  set started_at = $2, process_id = $3, process_started = $4, shim_pid = $5, shim_started = $6,
-                     type_version = $12, confinement = $13, error_message = null, spool_seq = 0
+                     type_version = $12, confinement = $13, control_key = coalesce($14, control_key),
+                     error_message = null, spool_seq = 0
                  where id = $1 and status = 'running' and stopping_at is null
                  returning id, generation, expires_at, access_token_hash
                ), event as (
@@ -155,6 +162,7 @@ impl Instances<'_> {
             actor.user_agent,
             type_version,
             started.confinement.map(Json) as _,
+            started.control_key.map(i64::from),
         )
         .fetch_optional(self.pool)
         .await

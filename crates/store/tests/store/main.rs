@@ -10,6 +10,7 @@ mod lifecycle;
 mod people;
 mod pool;
 mod reaper;
+mod rotation;
 mod schema;
 mod secrets;
 mod usage;

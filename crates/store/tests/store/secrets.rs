@@ -6,7 +6,7 @@ use time::Duration;
 
 use crate::world::World;
 
-fn credential(world: &mut World, name: &str) -> NewCredential {
+pub fn credential(world: &mut World, name: &str) -> NewCredential {
     world.clock.advance(std::time::Duration::from_millis(1));
     let slot = |slot: &str, hint: &str| NewSlot {
         slot: slot.to_owned(),

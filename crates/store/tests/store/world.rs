@@ -137,6 +137,7 @@ impl World {
             process: ProcessMark { pid: 4_242, started: 99 },
             shim: ProcessMark { pid: 4_241, started: 98 },
             confinement: Some(Confinement::default()),
+            control_key: Some(7),
             actor: Actor::SYSTEM,
             event_data: json!({}),
         }
