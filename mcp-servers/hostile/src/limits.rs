@@ -51,7 +51,7 @@ fn said(refused: Option<Errno>) -> String {
 
 /// A child takes memory, a megabyte at a time, and says so before each; the kernel may end it for that.
 fn ballooned(target: &Target, mut take: impl FnMut() -> Result<(), Errno>) -> Outcome {
-    let grown = || -> std::io::Result<(u64, String)> {
+    let mut grown = || -> std::io::Result<(u64, String)> {
         let (mut reader, writer) = std::io::pipe()?;
         let child = child::start(|| grow(&writer, target.most, &mut take))?;
         drop(writer);

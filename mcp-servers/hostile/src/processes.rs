@@ -22,6 +22,8 @@ use crate::target::Target;
 const ODD_LIMIT: u64 = 700_001;
 /// `ioprio_set`'s best-effort class, lowest priority, for one process.
 const IDLE_PRIORITY: (i32, i32) = (1, 2 << 13 | 7);
+/// `fcntl`'s command for the signal that is sent.
+const F_SETSIG: i32 = 10;
 /// Whoever outlives an instance must not live for ever on the machine of whoever tried this.
 const LINGER: Duration = Duration::from_mins(10);
 
@@ -197,7 +199,7 @@ pub fn signal_by_descriptor(target: &Target) -> Outcome {
         let set = unsafe {
             [
                 libc::fcntl(number, libc::F_SETOWN, target.bystander),
-                libc::fcntl(number, libc::F_SETSIG, libc::SIGWINCH),
+                libc::fcntl(number, F_SETSIG, libc::SIGWINCH),
                 libc::fcntl(number, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK),
             ]
         };
