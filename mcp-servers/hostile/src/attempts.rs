@@ -172,5 +172,6 @@ const ATTEMPTS: &[Attempt] = &[
     limit("output-flood", "an answer without an end, in megabytes", limits::output_flood),
     open("udp", "send to any UDP port", network::udp),
     open("allowed-port", "connect to a service of this machine on a port that its type allows", network::allowed_port),
+    open("home-socket", "connect to a socket that the service's user keeps at home (an agent's)", sockets::home_socket),
     open("names-in-proc", "read other processes' names and command lines", processes::names),
 ];

@@ -33,6 +33,10 @@ pub fn path_socket(target: &Target) -> Outcome {
     Outcome::any([("connect", connected(&target.path_socket).map(|_| "connected".into()))])
 }
 
+pub fn home_socket(target: &Target) -> Outcome {
+    Outcome::any([("connect", connected(&target.home_socket).map(|_| "connected".into()))])
+}
+
 /// Says something, and hears what is answered.
 fn answered(path: &Path, said: &[u8]) -> Result<Vec<u8>, Outcome> {
     let mut stream = connected(path).map_err(|errno| Outcome::Refused(errno, "connect".into()))?;

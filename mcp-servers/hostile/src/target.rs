@@ -48,6 +48,8 @@ pub struct Target {
     pub shm_file: PathBuf,
     /// A private key in somebody's home.
     pub private_key: PathBuf,
+    /// A socket file there.
+    pub home_socket: PathBuf,
     /// The folder that the own program was installed in.
     pub package: PathBuf,
     /// A copy of id(1) there, owned by root and marked to run as its owner.

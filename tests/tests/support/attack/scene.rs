@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use roadstead_test_support::app::{App, is_alive, programs};
@@ -26,6 +27,7 @@ pub(crate) struct Scene {
     attacker_key: String,
     folder: PathBuf,
     people: tempfile::TempDir,
+    _agent: UnixListener,
     shared: [PathBuf; 2],
     owner: u32,
     limits: String,
@@ -51,6 +53,9 @@ impl Scene {
         let folder = app.data().join("instances").join(&neighbour.id);
         let owner = folder.metadata().expect("the neighbour has a folder").uid();
         let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in("/var/tmp").expect("a folder");
+        let agent = UnixListener::bind(people.path().join("agent")).expect("a socket");
+        fs::set_permissions(people.path().join("agent"), Permissions::from_mode(0o600)).expect("its mode");
+        owned_by(&people.path().join("agent"), running.user);
         let package = Self::furnish(people.path(), running.user);
         let bystander = Bystander::start(&package.join("roadstead-hostile"), owner, &folder);
         let name = format!("roadstead-neighbour-{}", std::process::id());
@@ -65,6 +70,7 @@ impl Scene {
             attacker_key,
             folder,
             people,
+            _agent: agent,
             shared,
             owner,
             limits,
@@ -156,7 +162,7 @@ impl Scene {
             "folder": self.folder, "control_socket": sockets.join("c"), "gateway_socket": sockets.join("h"),
             "database_socket": database, "api_port": api, "pool_port": self.neighbour.port,
             "free_port": free_port(machine), "tmp_file": self.shared[0], "shm_file": self.shared[1],
-            "private_key": self.at("home/id_ed25519"), "package": self.at("package"),
+            "private_key": self.at("home/id_ed25519"), "home_socket": self.at("agent"), "package": self.at("package"),
             "setuid": self.at("package/id"), "secrets": secrets.collect::<Vec<_>>(),
             "project": self.at("project"), "reading": self.at("reading"), "outside": self.at("outside"),
             "name": format!("outliver-{}", attacker.server),
