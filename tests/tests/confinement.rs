@@ -76,7 +76,7 @@ async fn attacked(scene: &mut Scene, machine: &Machine, kind: &str, level: &str,
         let verdict = judged(scene, &attacker, said.as_ref(), &befallen);
         println!("  {name}: {verdict:?} {} {befallen:?}", said.clone().unwrap_or_default());
         if is_walled && its_kind == "isolation" {
-            let harm = scene.harm().await;
+            let harm = scene.harm();
             if verdict == Verdict::Got || !harm.is_empty() {
                 broken.push(format!("{name}: {said:?} {harm:?}"));
             }
@@ -85,6 +85,9 @@ async fn attacked(scene: &mut Scene, machine: &Machine, kind: &str, level: &str,
         if said.is_none() {
             attacker = scene.attacker(kind).await;
         }
+    }
+    if is_walled {
+        scene.neighbour_answers().await;
     }
     column.insert(LAST[0].to_owned(), outlived(scene, machine, attacker, Stop::Asked).await);
     let attacker = scene.attacker(kind).await;

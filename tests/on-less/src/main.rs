@@ -21,8 +21,10 @@ fn main() -> anyhow::Result<()> {
     if lacks.contains(&"cgroups") {
         hide_control_groups()?;
     }
-    let program = filter(lacks.contains(&"landlock"), lacks.contains(&"namespaces"));
-    enter(&program)?;
+    let (landlock, namespaces) = (lacks.contains(&"landlock"), lacks.contains(&"namespaces"));
+    if landlock || namespaces {
+        enter(&filter(landlock, namespaces))?;
+    }
     if let Some(user) = variable(USER) {
         become_user(user.parse().context("the user is a number")?)?;
     }

@@ -211,7 +211,7 @@ impl Scene {
     }
 
     /// What is different of the neighbour from what it was; nothing, where all is well.
-    pub(crate) async fn harm(&self) -> Vec<String> {
+    pub(crate) fn harm(&self) -> Vec<String> {
         let mut harm = Vec::new();
         let mut expect = |is_so: bool, what: &str| {
             if !is_so {
@@ -235,12 +235,16 @@ impl Scene {
         expect(!self.at("package/planted").exists(), "the package has changed");
         expect(!self.at("reading/planted").exists(), "what was granted for reading has changed");
         expect(is_alive(self.running.app.pid()), "the service does not live");
+        harm
+    }
+
+    /// The neighbour still does what it is there for.
+    pub(crate) async fn neighbour_answers(&self) {
         let url = format!("{}/i/{}/mcp", self.running.app.url, self.neighbour.id);
         let session = Session::open(&http_client(false), &url, &self.neighbour_token).await;
         let answer = session.call(&json!(1), "echo", &json!({"text": "here"})).await;
-        expect(answer["result"]["content"][0]["text"] == "here", "the neighbour does not answer");
+        assert_eq!(answer["result"]["content"][0]["text"], "here", "{answer}");
         session.end().await;
-        harm
     }
 }
 
