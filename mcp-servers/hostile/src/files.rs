@@ -135,8 +135,18 @@ pub fn dotdot_out(target: &Target) -> Outcome {
         let mut text = String::new();
         tried(file.read_to_string(&mut text), |bytes| format!("{bytes} bytes"))
     };
-    let listed = tried(fs::read_dir(own("..")), |entries| format!("{} neighbours", entries.count()));
+    // One that shows nobody but oneself is no way out.
+    let listed = fs::read_dir(own("..")).map(|entries| entries.flatten().any(|it| it.file_name() == *name));
+    let listed = listed_it(listed.map_err(|error| crate::outcome::errno(&error)));
     Outcome::any([("path", text_of(&path)), ("openat", up()), ("list", listed)])
+}
+
+fn listed_it(listed: Result<bool, Errno>) -> Tried {
+    match listed {
+        Ok(true) => Ok("the neighbour is listed".into()),
+        Ok(false) => Err(Errno::ENOENT),
+        Err(errno) => Err(errno),
+    }
 }
 
 pub fn hardlink_in(target: &Target) -> Outcome {

@@ -45,7 +45,6 @@ impl Scene {
     pub(crate) async fn set(machine: &Machine) -> Self {
         let running = machine.start().await;
         let app = &running.app;
-        app.define_echo("echo", &[]).await;
         let (attacker_key, neighbour_key) = (user(app, "attacker").await, user(app, "neighbour").await);
         let secret = json!({"type": "echo", "credentials": {"token": canary()}});
         let launch = app.ask_as(&neighbour_key, "POST", "/instances", Some(secret)).await;
