@@ -33,6 +33,6 @@ queries:
 attempts:
     cargo build --release --workspace && ROADSTEAD_WRITE_ATTEMPTS=1 cargo test --release --workspace --test confinement a_hostile
 
-# Before a release: licences and advisories; needs cargo-deny and the network.
+# Before a release: licences and advisories; needs cargo-deny, cargo-audit and the network.
 release-check:
-    cargo deny check
+    tools/check-advisories.sh --strict

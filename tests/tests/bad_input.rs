@@ -57,6 +57,7 @@ async fn what_belongs_to_somebody_else_is_not_there() {
         ("POST", "/expire", None),
         ("POST", "/extend", Some(json!({"expires_in": "5m"}))),
         ("POST", "/rotate-token", None),
+        ("POST", "/revoke-token", None),
         ("GET", "/logs", None),
         ("GET", "/logs?follow=true", None),
         ("GET", "/events", None),
@@ -76,6 +77,16 @@ async fn what_belongs_to_somebody_else_is_not_there() {
     refused(&app.ask_as(&stage.other, "POST", "/instances", Some(launch)).await, 404, "CREDENTIAL_NOT_FOUND");
     for path in [format!("/credentials/{credential}"), format!("/api-keys/{key}")] {
         refused(&app.ask_as(&stage.other, "DELETE", &path, None).await, 404, "NOT_FOUND");
+    }
+    for (method, rest, body) in [
+        ("GET", "", None),
+        ("PUT", "", Some(json!({"name": "theirs"}))),
+        ("DELETE", "?force=true", None),
+        ("GET", "/usage", None),
+        ("POST", "/validate", None),
+    ] {
+        let path = format!("/credentials/{credential}{rest}");
+        refused(&app.ask_as(&stage.other, method, &path, body).await, 404, "NOT_FOUND");
     }
     let theirs = app.ask_as(&stage.other, "GET", "/instances", None).await;
     assert_eq!(theirs.body["data"], json!([]), "another's list is empty");
@@ -254,9 +265,17 @@ async fn bodies_that_cannot_be_read(stage: &Stage) {
     );
     let large = json!({"type": "plain", "name": "x".repeat(5 * 1024 * 1024)});
     for path in ["/instances", "/types", "/credentials", "/users", "/api-keys"] {
-        refused(&app.ask("POST", path, Some(large.clone())).await, 413, "BODY_TOO_LARGE");
+        let answer = app.ask("POST", path, Some(large.clone())).await;
+        refused(&answer, 413, "BODY_TOO_LARGE");
+        // The rest of the upload is not read: a client that kept the connection would find it closed.
+        assert_eq!(answer.headers["connection"], "close", "{path}");
     }
     refused(&app.ask("PUT", "/settings/port.range_end", Some(large)).await, 413, "BODY_TOO_LARGE");
+    let read = app.ask("POST", "/instances", Some(json!({"type": "nonesuch"}))).await;
+    assert!(
+        !read.headers.contains_key("connection"),
+        "a request that was read leaves the connection: {read:?}"
+    );
 }
 
 async fn several_mistakes_in_one_answer(stage: &Stage) {

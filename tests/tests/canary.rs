@@ -2,36 +2,19 @@
 //! nowhere else: not in a file, a log line, an argument, an address or an answer.
 
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use memchr::memmem;
-use roadstead_test_support::app::{Answer, App, is_alive, programs};
+use roadstead_test_support::app::{Answer, App, is_alive};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 
+#[path = "support/canary.rs"]
+mod canary;
+
+use canary::{BLABBER, Secret, assert_files_are_silent, canary, define, holds, marker, text};
+
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Where instances and the database have their sockets when the service runs as root.
-const RUN_FOLDER: &str = "/run/roadstead";
-
-/// A server that says its secret in every way at once, then behaves.
-const BLABBER: &str = r#"
-    $| = 1; STDERR->autoflush(1); my $t = $ENV{CANARY};
-    syswrite STDERR, "plain $t\n";
-    syswrite STDERR, "halves " . substr($t, 0, 9); select undef, undef, undef, 0.05; syswrite STDERR, substr($t, 9) . "\n";
-    syswrite STDERR, "Authorization: Bearer $t, {\"key\": \"$t\"}, https://user:$t\@example.com/?k=$t\n";
-    syswrite STDERR, ("x" x 65000) . " $t " . ("y" x 65000) . "\n";
-    syswrite STDOUT, "no json $t\n";
-    syswrite STDERR, "said\n";
-"#;
-
-/// What must not be seen, and how it is called in a failure: the failure itself must not show it.
-struct Secret {
-    called: &'static str,
-    value: String,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_nowhere_but_in_its_servers_own_environment() {
@@ -153,7 +136,7 @@ async fn what_the_api_tells(app: &App, id: &str) -> Vec<String> {
     let logs = wait_for("what the server said", PATIENCE, async || {
         let answer = app.ask("GET", &path, None).await;
         let lines = answer.body["data"].as_array()?.clone();
-        let all = ["plain ", "halves ", "Authorization: ", "said"];
+        let all = ["plain ", "halves ", "Authorization: ", "forms ", "wrapped", "said"];
         all.iter()
             .all(|said| {
                 lines.iter().any(|line| line["message"].as_str().is_some_and(|line| line.starts_with(said)))
@@ -209,69 +192,6 @@ fn assert_processes_are_silent(secrets: &[Secret], servers: &[i32]) {
     assert_eq!(singing, servers.iter().copied().collect(), "the look itself finds what there is");
 }
 
-/// No file holds a secret in clear. `spot` is a text that a file does hold: the look itself works.
-fn assert_files_are_silent(data: &Path, secrets: &[Secret], spot: Option<&str>) {
-    let mut files = files_below(data);
-    files.extend(files_below(Path::new(RUN_FOLDER)));
-    let mut spotted = false;
-    let mut held = false;
-    for path in files {
-        let Some(bytes) = contents(&path) else { continue };
-        spotted |= spot.is_some_and(|spot| memmem::find(&bytes, spot.as_bytes()).is_some());
-        for secret in secrets {
-            if secret.called == "the API key" && path == data.join("profile.json") {
-                held |= holds(&bytes, secret);
-                continue;
-            }
-            assert!(!holds(&bytes, secret), "{} holds {}", path.display(), secret.called);
-        }
-    }
-    assert!(spot.is_none() || spotted, "the look does not find what there is");
-    assert!(held, "the profile holds the key");
-}
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        // Another service's folders come and go.
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => found.push(entry.path()),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-fn contents(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// Whether bytes hold a secret: as it is, in hexadecimal, or half of it, as when a line was cut.
-fn holds(bytes: &[u8], secret: &Secret) -> bool {
-    let value = secret.value.as_bytes();
-    let hexadecimal: String = value.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let (start, end) = (&value[..value.len() / 2], &value[value.len() / 2..]);
-    [start, end, hexadecimal.as_bytes()].into_iter().any(|needle| memmem::find(bytes, needle).is_some())
-}
-
-/// A type that runs a script which knows its secret.
-async fn define(app: &App, name: &str, script: &str) {
-    // An argument is one line.
-    let script = script.replace('\n', " ");
-    let spec = json!({
-        "name": name, "display_name": name, "program": "/usr/bin/perl", "args": ["-MIO::Handle", "-e", script, programs().join("roadstead-echo")],
-        "env": {"CANARY": "${credential.token}"}, "credential_slots": [{"name": "token", "label": "Token"}], "ready_timeout_s": 20,
-    });
-    let answer = app.ask("POST", "/types", Some(spec)).await;
-    assert_eq!(answer.status, 201, "{answer:?}");
-}
-
 async fn answer(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("the service answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -281,26 +201,4 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 
 fn process(instance: &Value) -> i32 {
     instance["process_id"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a process id")
-}
-
-#[track_caller]
-fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
-}
-
-/// Something that occurs nowhere by chance.
-fn canary() -> String {
-    let mut bytes = [0_u8; 24];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .expect("random bytes");
-    // Letters only at the ends: a half of it is as rare as the whole.
-    bytes.iter().fold(String::from("ghp_"), |text, byte| {
-        format!("{text}{}{}", char::from(b'A' + byte % 26), char::from(b'a' + (byte / 26) % 26))
-    })
-}
-
-/// Something that is no secret, to be found.
-fn marker() -> String {
-    format!("marker-{}", canary().trim_start_matches("ghp_"))
 }

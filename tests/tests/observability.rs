@@ -293,12 +293,14 @@ fn doctor(data: &Path, user: Option<u32>) -> (Option<i32>, BTreeMap<String, Stri
 
 /// The names that scripts rely on.
 const IDS: &[&str] = &[
+    "confinement",
     "control-groups",
     "core-dumps",
     "data-folder",
     "database",
     "disk-inodes",
     "disk-space",
+    "landlock",
     "leftovers",
     "master-key",
     "open-files",
@@ -313,6 +315,7 @@ const IDS: &[&str] = &[
     "runtime-python",
     "runtime-uv",
     "runtime-uvx",
+    "seccomp",
     "service",
     "shim",
     "subreaper",

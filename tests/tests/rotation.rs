@@ -196,12 +196,12 @@ async fn round(count: usize, ports: (u16, u16)) {
         (&new["id"], true)
     );
     let mut rows = Rows::of(app.data()).await;
-    let stale = rows.number(&format!(
+    let stale = format!(
         "select (select count(*) from credential_secrets where encode(substring(sealed from 2 for 4), 'hex') <> '{0}')
               + (select count(*) from ring_check where encode(substring(sealed from 2 for 4), 'hex') <> '{0}')",
         new["id"].as_str().expect("an id")
-    ));
-    assert_eq!(stale.await, 0);
+    );
+    assert_eq!(rows.number(&stale).await, 0);
     retire(app, &old, &kept, &ids).await;
 }
 
@@ -241,12 +241,12 @@ async fn retire(app: App, old: &str, kept: &str, ids: &[String]) {
     assert_eq!(std::fs::read_to_string(&file).expect("it is there").lines().count(), 1);
     assert_eq!(std::fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
     let mut rows = Rows::of(app.data()).await;
-    let late = rows.refused(&format!(
+    let late = format!(
         "insert into credential_secrets (credential_id, slot, sealed, hint)
          values ('{}', 'late', '\\x01{old}00', '')",
         ids[0]
-    ));
-    assert!(late.await.contains("retired"), "a slow request leaves nothing behind that no key opens");
+    );
+    assert!(rows.refused(&late).await.contains("retired"), "a slow request leaves nothing behind that no key opens");
     let app = again(killed(app).await).await;
     assert!(instance_runs(&app, kept).await);
     launch(&app, 1, &ids[1]).await.expect("everything opens with the new key alone");

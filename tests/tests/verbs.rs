@@ -8,7 +8,7 @@ mod kept;
 use std::collections::BTreeSet;
 
 use roadstead_test_support::app::{Answer, App, is_alive, programs};
-use roadstead_test_support::wait_for;
+use roadstead_test_support::{Rows, wait_for};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -228,11 +228,13 @@ async fn without_its_credential_or_type_nothing_is_started_and_nothing_changed()
         done(&app, &one.id, "restore", json!({})).await;
     }
     let path = format!("/credentials/{}", credential.as_str().expect("an id"));
-    assert_eq!(app.ask("DELETE", &path, None).await.status, 204);
+    assert_eq!(code(&app.ask("DELETE", &path, None).await), (409, "CREDENTIAL_IN_USE"));
+    Rows::of(app.data()).await.execute("update credentials set expires_at = now()").await;
     let answer = verb(&app, &stored.id, "restart", json!({})).await;
     assert_eq!(code(&answer), (409, "CREDENTIAL_GONE"), "{answer:?}");
     assert_eq!(app.instance(&stored.id).await["status"], "running", "it runs on");
     let before = done(&app, &stored.id, "stop", json!({})).await;
+    assert_eq!(app.ask("DELETE", &path, None).await.status, 204);
     let answer = verb(&app, &stored.id, "restore", json!({})).await;
     assert_eq!(code(&answer), (409, "CREDENTIAL_GONE"), "{answer:?}");
     assert_eq!(app.instance(&stored.id).await, before, "as it was");

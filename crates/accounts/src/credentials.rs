@@ -1,12 +1,18 @@
-//! Credentials: sealed at once, each value bound to its owner, type, slot and row; opened only for a launch.
+//! Credentials: sealed at once, each value bound to its owner, type, slot and row; opened only for a launch, and to ask
+//! their service whether it takes them.
 
 use std::collections::BTreeMap;
 
 use roadstead_access::CredentialPermit;
 use roadstead_catalog::TypeSpec;
 use roadstead_crypto::{Binding, ExposeSecret, SecretString};
-use roadstead_model::{CredentialId, OrganizationId, ProjectId, TypeId, UserId};
-use roadstead_store::{CredentialRow, NewSlot};
+use roadstead_model::{
+    CredentialId, CredentialStatus, InstanceId, OrganizationId, ProjectId, TypeId, UserId, Validity,
+};
+use roadstead_store::{
+    CredentialChange, CredentialEvent, CredentialRow, Deletion, Holder, Holding, NewSlot, TypeRow,
+};
+use time::OffsetDateTime;
 
 use crate::{Accounts, AccountsError};
 
@@ -14,6 +20,8 @@ use crate::{Accounts, AccountsError};
 const HINT_CHARS: usize = 4;
 /// A value this short shows nothing: its end would be most of it.
 const MIN_CHARS_FOR_HINT: usize = 12;
+/// Events of a credential that are shown.
+const EVENTS_SHOWN: u32 = 20;
 
 /// A credential to be.
 pub struct NewCredential {
@@ -23,6 +31,8 @@ pub struct NewCredential {
     pub name: String,
     /// The secret values by slot.
     pub values: BTreeMap<String, SecretString>,
+    /// When it stops working, if it does.
+    pub expires_at: Option<OffsetDateTime>,
     /// The owner.
     pub user: UserId,
     /// Where it belongs.
@@ -37,35 +47,80 @@ impl std::fmt::Debug for NewCredential {
     }
 }
 
+/// What is to become of a credential; what is none stays as it is.
+#[derive(Default)]
+pub struct ChangedCredential {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another end, or none any more.
+    pub expires_at: Option<Option<OffsetDateTime>>,
+    /// All of its secret values by slot.
+    pub values: Option<BTreeMap<String, SecretString>>,
+}
+
+impl std::fmt::Debug for ChangedCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChangedCredential").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A credential as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential {
+    /// The row.
+    pub row: CredentialRow,
+    /// Whether it can be used now.
+    pub status: CredentialStatus,
+}
+
+/// Who uses a credential, and what happened to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CredentialUsage {
+    /// The credential.
+    pub credential: Credential,
+    /// The instances that hold it.
+    pub holders: Vec<Holder>,
+    /// What happened to it, newest first.
+    pub events: Vec<CredentialEvent>,
+}
+
+/// What came of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeletedCredential {
+    /// It is gone.
+    Gone,
+    /// These hold it; nothing was changed.
+    Held(Vec<InstanceId>),
+}
+
+/// The values of a credential, for a launch or to ask its service about them.
+pub struct OpenCredential {
+    /// The row.
+    pub row: CredentialRow,
+    /// The secret values by slot; of the row's version, or of one that replaced it while they were read.
+    pub values: BTreeMap<String, SecretString>,
+}
+
+impl std::fmt::Debug for OpenCredential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenCredential").field("row", &self.row).finish_non_exhaustive()
+    }
+}
+
 impl Accounts {
     /// Seals and stores a credential.
     pub async fn create_credential(
         &self,
-        _permit: &CredentialPermit,
+        permit: &CredentialPermit,
         new: NewCredential,
-    ) -> Result<CredentialRow, AccountsError> {
+    ) -> Result<Credential, AccountsError> {
         let found = self.store().types().by_name(&new.type_name).await?;
         let found = found.filter(|row| row.is_active);
         let found = found.ok_or_else(|| AccountsError::TypeNotFound { name: new.type_name.clone() })?;
-        let spec: TypeSpec = crate::types::spec_of(&found)?;
-        let problems = roadstead_catalog::check_credentials(&spec.credential_slots, &new.values);
-        if !problems.is_empty() {
-            // A launch calls `credentials` what is called `values` here.
-            let named = |problem: roadstead_catalog::Problem| {
-                (problem.field.replacen("credentials", "values", 1), problem.message)
-            };
-            return Err(AccountsError::Invalid(problems.into_iter().map(named).collect()));
-        }
+        check_values(&found, &new.values)?;
+        self.check_end(new.expires_at)?;
         let id = CredentialId::new(&*self.0.clock, &mut *self.0.randomness.lock());
-        let slots: Vec<NewSlot> = new
-            .values
-            .iter()
-            .map(|(slot, value)| NewSlot {
-                slot: slot.clone(),
-                sealed: self.seal_slot(new.user, found.id, slot, id.uuid_bytes(), value.expose_secret()),
-                hint: hint_of(value.expose_secret()),
-            })
-            .collect();
+        let slots = self.seal_slots(new.user, found.id, id, &new.values);
         let row = roadstead_store::NewCredential {
             id,
             user: new.user,
@@ -74,29 +129,185 @@ impl Accounts {
             type_id: found.id,
             name: new.name,
             hint: slots.first().map(|slot| slot.hint.clone()).unwrap_or_default(),
-            expires_at: None,
+            expires_at: new.expires_at,
             slots,
+            actor: permit.actor().clone(),
             at: self.now(),
         };
         self.store().credentials().create(&row).await?;
-        let row = self.store().credentials().get(id, Some(new.user)).await?;
+        self.credential(permit, id).await
+    }
+
+    /// Changes a credential of the caller: its values, all of them, or its name or its end alone. Whether instances have
+    /// to be given the new values says the version, which counts the values alone.
+    pub async fn change_credential(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+        changed: ChangedCredential,
+    ) -> Result<Credential, AccountsError> {
+        let before = self.credential_row(permit, id).await?;
+        self.check_end(changed.expires_at.flatten())?;
+        let slots = match &changed.values {
+            None => None,
+            Some(values) => {
+                let found = self.store().types().get(before.type_id).await?;
+                let found = found.ok_or(AccountsError::TypeNotFound { name: before.type_name.clone() })?;
+                check_values(&found, values)?;
+                Some(self.seal_slots(before.user, before.type_id, id, values))
+            }
+        };
+        let change = CredentialChange {
+            id,
+            owner: before.user,
+            name: changed.name,
+            expires_at: changed.expires_at,
+            slots,
+            actor: permit.actor().clone(),
+            at: self.now(),
+        };
+        let done = self.store().credentials().change(&change).await?;
+        done.ok_or(AccountsError::NotFound { what: "credential" })?;
+        self.credential(permit, id).await
+    }
+
+    /// One credential of the caller.
+    pub async fn credential(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+    ) -> Result<Credential, AccountsError> {
+        let row = self.credential_row(permit, id).await?;
+        let lead = self.settings_in_force().await?.remind_before;
+        Ok(self.seen(row, lead))
+    }
+
+    async fn credential_row(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+    ) -> Result<CredentialRow, AccountsError> {
+        let row = self.store().credentials().get(id, permit.visible().owner()).await?;
         row.ok_or(AccountsError::NotFound { what: "credential" })
     }
 
-    /// The caller's credentials.
-    pub async fn credentials(&self, permit: &CredentialPermit) -> Result<Vec<CredentialRow>, AccountsError> {
-        let Some(owner) = permit.visible().owner() else { return Ok(Vec::new()) };
-        Ok(self.store().credentials().list(owner, None).await?)
+    fn seen(&self, row: CredentialRow, lead: std::time::Duration) -> Credential {
+        let status = CredentialStatus::of(row.is_active, row.expires_at, lead, self.now());
+        Credential { row, status }
     }
 
-    /// Deletes a credential and destroys its sealed values.
+    /// Who uses a credential of the caller, and what happened to it.
+    pub async fn credential_usage(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+    ) -> Result<CredentialUsage, AccountsError> {
+        let credential = self.credential(permit, id).await?;
+        let holders = self.store().credentials().holders(id).await?;
+        let events = self.store().credentials().events(id, EVENTS_SHOWN).await?;
+        Ok(CredentialUsage { credential, holders, events })
+    }
+
+    fn check_end(&self, expires_at: Option<OffsetDateTime>) -> Result<(), AccountsError> {
+        match expires_at {
+            Some(end) if end <= self.now() => {
+                let problem = ("expires_at".to_owned(), "must be in the future".to_owned());
+                Err(AccountsError::Invalid(vec![problem]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn seal_slots(
+        &self,
+        owner: UserId,
+        type_id: TypeId,
+        id: CredentialId,
+        values: &BTreeMap<String, SecretString>,
+    ) -> Vec<NewSlot> {
+        let sealed = |(slot, value): (&String, &SecretString)| NewSlot {
+            slot: slot.clone(),
+            sealed: self.seal_slot(owner, type_id, slot, id.uuid_bytes(), value.expose_secret()),
+            hint: hint_of(value.expose_secret()),
+        };
+        values.iter().map(sealed).collect()
+    }
+
+    /// The caller's credentials.
+    pub async fn credentials(&self, permit: &CredentialPermit) -> Result<Vec<Credential>, AccountsError> {
+        let Some(owner) = permit.visible().owner() else { return Ok(Vec::new()) };
+        let lead = self.settings_in_force().await?.remind_before;
+        let rows = self.store().credentials().list(owner, None).await?;
+        Ok(rows.into_iter().map(|row| self.seen(row, lead)).collect())
+    }
+
+    /// Deletes a credential and destroys its sealed values, unless instances hold it that live, or were lost.
     pub async fn delete_credential(
         &self,
         permit: &CredentialPermit,
         id: CredentialId,
+    ) -> Result<DeletedCredential, AccountsError> {
+        self.delete_unless(permit, id, Holding::LiveOrLost).await
+    }
+
+    /// The same, whether or not lost instances could still be restored with it.
+    pub async fn delete_credential_of_the_lost(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+    ) -> Result<DeletedCredential, AccountsError> {
+        self.delete_unless(permit, id, Holding::Live).await
+    }
+
+    async fn delete_unless(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+        holding: Holding,
+    ) -> Result<DeletedCredential, AccountsError> {
+        let owner = permit.visible().owner();
+        match self.store().credentials().delete(id, owner, holding, permit.actor(), self.now()).await? {
+            Deletion::Done => Ok(DeletedCredential::Gone),
+            Deletion::Missing => Err(AccountsError::NotFound { what: "credential" }),
+            Deletion::Held(holders) => Ok(DeletedCredential::Held(holders)),
+        }
+    }
+
+    /// Switches a credential off: no launch begins with it any more.
+    pub async fn switch_credential_off(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
     ) -> Result<(), AccountsError> {
-        let deleted = self.store().credentials().delete(id, permit.visible().owner(), self.now()).await?;
-        if deleted { Ok(()) } else { Err(AccountsError::NotFound { what: "credential" }) }
+        let done = self.store().credentials().switch_off(id, permit.visible().owner()).await?;
+        if done { Ok(()) } else { Err(AccountsError::NotFound { what: "credential" }) }
+    }
+
+    /// Reads and opens a credential, whatever its status; none when there is none of this owner.
+    pub async fn open_credential(
+        &self,
+        owner: UserId,
+        id: CredentialId,
+    ) -> Result<Option<OpenCredential>, AccountsError> {
+        let Some(row) = self.store().credentials().get(id, Some(owner)).await? else { return Ok(None) };
+        let mut values = BTreeMap::new();
+        for slot in self.store().credentials().sealed_slots(id).await? {
+            let opened = self.open_slot(owner, row.type_id, &slot.slot, id.uuid_bytes(), &slot.sealed)?;
+            values.insert(slot.slot, opened);
+        }
+        Ok(Some(OpenCredential { row, values }))
+    }
+
+    /// Writes down what a credential's service said of the values of a version. False when they were replaced meanwhile.
+    pub async fn credential_validated(
+        &self,
+        permit: &CredentialPermit,
+        id: CredentialId,
+        version: i32,
+        validity: Validity,
+    ) -> Result<bool, AccountsError> {
+        let (actor, at) = (permit.actor(), self.now());
+        Ok(self.store().credentials().validated(id, version, validity, actor, at).await?)
     }
 
     /// Seals one value for one row: `row` is the credential's or the instance's id.
@@ -121,6 +332,20 @@ impl Accounts {
             source,
         })
     }
+}
+
+/// Whether the values fit the type's slots.
+fn check_values(found: &TypeRow, values: &BTreeMap<String, SecretString>) -> Result<(), AccountsError> {
+    let spec: TypeSpec = crate::types::spec_of(found)?;
+    let problems = roadstead_catalog::check_credentials(&spec.credential_slots, values);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    // A launch calls `credentials` what is called `values` here.
+    let named = |problem: roadstead_catalog::Problem| {
+        (problem.field.replacen("credentials", "values", 1), problem.message)
+    };
+    Err(AccountsError::Invalid(problems.into_iter().map(named).collect()))
 }
 
 /// The end of a value, for its owner to tell one from another; nothing of a short one.

@@ -21,13 +21,16 @@ use roadstead_store::{KeyUse, Store};
 use tokio::sync::Notify;
 
 pub use authenticate::AuthenticationError;
-pub use credentials::NewCredential;
+pub use credentials::{
+    ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
+};
 pub use error::AccountsError;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialRow, Cursor, Page, PageRequest, RotationRow, TypeRow, UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
+    UserRow,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{Access, AllowedRoot, Settings};

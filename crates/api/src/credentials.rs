@@ -1,84 +1,31 @@
-//! `/credentials`: secret values by name. Written, replaced, deleted; never read.
+//! `/credentials`: secret values by name. Written, replaced, tried out, deleted; never read.
 
-use axum::Json;
-use axum::extract::State;
-use http::{HeaderMap, StatusCode};
-use roadstead_accounts::NewCredential;
-use roadstead_model::CredentialId;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod replace;
+pub(crate) mod show;
+pub(crate) mod usage;
+pub(crate) mod validate;
 
-use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathId};
-use crate::idempotency::{Answer, once};
-use crate::state::ApiState;
-use crate::wire::{All, Credential, CredentialBody};
+use time::OffsetDateTime;
 
-/// List one's credentials
-///
-/// Names and hints only.
-#[utoipa::path(get, path = "/credentials", tag = "credentials",
-    responses((status = 200, body = All<Credential>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
-pub(crate) async fn list(
-    State(state): State<ApiState>,
-    Authenticated(caller): Authenticated,
-) -> Result<Json<All<Credential>>, ApiError> {
-    let permit = caller.may_read_credentials()?;
-    let credentials = state.accounts().credentials(&permit).await?;
-    Ok(Json(All { data: credentials.into_iter().map(Credential::new).collect() }))
-}
+use crate::extract::fields::Fields;
+use crate::wire::time_field;
 
-/// Store a credential
-///
-/// Values are sealed at once and can never be read again.
-#[utoipa::path(post, path = "/credentials", tag = "credentials", request_body = CredentialBody,
-    responses((status = 201, body = Credential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
-        (status = 409, description = "You have one of that name for this type", body = ErrorBody),
-        (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
-pub(crate) async fn create(
-    State(state): State<ApiState>,
-    Authenticated(caller): Authenticated,
-    headers: HeaderMap,
-    JsonBody { mut fields, bytes }: JsonBody,
-) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_credentials()?;
-    let type_name = fields.required_text("type", 50);
-    let name = fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS);
-    let Some(values) = fields.secrets("values") else {
-        fields.problem("values", "must be an object of secret values by slot");
-        fields.finish()?;
-        return Err(ApiError::not_found("type"));
-    };
-    fields.finish()?;
-    let new = NewCredential {
-        type_name,
-        name,
-        values: values.into_iter().map(|(slot, value)| (slot, value.into())).collect(),
-        organization: caller.organization,
-        project: caller.project,
-        user: caller.user,
-    };
-    let work = {
-        let state = state.clone();
-        async move {
-            let created = state.accounts().create_credential(&permit, new).await?;
-            Ok(Answer::json(StatusCode::CREATED, &Credential::new(created)))
-        }
-    };
-    once(&state, &caller, &headers, "POST /credentials", &bytes, work).await
-}
-
-/// Delete a credential
-///
-/// Its sealed values are destroyed; instances launched with it go on until their end.
-#[utoipa::path(delete, path = "/credentials/{id}", tag = "credentials", params(("id" = String, Path)),
-    responses((status = 204, description = "Gone"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody)))]
-pub(crate) async fn delete(
-    State(state): State<ApiState>,
-    Authenticated(caller): Authenticated,
-    PathId(id): PathId<CredentialId>,
-) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_credentials()?;
-    state.accounts().delete_credential(&permit, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+/// The end of a credential: `expires_at`, or `expires_in` from now on. None when nothing is said, none inside when it is null.
+fn end_field(fields: &mut Fields, now: OffsetDateTime) -> Option<Option<OffsetDateTime>> {
+    let never = fields.is_null("expires_at");
+    let at = time_field(fields, "expires_at");
+    let span = fields.duration("expires_in");
+    if span.is_some() && (never || at.is_some()) {
+        fields.problem("expires_in", "cannot be given together with expires_at");
+        return None;
+    }
+    let Some(span) = span else { return if never { Some(None) } else { at.map(Some) } };
+    let end = time::Duration::try_from(span).ok().and_then(|span| now.checked_add(span));
+    if end.is_none() {
+        fields.problem("expires_in", "is longer than time is counted");
+    }
+    end.map(Some)
 }

@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use roadstead_access::Denied;
 use roadstead_accounts::{AccountsError, AuthenticationError, RingChangeError};
-use roadstead_orchestrator::{ChangeError, LaunchError, StartAgainError};
+use roadstead_orchestrator::{
+    ChangeError, DeleteCredentialError, LaunchError, StartAgainError, ValidateError,
+};
 use serde::Serialize;
 
 macro_rules! codes {
@@ -63,6 +65,12 @@ codes! {
     TypeNotActive = "TYPE_NOT_ACTIVE", CONFLICT;
     /// The credential of an instance that would be started again is gone.
     CredentialGone = "CREDENTIAL_GONE", CONFLICT;
+    /// Instances hold the credential that would be deleted; they are named.
+    CredentialInUse = "CREDENTIAL_IN_USE", CONFLICT;
+    /// The credential's end has passed.
+    CredentialExpired = "CREDENTIAL_EXPIRED", CONFLICT;
+    /// The credential was changed while it was read or tried out.
+    CredentialChanged = "CREDENTIAL_CHANGED", CONFLICT;
     /// Something of that name exists.
     AlreadyExists = "ALREADY_EXISTS", CONFLICT;
     /// The master key comes from the environment, and only its owner can change it.
@@ -83,6 +91,8 @@ codes! {
     ValidationFailed = "VALIDATION_FAILED", UNPROCESSABLE_ENTITY;
     /// The type needs credential slots that were not given.
     CredentialMissing = "CREDENTIAL_MISSING", UNPROCESSABLE_ENTITY;
+    /// The type does not say how its credentials are tried out.
+    ValidationUnsupported = "VALIDATION_UNSUPPORTED", UNPROCESSABLE_ENTITY;
     /// An idempotency key was used before, with another body.
     IdempotencyMismatch = "IDEMPOTENCY_MISMATCH", UNPROCESSABLE_ENTITY;
     /// The user has as many live instances as they may.
@@ -276,6 +286,8 @@ impl From<LaunchError> for ApiError {
         match &error {
             LaunchError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
             LaunchError::CredentialNotFound => Self::new(Code::CredentialNotFound, error.to_string()),
+            LaunchError::CredentialExpired => Self::new(Code::CredentialExpired, error.to_string()),
+            LaunchError::CredentialChanged => Self::new(Code::CredentialChanged, error.to_string()),
             LaunchError::TypeNotActive { .. } => Self::new(Code::TypeNotActive, error.to_string()),
             LaunchError::CredentialGone => Self::new(Code::CredentialGone, error.to_string()),
             LaunchError::OwnerNotActive => Self::new(Code::OwnerNotActive, error.to_string()),
@@ -318,6 +330,36 @@ impl From<LaunchError> for ApiError {
             LaunchError::Secret { .. } | LaunchError::Shim { .. } | LaunchError::Panicked(_) => {
                 Self::internal(&error)
             }
+        }
+    }
+}
+
+impl From<DeleteCredentialError> for ApiError {
+    fn from(error: DeleteCredentialError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteCredentialError::InUse(holders) => {
+                let mut this = Self::new(Code::CredentialInUse, message);
+                this.details = holders.iter().map(|id| detail("instance_id", &id.to_string())).collect();
+                this
+            }
+            DeleteCredentialError::Accounts(error) => error.into(),
+        }
+    }
+}
+
+impl From<ValidateError> for ApiError {
+    fn from(error: ValidateError) -> Self {
+        let message = error.to_string();
+        match error {
+            ValidateError::Unsupported { .. } => Self::new(Code::ValidationUnsupported, message),
+            ValidateError::Invalid(problems) => {
+                let details = problems.iter().map(|(field, message)| detail(field, message));
+                Self::validation(details.collect())
+            }
+            ValidateError::Replaced => Self::new(Code::CredentialChanged, message),
+            ValidateError::Errand(_) => Self::internal(&error),
+            ValidateError::Accounts(error) => error.into(),
         }
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod renew;
 pub(crate) mod restart;
 pub(crate) mod restore;
+pub(crate) mod revoke_token;
 pub(crate) mod rotate_token;
 pub(crate) mod stats;
 pub(crate) mod stop;

@@ -1,6 +1,7 @@
 //! The JSON of the API: names, shapes, and how rows become them.
 
 mod confinement;
+mod credential;
 mod instance;
 mod master_key;
 mod people;
@@ -20,14 +21,17 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::extract::fields::Fields;
 
+pub use credential::{
+    Credential, CredentialBody, CredentialChangeBody, CredentialEvent, CredentialHolder, CredentialUsage,
+    CredentialValidation, FailedRestart, ReplacedCredential, SlotHint,
+};
 pub(crate) use instance::View;
 pub use instance::{
     Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
 };
 pub use master_key::{MasterKey, Rotation};
 pub use people::{
-    ApiKey, Credential, CredentialBody, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings,
-    SlotHint, User, UserBody,
+    ApiKey, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings, User, UserBody,
 };
 pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};

@@ -5,6 +5,7 @@
 //!                                 │
 //! given config ─── merge_config ──┤
 //! given secrets ─ check_credentials
+//!                                 ├─ validation ─► a request to the service that a credential is for
 //!                                 └─ render ─► Rendered: program, arguments, environment, address, headers
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod names;
 pub mod problem;
 pub mod render;
 pub mod spec;
+pub mod validation;
 
 mod address;
 mod template;
@@ -35,3 +37,4 @@ pub use names::{is_code_name, is_reserved_name};
 pub use problem::Problem;
 pub use render::{Facts, Rendered, render};
 pub use spec::{Author, Kind, ResourceLimits, Slot, SlotKind, TypeSpec};
+pub use validation::{Validation, ValidationMethod};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::confinement::{Size, TypeConfinement};
 use crate::problem::Problem;
+use crate::validation::Validation;
 
 /// A kind of MCP server that may be launched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct TypeSpec {
     /// The secrets it needs of each user.
     #[serde(default)]
     pub credential_slots: Vec<Slot>,
+    /// How it is found out whether a credential is any good; not at all, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// JSON Schema of its config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<Value>,
@@ -189,6 +193,11 @@ pub struct ResourceLimits {
     pub processes: u32,
     /// Open files of one process.
     pub open_files: u32,
+    /// What the instance's own folder may take of the disk, in mebibytes.
+    pub disk_mb: u32,
+    /// The size of one written file, in mebibytes; as much as the disk limit, if none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file_size_mb: Option<u32>,
 }
 
 /// Who defines a type.
@@ -203,7 +212,21 @@ pub enum Author {
 impl Default for ResourceLimits {
     /// Enough for eight sessions with a server in Node or Python; what is not used costs nothing.
     fn default() -> Self {
-        Self { memory_mb: 1024, cpu: 0.5, processes: 256, open_files: 1024 }
+        Self {
+            memory_mb: 1024,
+            cpu: 0.5,
+            processes: 256,
+            open_files: 1024,
+            disk_mb: 10 * 1024,
+            file_size_mb: None,
+        }
+    }
+}
+
+impl ResourceLimits {
+    /// The size of the largest file that may be written, in mebibytes.
+    pub fn largest_file_mb(&self) -> u32 {
+        self.file_size_mb.unwrap_or(self.disk_mb)
     }
 }
 

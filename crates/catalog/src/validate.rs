@@ -1,6 +1,7 @@
 //! Whether a type is sound: every rule, every problem at once.
 
 mod confine;
+mod hook;
 mod reach;
 
 use std::collections::HashSet;
@@ -32,6 +33,8 @@ const MAX_DESCRIPTION: usize = 2000;
 const MAX_PATH: usize = 1024;
 /// Longest pattern of a slot.
 const MAX_PATTERN: usize = 500;
+/// Most of the disk for one instance: a tebibyte, in mebibytes.
+const MAX_DISK_MB: u32 = 1024 * 1024;
 /// Longest lifetime or idle time: thirty days.
 const MAX_MINUTES: u32 = 30 * 24 * 60;
 
@@ -58,6 +61,7 @@ pub(crate) fn validate(spec: &TypeSpec, author: Author) -> Result<(), Vec<Proble
     check.reach();
     check.templates();
     check.slots();
+    check.hook();
     check.config();
     check.limits();
     check.confinement();
@@ -263,6 +267,10 @@ impl Check<'_> {
         self.within("resource_limits.cpu", limits.cpu, 0.01..=256.0);
         self.within("resource_limits.processes", limits.processes, 1..=4096);
         self.within("resource_limits.open_files", limits.open_files, 32..=65_536);
+        self.within("resource_limits.disk_mb", limits.disk_mb, 1..=MAX_DISK_MB);
+        if let Some(size) = limits.file_size_mb {
+            self.within("resource_limits.file_size_mb", size, 1..=MAX_DISK_MB);
+        }
         self.within("max_duration_minutes", self.spec.max_duration_minutes, 1..=MAX_MINUTES);
         self.within("ready_timeout_s", self.spec.ready_timeout_s, 1..=600);
         if let Some(idle) = self.spec.idle_limit_s {

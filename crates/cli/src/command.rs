@@ -67,6 +67,11 @@ pub enum ClientCommand {
         after_help = "Examples:\n  roadstead rotate-token work\n  roadstead rotate-token work --json | jq -r .access_token"
     )]
     RotateToken(One),
+    /// Take an instance's access token back; nothing opens it until rotate-token makes another
+    #[command(
+        after_help = "Examples:\n  roadstead revoke-token work\n  roadstead revoke-token work --json | jq -r .generation"
+    )]
+    RevokeToken(One),
     /// List, show, create and disable server types
     #[command(after_help = TYPES_EXAMPLES)]
     Types {
@@ -74,7 +79,7 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: Option<TypesCommand>,
     },
-    /// List, add and delete credentials: the secrets that servers get
+    /// List, add, replace, try out and delete credentials: the secrets that servers get
     #[command(visible_alias = "creds", after_help = CREDENTIALS_EXAMPLES)]
     Credentials {
         /// What to do; without it, list
@@ -184,6 +189,10 @@ Examples:
   roadstead credentials add github --name my-github
   pass show github | roadstead credentials add github --name my-github
   roadstead credentials add gmail --name mine --from-stdin service_account < key.json
+  roadstead credentials add github --name short --expires-in 90d
+  roadstead credentials replace my-github           restarts the instances that hold it
+  roadstead credentials validate my-github
+  roadstead credentials usage my-github
   roadstead credentials delete my-github
 
 Secrets are read from a prompt without echo or from standard input, never from an argument.";

@@ -115,6 +115,10 @@ impl Rest {
         self.answer(self.request(Method::POST, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::PUT, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.delete_query(path, &[]).await
     }

@@ -58,6 +58,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Expire(several) => end::expire(session, &several.instances).await,
         ClientCommand::Delete(delete) => end::delete(session, &delete).await,
         ClientCommand::RotateToken(one) => token::rotate(session, &one.instance).await,
+        ClientCommand::RevokeToken(one) => token::revoke(session, &one.instance).await,
         ClientCommand::Stats(wanted) => stats::stats(session, &wanted).await,
         ClientCommand::Usage(usage) => usage::usage(session, &usage).await,
         ClientCommand::Types { command } => types::types(session, command).await,

@@ -39,6 +39,11 @@ impl Screen {
         self.json
     }
 
+    /// Whether lines of this length fit: anything does in a pipe.
+    pub(crate) fn has_room(&self, characters: u16) -> bool {
+        self.width.is_none_or(|width| width >= characters)
+    }
+
     /// Prints text of a server: as it is into a pipe, and without what a terminal would obey onto a terminal.
     pub(crate) fn foreign(&self, text: &str) -> Result<(), CliError> {
         if self.terminal { line(&printable(text)) } else { line(text) }
@@ -111,6 +116,16 @@ impl Tint {
             "running" => Self::Good,
             "pending" => Self::Soon,
             "error" | "disconnected" => Self::Bad,
+            _ => Self::Faint,
+        }
+    }
+
+    /// The tint of a credential's status, or of what its service said of it.
+    pub(crate) fn of_credential(word: &str) -> Self {
+        match word {
+            "active" | "valid" => Self::Good,
+            "expiring" => Self::Soon,
+            "expired" | "invalid" => Self::Bad,
             _ => Self::Faint,
         }
     }
@@ -196,6 +211,17 @@ impl Table {
         self.rows.push(entries.into());
     }
 
+    /// The same without a column.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        if let Some(place) = self.header.iter().position(|each| *each == name) {
+            self.header.remove(place);
+            for row in &mut self.rows {
+                row.remove(place);
+            }
+        }
+        self
+    }
+
     /// Adds a name and its value, unless there is none.
     pub(crate) fn detail(&mut self, name: &str, value: impl Into<Entry>) {
         let value = value.into();
@@ -271,6 +297,12 @@ mod tests {
             assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
             assert!(text.contains(ID), "{width}:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_column_can_be_left_out() {
+        let text = table().without("NAME").without("AGE").render(None, false);
+        assert!(text.starts_with("ID") && text.ends_with("running") && !text.contains("name"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The parts of the API's answers that are shown. What is not shown is not named: a newer service may say more.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 /// One instance.
@@ -45,6 +45,20 @@ pub(crate) struct Instance {
     pub(crate) config: Value,
     #[serde(default)]
     pub(crate) alive: Option<Alive>,
+    #[serde(default)]
+    pub(crate) confinement: Option<Confinement>,
+}
+
+/// How an instance's servers are confined.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Confinement {
+    pub(crate) level: String,
+    /// What was put up, each by its name: yes or no, or a version.
+    #[serde(default)]
+    pub(crate) mechanisms: Map<String, Value>,
+    /// How each limit is held.
+    #[serde(default)]
+    pub(crate) limits: Map<String, Value>,
 }
 
 /// Why an instance is still alive.

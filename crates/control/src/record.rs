@@ -6,7 +6,7 @@ use roadstead_model::{BootId, InstallationId, InstanceId, Mechanisms, NodeId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::{FailureCode, IsolationLevel, StopReason, TokenHash};
+use crate::{FailureCode, IsolationLevel, Limits, StopReason, TokenHash};
 
 /// A process, named so that a later owner of its number is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,6 +29,12 @@ pub struct LaunchNote {
     pub boot: BootId,
     /// The shim.
     pub shim: ProcessId,
+    /// What its servers may have; none from a service that did not note it.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+    /// Whether it runs as a user that no other instance has.
+    #[serde(default)]
+    pub has_own_user: bool,
 }
 
 /// What a living shim is. Holds no secret.

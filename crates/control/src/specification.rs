@@ -196,8 +196,8 @@ impl IsolationLevel {
     }
 }
 
-/// What the kernel lets the servers have: files and file sizes of each process, the others of all of them together where
-/// there is a control group. Core dumps are always off.
+/// What the servers may have: files and file sizes of each process, the others of all of them together. What the kernel does
+/// not hold, the service looks at. Core dumps are always off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Open files.
@@ -213,6 +213,9 @@ pub struct Limits {
     /// Processor time, in thousandths of one processor.
     #[serde(default)]
     pub cpu_millis: Option<u32>,
+    /// What the instance's own folder may take of the disk, in bytes.
+    #[serde(default)]
+    pub disk_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -224,6 +227,7 @@ impl Default for Limits {
             file_size_bytes: None,
             memory_bytes: None,
             cpu_millis: None,
+            disk_bytes: None,
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn origin_of(url: &str) -> Option<(&str, &str)> {
         "https" => ":443",
         _ => return None,
     };
-    host_of(authority)?;
+    host_of(authority).filter(|host| !host.contains('@'))?;
     Some((scheme, authority.strip_suffix(default).unwrap_or(authority)))
 }
 

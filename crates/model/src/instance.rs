@@ -51,6 +51,8 @@ pub enum Verb {
     Extend,
     /// Replace its access token.
     RotateToken,
+    /// Take its access token back, and give none instead.
+    RevokeToken,
     /// End its server processes and start afresh; id, URL, token and deadline stay.
     Restart,
     /// Start it again after it was lost, stopped or failed; id, URL, token and deadline stay.
@@ -78,6 +80,10 @@ pub enum Happening {
     DeadlineNear,
     /// Its deadline has passed.
     DeadlinePassed,
+    /// The credential that it holds was replaced.
+    CredentialReplaced,
+    /// The end of the credential that it holds is near.
+    CredentialNearEnd,
     /// Its living shim was taken over after a restart of the service.
     Adopted,
     /// What was left of it was removed.
@@ -119,11 +125,12 @@ const fn line<T: Copy>(
 
 /// Every verb. Restore and renew lead to `pending` because a row that says `running` names a process: their server
 /// becomes ready as that of a launch does.
-pub const VERBS: [Transition<Verb>; 8] = [
+pub const VERBS: [Transition<Verb>; 9] = [
     line(Verb::Stop, &[Pending, Running], Next::Becomes(Stopped), EventType::Stopped),
     line(Verb::Expire, &[Pending, Running], Next::Becomes(Expired), EventType::Expired),
     line(Verb::Extend, &[Running], Next::Stays, EventType::Extended),
     line(Verb::RotateToken, &[Running], Next::Stays, EventType::TokenRotated),
+    line(Verb::RevokeToken, &[Running], Next::Stays, EventType::TokenRevoked),
     line(Verb::Restart, &[Running], Next::Stays, EventType::Restarted),
     line(Verb::Restore, &[Disconnected, Stopped, Error], Next::Becomes(Pending), EventType::Restored),
     line(Verb::Renew, &[Expired], Next::Becomes(Pending), EventType::Renewed),
@@ -131,7 +138,7 @@ pub const VERBS: [Transition<Verb>; 8] = [
 ];
 
 /// Everything that happens by itself.
-pub const HAPPENINGS: [Transition<Happening>; 9] = [
+pub const HAPPENINGS: [Transition<Happening>; 11] = [
     line(Happening::Ready, &[Pending], Next::Becomes(Running), EventType::Started),
     line(Happening::LaunchFailed, &[Pending], Next::Becomes(Error), EventType::Error),
     line(Happening::ServerLost, &[Pending, Running], Next::Becomes(Disconnected), EventType::Disconnected),
@@ -144,6 +151,8 @@ pub const HAPPENINGS: [Transition<Happening>; 9] = [
         Next::Becomes(Expired),
         EventType::Expired,
     ),
+    line(Happening::CredentialReplaced, &[Pending, Running], Next::Stays, EventType::CredentialReplaced),
+    line(Happening::CredentialNearEnd, &[Pending, Running], Next::Stays, EventType::CredentialExpiring),
     line(Happening::Adopted, &[Pending, Running], Next::Stays, EventType::Adopted),
     line(Happening::Reaped, &[Expired, Disconnected, Stopped, Error], Next::Stays, EventType::Reaped),
 ];
@@ -205,11 +214,12 @@ impl std::str::FromStr for InstanceStatus {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Stop,
         Self::Expire,
         Self::Extend,
         Self::RotateToken,
+        Self::RevokeToken,
         Self::Restart,
         Self::Restore,
         Self::Renew,
@@ -223,6 +233,7 @@ impl Verb {
             Self::Expire => "expire",
             Self::Extend => "extend",
             Self::RotateToken => "rotate-token",
+            Self::RevokeToken => "revoke-token",
             Self::Restart => "restart",
             Self::Restore => "restore",
             Self::Renew => "renew",
@@ -242,6 +253,7 @@ impl std::fmt::Display for Verb {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::RotateToken => "rotate the token of",
+            Self::RevokeToken => "revoke the token of",
             verb => verb.as_str(),
         })
     }
@@ -249,7 +261,7 @@ impl std::fmt::Display for Verb {
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Ready,
         Self::LaunchFailed,
         Self::ServerLost,
@@ -257,6 +269,8 @@ impl Happening {
         Self::CrashLoopEnded,
         Self::DeadlineNear,
         Self::DeadlinePassed,
+        Self::CredentialReplaced,
+        Self::CredentialNearEnd,
         Self::Adopted,
         Self::Reaped,
     ];
@@ -271,6 +285,8 @@ impl Happening {
             Self::CrashLoopEnded => "crash loop ended",
             Self::DeadlineNear => "deadline near",
             Self::DeadlinePassed => "deadline passed",
+            Self::CredentialReplaced => "credential replaced",
+            Self::CredentialNearEnd => "credential near its end",
             Self::Adopted => "adopted",
             Self::Reaped => "reaped",
         }

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod clock;
 pub mod confinement;
+pub mod credential;
 pub mod duration;
 pub mod era;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod usage;
 pub use bridge::{BridgeLimit, BridgeLimits};
 pub use clock::{Clock, MockClock, SystemClock};
 pub use confinement::{Confinement, ConfinementLevel, Held, LEAST_LANDLOCK_ABI, LimitsHeld, Mechanisms};
+pub use credential::{CredentialStatus, Validity};
 pub use duration::{DurationError, Lifetime};
 pub use era::Era;
 pub use event::{Actor, EventType};

@@ -182,6 +182,9 @@ impl Adopting {
                 if end.status != InstanceStatus::Error {
                     end.after_reboot(row.as_ref(), self.inner.parts.node.boot);
                 }
+                if let Some(message) = row.as_ref().and_then(crate::end::over) {
+                    end.was_over(message);
+                }
                 self.finish(&end, &Actor::SYSTEM).await;
             }
             (Decision::EndShim { reason }, _, row) => {
@@ -252,6 +255,7 @@ impl Adopting {
             is_ending: matches!(how, Adoption::SeeOut | Adoption::Expire),
             restart: None,
             overtaken: None,
+            over: crate::end::over(&row),
             dropped_lines: 0,
         };
         inner.parts.metrics.adopted(AdoptionOutcome::Adopted, self.began.elapsed());

@@ -1,4 +1,4 @@
-//! Changes of an instance that exists: stop, expire, extend, rotate the token, delete.
+//! Changes of an instance that exists: stop, expire, extend, rotate or revoke the token, delete.
 //!
 //! A change is committed with a higher generation, pushed to the shim and acknowledged before it is answered.
 
@@ -9,7 +9,7 @@ use roadstead_accounts::PlainToken;
 use roadstead_control::StopReason;
 use roadstead_crypto::TokenKind;
 use roadstead_model::{Actor, Extension, InstanceId, InstanceStatus, Verb, expiry};
-use roadstead_store::InstanceRow;
+use roadstead_store::{InstanceRow, NewToken};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -96,21 +96,45 @@ impl Orchestrator {
         permit: InstancePermit,
         id: InstanceId,
     ) -> Result<Launched, ChangeError> {
-        let row = self.get(&permit, id).await?;
-        row.standing(self.0.now()).permits(Verb::RotateToken)?;
-        let token = PlainToken::generate(TokenKind::Access, &mut *self.0.parts.randomness.lock());
+        let token = self.new_token();
+        let instance = self.set_token(&permit, id, Verb::RotateToken, &token, &token.hint()).await?;
+        Ok(Launched { instance, token })
+    }
+
+    /// Takes a running instance's token back: once this returns, nothing opens it until it is given another one.
+    pub async fn revoke_token(
+        &self,
+        permit: InstancePermit,
+        id: InstanceId,
+    ) -> Result<InstanceRow, ChangeError> {
+        // A token all the same, which is forgotten here: row and shim need no other words for one that nobody has.
+        let token = self.new_token();
+        self.set_token(&permit, id, Verb::RevokeToken, &token, "").await
+    }
+
+    fn new_token(&self) -> PlainToken {
+        PlainToken::generate(TokenKind::Access, &mut *self.0.parts.randomness.lock())
+    }
+
+    async fn set_token(
+        &self,
+        permit: &InstancePermit,
+        id: InstanceId,
+        verb: Verb,
+        token: &PlainToken,
+        hint: &str,
+    ) -> Result<InstanceRow, ChangeError> {
+        let row = self.get(permit, id).await?;
+        row.standing(self.0.now()).permits(verb)?;
         let hash = *token.hash().as_bytes();
-        let generation = self
-            .0
-            .store()
-            .instances()
-            .set_token(id, &hash, &token.hint(), permit.actor(), self.0.now())
-            .await?;
-        let generation = generation.ok_or(ended(Verb::RotateToken))?;
+        let new = NewToken { hash: &hash, hint, event_type: verb.event() };
+        let now = self.0.now();
+        let generation = self.0.store().instances().set_token(id, new, permit.actor(), now).await?;
+        let generation = generation.ok_or(ended(verb))?;
         let sha256 = shim_hash(&hash);
         self.push(id, |done| Request::SetToken { generation: generation.unsigned_abs(), sha256, done })
             .await?;
-        Ok(Launched { instance: self.get(&permit, id).await?, token })
+        self.get(permit, id).await
     }
 
     async fn end(

@@ -19,7 +19,7 @@ use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::end::End;
+use crate::end::{End, OVER_LIMIT};
 use crate::live::{Ownership, Request, Restart};
 use crate::parts::Inner;
 
@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     pub(crate) dropped_lines: u64,
     /// Why a restart that was under way is the end after all.
     pub(crate) overtaken: Option<StopReason>,
+    /// What it had taken too much of, when it is ended for that.
+    pub(crate) over: Option<String>,
 }
 
 /// Rest before it is tried again to write down that a server is ready.
@@ -166,6 +168,7 @@ impl Driver {
                 // Whoever asked may have left.
                 let _ = done.send(self.control.clone());
             }
+            Request::EndOver { message } => self.end_over(message).await,
             Request::Restart(restart) => self.restart(restart).await,
             Request::SetDeadline { generation, expires_at, done } => {
                 let remaining = Duration::try_from(expires_at - self.inner.now()).unwrap_or_default();
@@ -201,13 +204,7 @@ impl Driver {
             StopReason::Shutdown => "shutdown",
             StopReason::LaunchFailed => "launch failed",
         };
-        let marked =
-            self.inner.store().instances().mark_stopping(self.instance, word, self.inner.now()).await;
-        if let Err(error) = marked {
-            // It stops all the same; the end is written when the database is back.
-            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
-                "that an instance stops could not be written");
-        }
+        self.mark_stopping(word).await;
         if !is_first {
             // The shim was told to end when the restart began.
             return;
@@ -215,6 +212,38 @@ impl Driver {
         let grace =
             if reason == StopReason::Shutdown { Duration::ZERO } else { self.inner.parts.limits.grace };
         self.tell_to_end(reason, grace).await;
+    }
+
+    /// Ends it at once: what is above its limits takes from its neighbours. One that ends already, or is about to start
+    /// afresh, gives everything back anyway.
+    async fn end_over(&mut self, message: String) {
+        if std::mem::replace(&mut self.is_ending, true) {
+            return;
+        }
+        self.route = None;
+        self.inner.took(self.instance, Step::EndBegun);
+        tracing::warn!(instance.id = %self.instance, message, "an instance is ended for what it takes");
+        self.say(LogLevel::Error, &message).await;
+        // Should another service see the end, it finds both in the row.
+        let kept = self.inner.store().instances().set_live_error(self.instance, Some(&message)).await;
+        if let Err(error) = kept {
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "what an instance is ended for could not be written");
+        }
+        self.mark_stopping(OVER_LIMIT).await;
+        self.over = Some(message);
+        // In a word that shims of every version know: the row says the rest.
+        self.tell_to_end(StopReason::Requested, Duration::ZERO).await;
+    }
+
+    async fn mark_stopping(&self, word: &str) {
+        let marked =
+            self.inner.store().instances().mark_stopping(self.instance, word, self.inner.now()).await;
+        if let Err(error) = marked {
+            // It stops all the same; the end is written when the database is back.
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "that an instance stops could not be written");
+        }
     }
 
     /// Ends the shim, with the grace of a stop; the row stays that of a running instance, and the port is kept.
@@ -265,7 +294,8 @@ impl Driver {
             return None;
         }
         let (inner, port) = (&self.inner, self.lease.port());
-        let started = crate::launch::started(inner, &ready, self.control.process(), port, Actor::SYSTEM);
+        let started =
+            crate::launch::started(inner, self.instance, &ready, self.control.process(), port, Actor::SYSTEM);
         match inner.store().instances().mark_running(self.instance, &started).await {
             Ok(true) => {
                 inner.took(self.instance, Step::RowRunning);
@@ -312,6 +342,9 @@ impl Driver {
         );
         if self.overtaken == Some(StopReason::Expired) {
             (end.status, end.event) = (InstanceStatus::Expired, EventType::Expired);
+        }
+        if let Some(message) = self.over {
+            end.was_over(message);
         }
         self.inner.finish(self.instance, &end, &self.actor).await;
         // The port before the word that it has ended: who hears the word may count on the port.

@@ -15,6 +15,15 @@ use crate::reap::Reaper;
 /// The pause between two attempts to write an end to a database that does not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// Why an instance was asked to leave, in its row, when it had taken more than it may.
+pub(crate) const OVER_LIMIT: &str = "over limit";
+
+/// What it had taken too much of, if a row says that it was told to end for that.
+pub(crate) fn over(row: &InstanceRow) -> Option<String> {
+    let InstanceState::Running { stopping: Some(stopping), .. } = &row.state else { return None };
+    (stopping.reason == OVER_LIMIT).then(|| row.error_message.clone()).flatten()
+}
+
 /// How an instance ended, in the words of its row.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -75,6 +84,13 @@ impl End {
             _ => EventType::Disconnected,
         };
         Self { status, event, message: Some(message.to_owned()), details: json!({}), at }
+    }
+
+    /// Says that it was ended for having taken more than it may.
+    pub(crate) fn was_over(&mut self, message: String) {
+        (self.status, self.event) = (InstanceStatus::Error, EventType::Error);
+        self.message = Some(message);
+        self.details["reason"] = OVER_LIMIT.into();
     }
 
     /// Says of what was lost when the machine was started again that it was: it may be started again by itself. What

@@ -6,7 +6,7 @@ use roadstead_accounts::AccountsError;
 use roadstead_control::FailureCode;
 use roadstead_model::{InstanceId, InvalidTransition};
 use roadstead_store::StoreError;
-use roadstead_supervisor::StartError;
+use roadstead_supervisor::{ErrandError, StartError};
 
 use crate::shortage::Shortage;
 
@@ -51,6 +51,14 @@ pub enum LaunchError {
     /// No such credential of the owner for this type.
     #[error("there is no such credential of yours for this server type")]
     CredentialNotFound,
+    /// The credential has an end, and that has passed.
+    #[error(
+        "this credential has expired; replace its values or move its end with PUT /api/v1/credentials/{{id}}"
+    )]
+    CredentialExpired,
+    /// The credential is replaced again and again.
+    #[error("the credential was changed while the launch read it; try again")]
+    CredentialChanged,
     /// The type of an instance that would be started again was disabled.
     #[error(
         "the server type {name:?} of this instance is disabled; ask a platform admin, or launch another type"
@@ -203,6 +211,43 @@ pub enum ChangeError {
     /// The database.
     #[error("the instance's row could not be read or written")]
     Store(#[source] StoreError),
+}
+
+/// Why a credential was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteCredentialError {
+    /// Instances hold it.
+    #[error(
+        "{} instances hold this credential; stop them, or repeat with force=true, which stops them",
+        .0.len()
+    )]
+    InUse(Vec<InstanceId>),
+    /// It could not be.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+}
+
+/// Why a credential's service was not asked about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidateError {
+    /// Its type does not say how.
+    #[error("the server type {name:?} does not say how its credentials are tried out")]
+    Unsupported {
+        /// The type.
+        name: String,
+    },
+    /// The type's templates need values that the credential does not have.
+    #[error("the request cannot be made of these values")]
+    Invalid(Vec<Problem>),
+    /// The values were replaced meanwhile.
+    #[error("the credential was replaced while its service was asked; try again")]
+    Replaced,
+    /// The program that asks did not do its work.
+    #[error("the program that asks could not do its work")]
+    Errand(#[source] ErrandError),
+    /// The credential could not be read, or the answer not be written down.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
 }
 
 /// Why an instance was not started again.

@@ -16,12 +16,14 @@ mod doorkeeper;
 mod driver;
 mod end;
 mod error;
+mod holders;
 mod launch;
 mod leave;
 mod lifecycle;
 mod live;
 mod logs;
 mod parts;
+mod pressure;
 mod query;
 mod reap;
 mod recover;
@@ -29,10 +31,14 @@ mod shortage;
 mod stats;
 mod usage;
 mod uses;
+mod validate;
 mod witness;
 mod workplace;
 
-pub use error::{ChangeError, Failure, LaunchError, Problem, StartAgainError};
+pub use error::{
+    ChangeError, DeleteCredentialError, Failure, LaunchError, Problem, StartAgainError, ValidateError,
+};
+pub use holders::ReplacedCredential;
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
@@ -46,8 +52,9 @@ pub use roadstead_store::{
     Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
     UsageSum,
 };
-pub use roadstead_supervisor::Figures;
+pub use roadstead_supervisor::{Figures, Use};
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};
+pub use validate::ValidatedCredential;
 pub use witness::{Unwitnessed, Witness};

@@ -54,6 +54,11 @@ pub(crate) enum Request {
         /// Whether the shim acknowledged.
         done: oneshot::Sender<bool>,
     },
+    /// End it for having taken more than it may; the row says this.
+    EndOver {
+        /// What was above which limit, and what to do.
+        message: String,
+    },
     /// End its processes, and start it afresh.
     Restart(Box<Restart>),
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -133,6 +134,8 @@ pub(crate) struct Inner {
     pub(crate) running_as_root: bool,
     pub(crate) steps: Arc<Steps>,
     pub(crate) samples: Samples,
+    /// Events about limits that wait for the database.
+    pub(crate) events_waiting: AtomicUsize,
 }
 
 impl Orchestrator {
@@ -156,6 +159,7 @@ impl Orchestrator {
             running_as_root,
             steps,
             samples: Samples::default(),
+            events_waiting: AtomicUsize::new(0),
         }))
     }
 

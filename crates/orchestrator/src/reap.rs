@@ -11,7 +11,8 @@
 //! deadlines that are near said so; live rows   │ one process per machine, whoever has the lease (lease.rs):
 //! that nobody answers for ended; rows that     │ Reaper::run, Reaper::chores (here, and overdue.rs)
 //! ended otherwise moved to `expired`; tables   │
-//! prepared, answers that are too old removed   │
+//! prepared, answers that are too old removed;   │
+//! credentials that end soon said so (remind.rs) │
 //! ```
 //! The second half needs rows, run folders and signals, and neither secrets nor the service: it works in a process of its
 //! own, too. There it cannot see who answers for an instance, so it waits until nobody can have any business with it.
@@ -19,6 +20,7 @@
 mod attend;
 mod lease;
 mod overdue;
+mod remind;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,11 +128,12 @@ impl Reaper {
         }
     }
 
-    /// What needs no hurry: the tables of the months to come, and answers that nobody asks for again.
+    /// What needs no hurry: the tables of the months to come, answers that nobody asks for again, reminders of
+    /// credentials that end in days.
     pub async fn chores(&self) -> Result<(), StoreError> {
         self.store().ensure_partitions(self.now()).await?;
         self.store().idempotency().purge(self.now()).await?;
-        Ok(())
+        self.remind_of_credentials().await
     }
 
     /// Measures how far the database's clock is ahead of this machine's.

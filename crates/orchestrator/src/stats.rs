@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use roadstead_access::InstancePermit;
 use roadstead_model::{EventType, InstanceId};
 use roadstead_store::{InstanceRow, Order};
-use roadstead_supervisor::Figures;
+use roadstead_supervisor::{Figures, Look};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ use crate::parts::{Inner, Orchestrator};
 pub const STATS_INTERVAL: Duration = Duration::from_secs(10);
 /// Looks that somebody asks for, because an instance is new, are at least this far apart.
 const LEAST_REST: Duration = Duration::from_millis(250);
+/// The rest before the look that decides whether an instance which was found above a limit is ended.
+const SUSPECT_REST: Duration = Duration::from_millis(1100);
 /// How long a caller waits for the first look at a new instance.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
 /// Events that are read for one instance, in pages: restarts beyond are not counted.
@@ -97,7 +99,11 @@ impl Orchestrator {
         let (ask, asked) = mpsc::sync_channel(1);
         *self.0.samples.ask.lock().unwrap_or_else(PoisonError::into_inner) = Some(ask);
         let inner = Arc::downgrade(&self.0);
-        std::thread::Builder::new().name("stats".to_owned()).spawn(move || watch(&inner, &asked)).map(drop)
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("stats".to_owned())
+            .spawn(move || watch(&inner, &asked, &runtime))
+            .map(drop)
     }
 
     /// What one instance that the permit reaches takes.
@@ -134,19 +140,22 @@ impl Orchestrator {
 }
 
 /// Holds the orchestrator only while it looks: one that is dropped ends this.
-fn watch(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>) {
+fn watch(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, runtime: &tokio::runtime::Handle) {
     let mut known = roadstead_supervisor::Known::default();
     loop {
         let Some(inner) = inner.upgrade().filter(|inner| !inner.parts.stopping.is_cancelled()) else {
             return;
         };
-        let figures = inner.parts.supervisor.figures(inner.parts.node.installation, &mut known);
+        let parts = &inner.parts;
+        let look = parts.supervisor.look(parts.node.installation, &parts.workplaces, &mut known);
+        let Look { figures, reached, over, is_suspect } = look;
         inner.samples.store(inner.now(), figures);
+        inner.end_over(over);
+        inner.tell_reached(reached, runtime);
         drop(inner);
         std::thread::sleep(LEAST_REST);
-        if asked.recv_timeout(STATS_INTERVAL.saturating_sub(LEAST_REST))
-            == Err(mpsc::RecvTimeoutError::Disconnected)
-        {
+        let rest = if is_suspect { SUSPECT_REST } else { STATS_INTERVAL };
+        if asked.recv_timeout(rest.saturating_sub(LEAST_REST)) == Err(mpsc::RecvTimeoutError::Disconnected) {
             return;
         }
     }

@@ -24,6 +24,11 @@ pub(crate) fn user_of(port: Port) -> UserIds {
     UserIds { uid: id, gid: id }
 }
 
+/// The user of a program that asks something on behalf of a user, above those of the ports; none unless we are root.
+pub(crate) fn errand_user() -> Option<u32> {
+    running_as_root().then_some(FIRST_UID + 1 + u32::from(u16::MAX))
+}
+
 /// Makes an instance's folder, for its user alone.
 pub(crate) fn make(root: &Path, instance: InstanceId, user: Option<UserIds>) -> Result<PathBuf, ShimError> {
     let path = root.join(instance.to_string());

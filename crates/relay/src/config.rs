@@ -24,6 +24,8 @@ pub(crate) enum ConfigError {
     Missing,
     #[error("the environment variable {VARIABLE} is not text")]
     NotText,
+    #[error("the standard input cannot be read: {0}")]
+    Input(#[source] std::io::Error),
     #[error("the configuration is not what it should be, at line {line}, column {column}")]
     Unreadable { line: usize, column: usize },
     #[error("the URL is not a whole one such as https://mcp.example.com/mcp")]
@@ -32,6 +34,8 @@ pub(crate) enum ConfigError {
     UserInUrl,
     #[error("the URL has to begin with https, unless private addresses are allowed")]
     NotEncrypted,
+    #[error("the method is none of HTTP's")]
+    Method,
     #[error("the header {0:?} has no valid name or value")]
     Header(String),
     #[error("extra_root holds no certificate in PEM that could be trusted")]
@@ -79,29 +83,7 @@ impl Config {
         // What serde says may repeat a value.
         let setting: Setting = serde_json::from_str(setting)
             .map_err(|error| ConfigError::Unreadable { line: error.line(), column: error.column() })?;
-        let url: Uri = setting.url.parse().map_err(|_| ConfigError::Url)?;
-        let authority = url.authority().ok_or(ConfigError::Url)?;
-        if authority.as_str().contains('@') {
-            return Err(ConfigError::UserInUrl);
-        }
-        let encrypted = match url.scheme_str() {
-            Some("https") => true,
-            Some("http") if setting.allow_private => false,
-            Some("http") => return Err(ConfigError::NotEncrypted),
-            _ => return Err(ConfigError::Url),
-        };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(ConfigError::Url);
-        }
-        let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let tls = if encrypted {
-            let name = ServerName::try_from(host.clone()).map_err(|_| ConfigError::Url)?;
-            let connector = TlsConnector::from(Arc::new(tls_config(setting.extra_root.as_deref())?));
-            Some(Tls { connector, name })
-        } else {
-            None
-        };
+        let (url, dial) = endpoint(&setting.url, setting.allow_private, setting.extra_root.as_deref())?;
         let transport = match setting.transport {
             TransportName::StreamableHttp => Transport::StreamableHttp,
             TransportName::Sse => Transport::Sse,
@@ -109,7 +91,6 @@ impl Config {
         let headers = headers(setting.headers)?;
         // Nobody is just starting it, so it listens or it does not.
         let limits = UpstreamLimits { start_patience: Duration::ZERO, ..UpstreamLimits::default() };
-        let dial = RemoteDial { host, port, tls, allow_private: setting.allow_private };
         Ok(Self { upstream: Upstream { transport, url, headers, limits }, dial })
     }
 
@@ -118,7 +99,41 @@ impl Config {
     }
 }
 
-fn headers(settings: BTreeMap<String, String>) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
+/// An address, and the way to it.
+pub(crate) fn endpoint(
+    address: &str,
+    allow_private: bool,
+    extra_root: Option<&str>,
+) -> Result<(Uri, RemoteDial), ConfigError> {
+    let url: Uri = address.parse().map_err(|_| ConfigError::Url)?;
+    let authority = url.authority().ok_or(ConfigError::Url)?;
+    if authority.as_str().contains('@') {
+        return Err(ConfigError::UserInUrl);
+    }
+    let encrypted = match url.scheme_str() {
+        Some("https") => true,
+        Some("http") if allow_private => false,
+        Some("http") => return Err(ConfigError::NotEncrypted),
+        _ => return Err(ConfigError::Url),
+    };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() {
+        return Err(ConfigError::Url);
+    }
+    let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+    let tls = if encrypted {
+        let name = ServerName::try_from(host.clone()).map_err(|_| ConfigError::Url)?;
+        let connector = TlsConnector::from(Arc::new(tls_config(extra_root)?));
+        Some(Tls { connector, name })
+    } else {
+        None
+    };
+    Ok((url, RemoteDial { host, port, tls, allow_private }))
+}
+
+pub(crate) fn headers(
+    settings: BTreeMap<String, String>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, ConfigError> {
     let header = |(name, value): (String, String)| {
         let value = Zeroizing::new(value);
         let parsed = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(&value).ok());

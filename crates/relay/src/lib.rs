@@ -14,6 +14,7 @@ mod config;
 mod dial;
 mod guard;
 mod stdio;
+mod validate;
 
 use std::future::pending;
 use std::process::ExitCode;
@@ -48,6 +49,10 @@ Everything it needs is read from the environment variable ROADSTEAD_RELAY, a JSO
   allow_private  true to reach addresses that are not public (default false)
   extra_root     certificates in PEM that are trusted besides the public ones
 
+With --validate it sends one request and tells the status of its answer instead, or the error, as a JSON object. The
+request is a JSON object on standard input: url, method, headers, allow_private, extra_root. It is sent as the user
+whose number follows, if one does.
+
 It ends when its standard input is closed, on SIGTERM, and when the server ends the session.
 ";
 
@@ -67,8 +72,16 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
             println!("roadstead-relay {}", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
+        Some("--validate") => match (arguments.next().map(|user| user.parse()), arguments.next()) {
+            (None, _) => return validate::run(None),
+            (Some(Ok(user)), None) => return validate::run(Some(user)),
+            _ => {
+                eprintln!("roadstead-relay --validate takes the number of a user, or nothing; see --help");
+                return ExitCode::from(64);
+            }
+        },
         Some(_) => {
-            eprintln!("roadstead-relay takes no arguments; see --help");
+            eprintln!("roadstead-relay does not know this argument; see --help");
             return ExitCode::from(64);
         }
     }

@@ -194,6 +194,44 @@ fn what_it_cannot_work_with_is_said_without_secrets() {
 }
 
 #[test]
+fn one_request_is_sent_and_its_status_told() {
+    let server = Server::start();
+    let mut request = json!({
+        "url": format!("https://localhost:{}/mcp", server.port), "method": "GET", "allow_private": true,
+        "headers": {"Authorization": "Bearer s3cret"}, "extra_root": server.root,
+    });
+    let user = nix::unistd::geteuid().is_root().then_some(1_879_145_536);
+    let (code, told, said) = program::validate(user, &request.to_string());
+    assert_eq!((code, &told, said.as_str()), (Some(0), &json!({"status": 405}), ""));
+    let seen = server.seen();
+    assert_eq!((seen.len(), seen[0].authorization.as_str()), (1, "Bearer s3cret"));
+    request["url"] = json!(format!("https://localhost:{}/redirect/{}", server.port, server.port));
+    let (_, told, _) = program::validate(None, &request.to_string());
+    assert_eq!(told, json!({"status": 308}), "it is told, and not followed");
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[test]
+fn a_request_to_where_it_must_not_go_is_not_sent() {
+    let server = Server::start();
+    let mut request = json!({
+        "url": format!("https://localhost:{}/mcp", server.port), "method": "GET",
+        "headers": {"Authorization": "Bearer s3cret"},
+    });
+    let (code, told, _) = program::validate(None, &request.to_string());
+    let why = told["error"].as_str().expect("why not");
+    assert!(code == Some(0) && why.contains("loopback"), "{why}");
+    request["allow_private"] = json!(true);
+    let (_, told, _) = program::validate(None, &request.to_string());
+    assert!(told["error"].as_str().is_some_and(|why| !why.contains("s3cret")), "nobody trusts it: {told}");
+    assert!(server.seen().is_empty());
+    request["url"] = json!("http://a.example/");
+    request["allow_private"] = json!(false);
+    let (code, _, said) = program::validate(None, &request.to_string());
+    assert!(code == Some(78) && said.contains("https") && !said.contains("s3cret"), "{said}");
+}
+
+#[test]
 fn help_and_version_are_given() {
     let (code, said) = program::output("--help");
     assert!(code == Some(0) && said.contains("ROADSTEAD_RELAY"));

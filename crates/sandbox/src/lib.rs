@@ -9,6 +9,7 @@
 pub mod environment;
 pub mod handover;
 pub mod hide;
+pub mod kernel;
 pub mod landlock;
 pub mod listeners;
 pub mod memory;

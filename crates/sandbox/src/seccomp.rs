@@ -165,11 +165,7 @@ const ARCHITECTURE_CHECK: usize = 3;
 impl Filter {
     /// Builds the program.
     pub fn new(listening: Listening) -> Result<Self, FilterError> {
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-            REFUSED.iter().chain(REFUSED_HERE).map(|call| (*call, Vec::new())).collect();
-        if listening == Listening::Refused {
-            rules.insert(libc::SYS_listen, Vec::new());
-        }
+        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         for (call, argument) in OF_ITSELF_ONLY {
             rules.insert(call, vec![all_of(&[(argument, Ne, 0)])?]);
         }
@@ -186,7 +182,9 @@ impl Filter {
         let filter =
             SeccompFilter::new(rules, SeccompAction::Allow, refusal, std::env::consts::ARCH.try_into()?)?;
         let mut program = BpfProgram::try_from(filter)?;
-        say_unknown(&mut program)?;
+        let listen = Some(libc::SYS_listen).filter(|_| listening == Listening::Refused);
+        let refused: Vec<_> = REFUSED.iter().chain(REFUSED_HERE).copied().chain(listen).collect();
+        refuse_first(&mut program, &refused)?;
         Ok(Self(program))
     }
 
@@ -269,36 +267,46 @@ fn has_bit(argument: u8, bit: libc::c_int) -> Result<SeccompRule, BackendError> 
     all_of(&[(argument, MaskedEq(bit), bit)])
 }
 
-/// Calls that the program says do not exist. `clone3` has its flags in memory, where no filter can read them; told that it does
-/// not exist, C libraries use `clone`. The numbers of x32 name the same calls once more.
-fn say_unknown(program: &mut BpfProgram) -> Result<(), FilterError> {
+/// Puts before the rules what needs none: calls that are refused whatever their arguments are, one instruction each, and calls
+/// that the program says do not exist. `clone3` has its flags in memory, where no filter can read them; told that it does not
+/// exist, C libraries use `clone`. The numbers of x32 name the same calls once more.
+fn refuse_first(program: &mut BpfProgram, refused: &[libc::c_long]) -> Result<(), FilterError> {
     let ends_stranger = program.get(ARCHITECTURE_CHECK - 1);
     if ends_stranger.is_none_or(|last| last.code != RETURN) {
         return Err(FilterError::Shape);
     }
     let number = |call: libc::c_long| u32::try_from(call).map_err(|_| FilterError::Shape);
-    let unknown = libc::SECCOMP_RET_ERRNO | Errno::ENOSYS as u32;
-    let spliced = [
-        // The number of the call is the first of what a filter is given.
-        instruction(LOAD, 0, 0, 0),
-        #[cfg(target_arch = "x86_64")]
-        instruction(JUMP_IF_AT_LEAST, 1, 0, X32_NUMBERS),
-        instruction(JUMP_IF_EQUAL, 0, 1, number(libc::SYS_clone3)?),
-        instruction(RETURN, 0, 0, unknown),
-    ];
+    let mut tests = Vec::with_capacity(refused.len() + 2);
+    #[cfg(target_arch = "x86_64")]
+    tests.push((JUMP_IF_AT_LEAST, X32_NUMBERS, Errno::ENOSYS));
+    tests.push((JUMP_IF_EQUAL, number(libc::SYS_clone3)?, Errno::ENOSYS));
+    for call in refused {
+        tests.push((JUMP_IF_EQUAL, number(*call)?, Errno::EPERM));
+    }
+    // The number of the call is the first of what a filter is given.
+    let mut first = vec![instruction(LOAD, 0)];
+    for (place, (code, operand, says)) in tests.iter().enumerate() {
+        // The tests that are left, the jump over the two answers, and the answer before this one.
+        let to_answers = tests.len() - place + usize::from(*says == Errno::EPERM);
+        let jump = u8::try_from(to_answers).map_err(|_| FilterError::Shape)?;
+        first.push(sock_filter { jt: jump, ..instruction(*code, *operand) });
+    }
+    let answer = |errno: Errno| instruction(RETURN, libc::SECCOMP_RET_ERRNO | errno as u32);
+    first.extend([instruction(JUMP, 2), answer(Errno::ENOSYS), answer(Errno::EPERM)]);
     // Jumps are relative, and none leads across this place.
-    program.splice(ARCHITECTURE_CHECK..ARCHITECTURE_CHECK, spliced);
+    program.splice(ARCHITECTURE_CHECK..ARCHITECTURE_CHECK, first);
     Ok(())
 }
 
 const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
 #[cfg(target_arch = "x86_64")]
 const JUMP_IF_AT_LEAST: u16 = 0x35;
 const RETURN: u16 = 0x06;
 
-const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
-    sock_filter { code, jt, jf, k }
+const fn instruction(code: u16, k: u32) -> sock_filter {
+    sock_filter { code, jt: 0, jf: 0, k }
 }
 
 #[cfg(test)]

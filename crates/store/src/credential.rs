@@ -1,6 +1,12 @@
-//! Credentials: a name, hints, and one sealed value per slot.
+//! Credentials: a name, hints, and one sealed value per slot. What changes one is in the files beside this one.
 
-use roadstead_model::{CredentialId, OrganizationId, ProjectId, TypeId, UserId};
+mod change;
+mod history;
+mod remove;
+mod usage;
+mod validation;
+
+use roadstead_model::{Actor, CredentialId, OrganizationId, ProjectId, TypeId, UserId, Validity};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
@@ -8,7 +14,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::convert::ActorColumns;
 use crate::error::During;
+
+pub use change::CredentialChange;
+pub use history::{CredentialEvent, CredentialEventType};
+pub use remove::{Deletion, Holding};
+pub use usage::Holder;
 
 const TABLE: &str = "credentials";
 
@@ -33,6 +45,8 @@ pub struct NewCredential {
     pub expires_at: Option<OffsetDateTime>,
     /// Its values.
     pub slots: Vec<NewSlot>,
+    /// Who stores it.
+    pub actor: Actor,
     /// Now.
     pub at: OffsetDateTime,
 }
@@ -91,6 +105,10 @@ pub struct CredentialRow {
     pub is_active: bool,
     /// When it stops working.
     pub expires_at: Option<OffsetDateTime>,
+    /// Counts its values: one more each time that they are replaced.
+    pub version: i32,
+    /// What its service said when its present values were tried out, and when that was.
+    pub validation: Option<(Validity, OffsetDateTime)>,
     /// When an instance was launched with it last.
     pub last_used_at: Option<OffsetDateTime>,
     /// When it was created.
@@ -111,6 +129,9 @@ struct Record {
     slots: Value,
     is_active: bool,
     expires_at: Option<OffsetDateTime>,
+    version: i32,
+    validation: Option<String>,
+    validated_at: Option<OffsetDateTime>,
     last_used_at: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
@@ -122,6 +143,9 @@ impl TryFrom<Record> for CredentialRow {
     fn try_from(record: Record) -> Result<Self, StoreError> {
         let slots = serde_json::from_value(record.slots)
             .map_err(|_| StoreError::inconsistent(TABLE, record.id, "its slots cannot be read"))?;
+        let validity = record.validation.map(|word| word.parse::<Validity>()).transpose();
+        let validity =
+            validity.map_err(|error| StoreError::inconsistent(TABLE, record.id, error.to_string()))?;
         Ok(Self {
             id: CredentialId::from_uuid(record.id),
             user: UserId::from_uuid(record.user_id),
@@ -134,6 +158,8 @@ impl TryFrom<Record> for CredentialRow {
             slots,
             is_active: record.is_active,
             expires_at: record.expires_at,
+            version: record.version,
+            validation: validity.zip(record.validated_at),
             last_used_at: record.last_used_at,
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -154,11 +180,15 @@ impl Credentials<'_> {
         let names: Vec<String> = new.slots.iter().map(|slot| slot.slot.clone()).collect();
         let sealed: Vec<Vec<u8>> = new.slots.iter().map(|slot| slot.sealed.clone()).collect();
         let hints: Vec<String> = new.slots.iter().map(|slot| slot.hint.clone()).collect();
+        let actor = ActorColumns::from(&new.actor);
         sqlx::query!(
             "with credential as (
                insert into credentials (id, user_id, organization_id, project_id, mcp_type_id, name, hint, expires_at,
                                         created_at, updated_at)
                values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+             ), event as (
+               insert into credential_events (id, credential_id, at, event_type, user_id, api_key_id)
+               values (uuid_v7($9), $1, $9, 'created', $13, $14)
              )
              insert into credential_secrets (credential_id, slot, sealed, hint)
              select $1, s.slot, s.sealed, s.hint
@@ -175,6 +205,8 @@ impl Credentials<'_> {
             &names,
             &sealed,
             &hints,
+            actor.user,
+            actor.api_key,
         )
         .execute(self.pool)
         .await
@@ -192,7 +224,8 @@ impl Credentials<'_> {
         let record = sqlx::query_as!(
             Record,
             r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.last_used_at, c.created_at, c.updated_at,
+                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
+                      c.created_at, c.updated_at,
                       (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
                        from credential_secrets s where s.credential_id = c.id) as "slots!"
                from credentials c join mcp_types t on t.id = c.mcp_type_id
@@ -216,7 +249,8 @@ impl Credentials<'_> {
         let records = sqlx::query_as!(
             Record,
             r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.last_used_at, c.created_at, c.updated_at,
+                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
+                      c.created_at, c.updated_at,
                       (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
                        from credential_secrets s where s.credential_id = c.id) as "slots!"
                from credentials c join mcp_types t on t.id = c.mcp_type_id
@@ -229,32 +263,6 @@ impl Credentials<'_> {
         .await
         .during("db.credential.list")?;
         records.into_iter().map(CredentialRow::try_from).collect()
-    }
-
-    /// Soft-deletes a credential and wipes its sealed values. False when there is none or it is not the owner's.
-    #[tracing::instrument(name = "db.credential.delete", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn delete(
-        &self,
-        id: CredentialId,
-        owner: Option<UserId>,
-        at: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        sqlx::query_scalar!(
-            r#"with deleted as (
-                 update credentials set deleted_at = $3, is_active = false
-                 where id = $1 and deleted_at is null and ($2::uuid is null or user_id = $2)
-                 returning id
-               ), wiped as (
-                 delete from credential_secrets s using deleted where s.credential_id = deleted.id
-               )
-               select exists (select from deleted) as "done!""#,
-            id.uuid(),
-            owner.map(UserId::uuid),
-            at,
-        )
-        .fetch_one(self.pool)
-        .await
-        .during("db.credential.delete")
     }
 
     /// The sealed values of a credential, by slot; none when it is deleted.

@@ -11,12 +11,12 @@ mod reopen;
 mod reserve;
 mod row;
 
-pub use change::{Ending, Started};
+pub use change::{Ending, NewToken, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
 pub use read::InstanceFilter;
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
-pub use reserve::{NewInstance, ReserveError};
+pub use reserve::{NewInstance, ReserveError, UsedCredential};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 
 use sqlx::PgPool;

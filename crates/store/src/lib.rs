@@ -29,14 +29,17 @@ pub mod usage;
 pub mod user;
 
 pub use api_key::{ApiKeyRow, ApiKeys, KeyUse, KeyWithUser, NewApiKey};
-pub use credential::{CredentialRow, Credentials, NewCredential, NewSlot, SealedSlot, SlotHint};
+pub use credential::{
+    CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,
+    Holding, NewCredential, NewSlot, SealedSlot, SlotHint,
+};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
     Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
-    MovedDeadline, NearDeadline, NewInstance, NewLife, ProcessMark, Reaping, ReopenError, Reopening,
-    ReserveError, Started, Stopping,
+    MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken, ProcessMark, Reaping, ReopenError,
+    Reopening, ReserveError, Started, Stopping, UsedCredential,
 };
 pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,

@@ -53,6 +53,14 @@ pub(crate) struct Cgroups {
     places: Vec<Place>,
 }
 
+/// One folder of an instance's group, and what is limited there.
+#[derive(Debug)]
+pub(crate) struct GroupPart<'a> {
+    pub(crate) folder: PathBuf,
+    pub(crate) is_v2: bool,
+    pub(crate) controllers: &'a [Controller],
+}
+
 /// The folders of one instance's group. Empty where none could be made.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -99,13 +107,10 @@ impl Cgroups {
     }
 
     /// Where the group of an instance is, or would be.
-    pub(crate) fn of(
-        &self,
-        installation: InstallationId,
-        instance: InstanceId,
-    ) -> impl Iterator<Item = PathBuf> {
+    pub(crate) fn of(&self, installation: InstallationId, instance: InstanceId) -> Vec<GroupPart<'_>> {
         let name = instance.to_string();
-        self.places.iter().map(move |place| place.installation_folder(installation).join(&name))
+        let part = |place| Place::part(place, installation, &name);
+        self.places.iter().map(part).collect()
     }
 
     /// The group that an earlier run made for an instance; empty where there is none.

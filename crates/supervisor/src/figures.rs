@@ -1,27 +1,29 @@
-//! What the processes of each instance take: one walk over `/proc` for all instances together, and a few files of their
-//! control groups. Blocks; called from a thread of its own.
+//! What the processes of each instance take: one walk over `/proc` for all instances together, a few files of their control
+//! groups, and a part of their own folders. Blocks; called from a thread of its own.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat};
-use roadstead_control::{LAUNCH_FILE, LaunchNote, ProcessId};
-use roadstead_model::{InstallationId, InstanceId};
+use roadstead_control::{IsolationLevel, LAUNCH_FILE, LaunchNote, ProcessId, STATE_FILE, ShimState};
+use roadstead_model::{InstallationId, InstanceId, LimitsHeld};
 
 use crate::Supervisor;
+use crate::disk::{DiskWalk, MOST_ENTRIES};
 use crate::owner::read;
+use crate::pressure::{Below, Over, Plan, Pressure, Reached, Watch};
 
 /// How long a share of memory is taken for what it was while the process touched no new page: asking the kernel costs it a
 /// walk over all pages.
 const SHARE_KEPT: Duration = Duration::from_mins(1);
 /// The steps from a process up to its shim: more means a circle of numbers that were given away again.
 const MOST_ANCESTORS: usize = 64;
-/// A limit of version 1 at or above this is none: the kernel shows the largest whole page.
-const NO_LIMIT: u64 = 1 << 62;
+/// Entries of all folders together that are looked at in one look.
+const MOST_ENTRIES_TOGETHER: usize = 40_000;
 
 /// What the processes of one instance take, shim and init included.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy)]
 pub struct Figures {
     /// Processor time of all that live, and of their descendants that have ended.
     pub cpu: Duration,
@@ -37,15 +39,42 @@ pub struct Figures {
     pub open_files: Option<u64>,
     /// Processes that do not let us look: they hide their memory, or are another user's.
     pub unreadable: u32,
-    /// Bytes of memory that the control group allows.
-    pub memory_limit_bytes: Option<u64>,
-    /// Processes that the kernel ended for want of memory; none without a control group.
-    pub memory_kills: Option<u64>,
+    /// How it stands with its limits.
+    pub pressure: Pressure,
+    /// What its servers take, the shim not counted.
+    below: Below,
 }
 
-/// What is remembered between two walks.
+/// What a look found.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<ProcessId, Share>);
+pub struct Look {
+    /// What each instance takes that has a living shim.
+    pub figures: HashMap<InstanceId, Figures>,
+    /// What is worth telling of their limits, each once.
+    pub reached: Vec<(InstanceId, Reached)>,
+    /// Which have to end, because they are above a limit that nobody else holds. Found again until they have ended.
+    pub over: Vec<(InstanceId, Over)>,
+    /// Whether some are above such a limit for the first time: the next look should not be long in coming.
+    pub is_suspect: bool,
+}
+
+/// What is remembered between two looks.
+#[derive(Debug, Default)]
+pub struct Known {
+    shares: HashMap<ProcessId, Share>,
+    instances: HashMap<InstanceId, Remembered>,
+    /// Whether there was a look before: what turns up later was launched since.
+    has_looked: bool,
+}
+
+/// What is remembered of an instance.
+#[derive(Debug)]
+struct Remembered {
+    shim: ProcessId,
+    plan: Plan,
+    watch: Watch,
+    disk: DiskWalk,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Share {
@@ -56,38 +85,103 @@ struct Share {
 }
 
 impl Supervisor {
-    /// The figures of every instance that has a living shim.
-    pub fn figures(&self, installation: InstallationId, known: &mut Known) -> HashMap<InstanceId, Figures> {
+    /// Looks at every instance that has a living shim. Their own folders are in `workplaces`.
+    pub fn look(&self, installation: InstallationId, workplaces: &Path, known: &mut Known) -> Look {
         let shims = shims(&self.config.run_root);
         let every = every_process();
-        let mut figures: HashMap<InstanceId, Figures> = HashMap::new();
+        let mut look = Look::default();
         let mut kept = HashMap::new();
         for (stat, process) in every.values() {
-            let Some(instance) = instance_of(stat.pid, &every, &shims) else { continue };
+            let Some(shim) = shim_of(stat.pid, &every, &shims) else { continue };
             let id = ProcessId { pid: stat.pid, started: stat.starttime };
-            let share = share(stat, process, known.0.get(&id));
+            let share = share(stat, process, known.shares.get(&id));
             kept.insert(id, share);
-            figures.entry(instance).or_default().add(stat, share.pss, process.fd_count().ok());
+            let figures = look.figures.entry(shim.instance).or_default();
+            figures.add(stat, share.pss, process.fd_count().ok());
+            if stat.pid != shim.shim.pid {
+                figures.add_below(stat, share.pss);
+            }
         }
         // What has ended is forgotten.
-        known.0 = kept;
-        for (instance, figures) in &mut figures {
-            self.add_limits(installation, *instance, figures);
+        known.shares = kept;
+        known.instances.retain(|instance, _| look.figures.contains_key(instance));
+        let mut entries = MOST_ENTRIES_TOGETHER;
+        for note in shims.values() {
+            if let Some(figures) = look.figures.get_mut(&note.instance) {
+                let remembered = known.of(note);
+                let share = &mut entries.min(MOST_ENTRIES);
+                let before = *share;
+                remembered.disk.go_on(&workplaces.join(note.instance.to_string()), share);
+                entries -= before - *share;
+                self.add_pressure(installation, note.instance, remembered, figures);
+            }
         }
-        figures
+        known.judge(&mut look);
+        look
     }
 
-    fn add_limits(&self, installation: InstallationId, instance: InstanceId, figures: &mut Figures) {
-        for folder in self.cgroups.of(installation, instance) {
-            let number = |name: &str| std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok();
-            let limit = number("memory.max").or_else(|| number("memory.limit_in_bytes"));
-            figures.memory_limit_bytes =
-                limit.filter(|limit| *limit < NO_LIMIT).or(figures.memory_limit_bytes);
-            let kills =
-                kills(&folder.join("memory.events")).or_else(|| kills(&folder.join("memory.oom_control")));
-            figures.memory_kills = kills.or(figures.memory_kills);
+    fn add_pressure(
+        &self,
+        installation: InstallationId,
+        instance: InstanceId,
+        remembered: &mut Remembered,
+        figures: &mut Figures,
+    ) {
+        if remembered.plan.isolation.is_none() {
+            remembered.plan.isolation = self.isolation(instance);
+        }
+        let groups = self.cgroups.of(installation, instance);
+        figures.pressure = Pressure::of(&remembered.plan, &groups, figures.below, remembered.disk.used());
+    }
+
+    /// How the limits of an instance whose shim runs are held.
+    pub fn limits_held(&self, installation: InstallationId, instance: InstanceId) -> LimitsHeld {
+        let note: Option<LaunchNote> = read(&self.run_folder(instance).join(LAUNCH_FILE));
+        let Some(note) = note else { return LimitsHeld::default() };
+        let plan = Plan { isolation: self.isolation(instance), ..plan_of(&note) };
+        plan.held(&self.cgroups.of(installation, instance))
+    }
+
+    /// What keeps an instance's processes together, once its shim has said so.
+    fn isolation(&self, instance: InstanceId) -> Option<IsolationLevel> {
+        let state: ShimState = read(&self.run_folder(instance).join(STATE_FILE))?;
+        Some(state.isolation)
+    }
+}
+
+impl Known {
+    /// What is remembered of an instance; nothing of what an earlier shim of it did.
+    fn of(&mut self, note: &LaunchNote) -> &mut Remembered {
+        let is_new = self.has_looked;
+        let fresh = || Remembered {
+            shim: note.shim,
+            plan: plan_of(note),
+            watch: Watch::new(is_new),
+            disk: DiskWalk::default(),
+        };
+        let remembered = self.instances.entry(note.instance).or_insert_with(fresh);
+        if remembered.shim != note.shim {
+            *remembered = fresh();
+        }
+        remembered
+    }
+
+    /// Holds what was found against what was found before.
+    fn judge(&mut self, look: &mut Look) {
+        let now = Instant::now();
+        self.has_looked = true;
+        for (instance, figures) in &look.figures {
+            let Some(remembered) = self.instances.get_mut(instance) else { continue };
+            let (reached, over) = remembered.watch.look(now, &figures.pressure, figures.cpu);
+            look.is_suspect |= over.is_none() && remembered.watch.is_suspect();
+            look.reached.extend(reached.into_iter().map(|each| (*instance, each)));
+            look.over.extend(over.map(|each| (*instance, each)));
         }
     }
+}
+
+fn plan_of(note: &LaunchNote) -> Plan {
+    Plan { limits: note.limits, has_own_user: note.has_own_user, isolation: None }
 }
 
 impl Figures {
@@ -103,6 +197,12 @@ impl Figures {
         self.pss_bytes = sum(self.pss_bytes, pss);
         self.open_files = sum(self.open_files, open_files);
     }
+
+    fn add_below(&mut self, stat: &Stat, pss: Option<u64>) {
+        // A process that hides its memory is counted in full.
+        self.below.memory += pss.unwrap_or(stat.rss * procfs::page_size());
+        self.below.tasks += u64::try_from(stat.num_threads).unwrap_or_default();
+    }
 }
 
 /// What is known of both; nothing only when nothing is known of either.
@@ -114,10 +214,10 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 /// The shims of a run folder, by their process id. One that has gone is found by nobody's chain of parents.
-fn shims(run_root: &Path) -> HashMap<i32, (u64, InstanceId)> {
+fn shims(run_root: &Path) -> HashMap<i32, LaunchNote> {
     let Ok(entries) = std::fs::read_dir(run_root) else { return HashMap::new() };
     let notes = entries.flatten().filter_map(|entry| read::<LaunchNote>(&entry.path().join(LAUNCH_FILE)));
-    notes.map(|note| (note.shim.pid, (note.shim.started, note.instance))).collect()
+    notes.map(|note| (note.shim.pid, note)).collect()
 }
 
 fn every_process() -> HashMap<i32, (Stat, Process)> {
@@ -129,16 +229,16 @@ fn every_process() -> HashMap<i32, (Stat, Process)> {
     alive.collect()
 }
 
-fn instance_of(
+fn shim_of<'a>(
     pid: i32,
     every: &HashMap<i32, (Stat, Process)>,
-    shims: &HashMap<i32, (u64, InstanceId)>,
-) -> Option<InstanceId> {
+    shims: &'a HashMap<i32, LaunchNote>,
+) -> Option<&'a LaunchNote> {
     let mut pid = pid;
     for _ in 0..MOST_ANCESTORS {
         let (stat, _) = every.get(&pid)?;
         match shims.get(&pid) {
-            Some((started, instance)) if *started == stat.starttime => return Some(*instance),
+            Some(note) if note.shim.started == stat.starttime => return Some(note),
             _ => pid = stat.ppid,
         }
     }
@@ -156,11 +256,6 @@ fn share(stat: &Stat, process: &Process, known: Option<&Share>) -> Share {
 fn pss(process: &Process) -> Option<u64> {
     let maps = process.smaps_rollup().ok()?.memory_map_rollup;
     maps.iter().next()?.extension.map.get("Pss").copied()
-}
-
-fn kills(file: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(file).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 #[cfg(test)]
@@ -189,8 +284,18 @@ mod tests {
         let (parent, _) = &every[&every[&own].0.ppid];
         let instance: InstanceId =
             InstanceId::from_uuid("01980000-0000-7000-8000-000000000001".parse().expect("an id"));
-        let shims = |started| HashMap::from([(parent.pid, (started, instance))]);
-        assert_eq!(instance_of(own, &every, &shims(parent.starttime)), Some(instance));
-        assert_eq!(instance_of(own, &every, &shims(parent.starttime + 1)), None);
+        let shims = |started| {
+            let text = serde_json::json!({
+                "installation": "01980000-0000-7000-8000-000000000002",
+                "instance": instance,
+                "boot": "01980000-0000-7000-8000-000000000003",
+                "shim": {"pid": parent.pid, "started": started},
+            });
+            let note: LaunchNote = serde_json::from_value(text).expect("a note of the first version");
+            HashMap::from([(parent.pid, note)])
+        };
+        let found = |shims| shim_of(own, &every, &shims).map(|note| note.instance);
+        assert_eq!(found(shims(parent.starttime)), Some(instance));
+        assert_eq!(found(shims(parent.starttime + 1)), None);
     }
 }

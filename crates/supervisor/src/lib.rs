@@ -10,18 +10,23 @@
 //! for, and exactly one `Exited` is the last event.
 
 mod cgroups;
+mod disk;
+mod errand;
 mod figures;
 mod link;
 mod look;
 mod owner;
+mod pressure;
 mod process;
 mod shim;
 mod start;
 mod survivors;
 
 pub use cgroups::Controller;
-pub use figures::{Figures, Known};
+pub use errand::{ErrandError, run_errand};
+pub use figures::{Figures, Known, Look};
 pub use look::{Left, left_over, ports_held, unlimited};
+pub use pressure::{LimitName, Over, Pressure, Reached, ReachedAt, Throttled, Use};
 pub use process::{is_alive, started};
 pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};
 pub use start::{Entropy, Seen, StartError, Supervisor, SupervisorConfig};

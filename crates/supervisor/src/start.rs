@@ -344,6 +344,8 @@ fn note_launch(folder: &Path, specification: &Specification, shim: ProcessId) ->
         instance: specification.instance,
         boot: specification.boot,
         shim,
+        limits: Some(specification.limits),
+        has_own_user: specification.user.is_some(),
     };
     private_file(&folder.join(LAUNCH_FILE))?.write_all(&frame::line(&note))
 }

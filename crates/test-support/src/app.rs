@@ -46,6 +46,8 @@ pub struct AppOptions {
     pub args: Vec<String>,
     /// A listening socket that is passed on as a service manager does, and its name.
     pub socket: Option<(std::net::TcpListener, String)>,
+    /// Whom root runs it as; the data folder becomes theirs.
+    pub user: Option<u32>,
 }
 
 impl Default for AppOptions {
@@ -58,6 +60,7 @@ impl Default for AppOptions {
             environment: Vec::new(),
             args: Vec::new(),
             socket: None,
+            user: None,
         }
     }
 }
@@ -114,9 +117,20 @@ impl App {
         let log = data.path().join("test.log");
         let out = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let program = programs().join(options.program);
-        let mut command = match options.socket {
-            None => Command::new(program),
-            Some((socket, name)) => {
+        let mut command = match (options.socket, options.user) {
+            (None, None) => Command::new(program),
+            (None, Some(user)) => {
+                std::os::unix::fs::chown(data.path(), Some(user), Some(user)).expect("we are root");
+                let mut other = Command::new("setpriv");
+                other.args([
+                    format!("--reuid={user}"),
+                    format!("--regid={user}"),
+                    "--clear-groups".to_owned(),
+                ]);
+                other.arg("--").arg(program).current_dir("/").stdin(Stdio::null());
+                other
+            }
+            (Some((socket, name)), _) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", PASS_ON, &name]).arg(program).stdin(Stdio::from(OwnedFd::from(socket)));
                 shell

@@ -104,7 +104,24 @@ pub struct Flags {
     #[arg(long)]
     pub spin: bool,
 
-    /// Begin to flood, write the huge line, eat and spin only after this long.
+    /// Start children until there are this many or one is refused, and keep them. Like what follows, it says on stderr how
+    /// far it came.
+    #[arg(long, value_name = "CHILDREN")]
+    pub hoard_processes: Option<usize>,
+
+    /// Open files until there are this many or one is refused, and keep them open.
+    #[arg(long, value_name = "FILES")]
+    pub hoard_files: Option<usize>,
+
+    /// Write one file of this size, where it was started.
+    #[arg(long, value_name = "MB")]
+    pub big_file: Option<usize>,
+
+    /// Write this many files of 64 KiB, where it was started.
+    #[arg(long, value_name = "FILES")]
+    pub many_files: Option<usize>,
+
+    /// Begin to flood, write the huge line, eat, hoard and spin only after this long.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub after: Duration,
 

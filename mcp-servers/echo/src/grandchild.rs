@@ -68,8 +68,9 @@ pub fn block_sigterm() -> anyhow::Result<()> {
     SigSet::from(Signal::SIGTERM).thread_block().context("could not block SIGTERM")
 }
 
+/// This program again, as one of the generations.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts a process: this program again")]
-fn this_program(role: GrandchildRole) -> anyhow::Result<Command> {
+pub fn this_program(role: GrandchildRole) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("could not find this program")?;
     let mut command = Command::new(program);
     command.arg(match role {

@@ -10,6 +10,7 @@ mod conformance;
 mod era;
 mod flags;
 mod grandchild;
+mod hoard;
 mod http;
 mod misbehave;
 mod noise;
@@ -62,6 +63,7 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
         grandchild::leave_one(flags.grandchild_holds_pipes)?;
     }
     misbehave::start(flags);
+    hoard::start(flags);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()

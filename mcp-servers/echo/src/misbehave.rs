@@ -31,7 +31,8 @@ pub fn start(flags: &Flags) {
     }
 }
 
-fn beside(after: Duration, fault: impl FnOnce() + Send + 'static) {
+/// Runs a fault on a thread of its own.
+pub fn beside(after: Duration, fault: impl FnOnce() + Send + 'static) {
     thread::spawn(move || {
         thread::sleep(after);
         fault();

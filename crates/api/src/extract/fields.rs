@@ -43,6 +43,11 @@ impl Fields {
         self.left.remove(field).filter(|value| !value.is_null())
     }
 
+    /// Whether a field is there and null, where that is not the same as absent.
+    pub(crate) fn is_null(&self, field: &str) -> bool {
+        self.left.get(field).is_some_and(Value::is_null)
+    }
+
     /// A string that may be absent.
     pub(crate) fn text(&mut self, field: &str, max_chars: usize) -> Option<String> {
         if let Value::String(text) = self.take(field)? {

@@ -1,7 +1,7 @@
-//! Users, keys, credentials, settings and ports in JSON.
+//! Users, keys, settings and ports in JSON.
 
 use roadstead_access::Caller;
-use roadstead_accounts::{ApiKeyRow, CredentialRow, ExposeSecret, PlainToken, UserRow};
+use roadstead_accounts::{ApiKeyRow, ExposeSecret, PlainToken, UserRow};
 use roadstead_orchestrator::PortRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -161,60 +161,6 @@ impl NewApiKey {
     pub(crate) fn new(row: ApiKeyRow, key: &PlainToken) -> Self {
         Self { summary: ApiKey::new(row), key: key.expose_secret().to_owned() }
     }
-}
-
-/// A credential, without its values.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Credential {
-    /// Its id.
-    pub id: String,
-    /// The name of its server type.
-    #[serde(rename = "type")]
-    pub type_name: String,
-    /// For people.
-    pub name: String,
-    /// Its values' ends.
-    pub slots: Vec<SlotHint>,
-    /// RFC 3339.
-    pub created_at: String,
-    /// RFC 3339.
-    pub last_used_at: Option<String>,
-}
-
-/// One value of a credential.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct SlotHint {
-    /// The slot.
-    pub name: String,
-    /// The value's end, if it is long enough to show one.
-    pub hint: String,
-}
-
-impl Credential {
-    pub(crate) fn new(row: CredentialRow) -> Self {
-        Self {
-            id: row.id.to_string(),
-            type_name: row.type_name,
-            name: row.name,
-            slots: row.slots.into_iter().map(|slot| SlotHint { name: slot.slot, hint: slot.hint }).collect(),
-            created_at: rfc3339(row.created_at),
-            last_used_at: row.last_used_at.map(rfc3339),
-        }
-    }
-}
-
-/// A credential to be.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct CredentialBody {
-    /// The name of its server type.
-    #[serde(rename = "type")]
-    #[schema(example = "echo")]
-    pub type_name: String,
-    /// Unique among one's own for that type.
-    #[schema(example = "work")]
-    pub name: String,
-    /// The secret values by slot.
-    pub values: std::collections::BTreeMap<String, String>,
 }
 
 /// Every setting.

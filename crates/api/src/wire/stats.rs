@@ -1,6 +1,6 @@
 //! What an instance takes, as JSON.
 
-use roadstead_orchestrator::{InstanceState, InstanceStats, STATS_INTERVAL};
+use roadstead_orchestrator::{InstanceState, InstanceStats, STATS_INTERVAL, Sample, Use};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -41,8 +41,62 @@ pub(crate) struct Stats {
     memory_limit_bytes: Option<u64>,
     /// Processes that the kernel ended because that was used up; null without a control group.
     out_of_memory_kills: Option<u64>,
+    /// How it stands with its limits; null when it does not live, or has not been looked at yet.
+    limits: Option<LimitsUse>,
     /// What could not be known, and why.
     note: Option<&'static str>,
+}
+
+/// How an instance stands with its limits.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct LimitsUse {
+    /// Bytes of memory, without file pages that the kernel would give back. Refusals are the times that the limit was hit,
+    /// also where giving back such pages was enough.
+    memory: LimitUse,
+    /// Thousandths of a processor, since the look before. Refusals are the periods in which it had to wait.
+    cpu: LimitUse,
+    /// Periods in which it ran at all; null without a control group.
+    cpu_periods: Option<u64>,
+    /// The time that it had to wait for having used up its share, in seconds; null without a control group.
+    cpu_waited_seconds: Option<f64>,
+    /// Processes and threads of its servers. Refusals are those that could not be started.
+    processes: LimitUse,
+    /// Bytes that its own folder takes of the disk.
+    disk: LimitUse,
+}
+
+/// One limit, and what is used of it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct LimitUse {
+    /// `enforced` by the kernel, `sampled` at each look, or `absent`.
+    #[schema(example = "enforced")]
+    held: &'static str,
+    /// The limit; null for none.
+    limit: Option<u64>,
+    /// What was used at the last look; null when it is not known yet.
+    used: Option<u64>,
+    /// How often the kernel found it reached; null where it does not count that.
+    refused: Option<u64>,
+}
+
+impl LimitsUse {
+    fn new(sample: &Sample) -> Self {
+        let pressure = &sample.figures.pressure;
+        let limit = |it: &Use| LimitUse {
+            held: it.held.as_str(),
+            limit: it.limit,
+            used: it.used,
+            refused: it.refused,
+        };
+        Self {
+            memory: limit(&pressure.memory),
+            cpu: LimitUse { used: sample.cpu_percent.map(thousandths), ..limit(&pressure.cpu) },
+            cpu_periods: pressure.throttled.map(|it| it.periods),
+            cpu_waited_seconds: pressure.throttled.map(|it| it.time.as_secs_f64()),
+            processes: limit(&pressure.processes),
+            disk: limit(&pressure.disk),
+        }
+    }
 }
 
 impl Stats {
@@ -68,8 +122,9 @@ impl Stats {
             open_files: figures.and_then(|figures| figures.open_files),
             unreadable_processes: unreadable,
             restarts: stats.restarts,
-            memory_limit_bytes: figures.and_then(|figures| figures.memory_limit_bytes),
-            out_of_memory_kills: figures.and_then(|figures| figures.memory_kills),
+            memory_limit_bytes: figures.and_then(|figures| figures.pressure.memory_in_group()),
+            out_of_memory_kills: figures.and_then(|figures| figures.pressure.kills),
+            limits: stats.sample.as_ref().map(LimitsUse::new),
             note: match unreadable {
                 Some(0) => None,
                 Some(_) => Some(
@@ -85,4 +140,14 @@ impl Stats {
 
 fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
+}
+
+/// Hundredths of a processor as thousandths.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a machine's processors is positive and small"
+)]
+fn thousandths(percent: f64) -> u64 {
+    (percent * 10.0).round() as u64
 }

@@ -1,6 +1,6 @@
 //! The commands on types, credentials, users, keys and the master key.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use roadstead_model::Scope;
 
 use super::Span;
@@ -49,6 +49,7 @@ Examples:
   roadstead credentials add github --name my-github
   pass show github | roadstead credentials add github --name my-github
   roadstead credentials add gmail --name mine --from-stdin service_account < key.json
+  roadstead credentials add github --name short --expires-in 90d
 
 From a pipe, one secret takes all of it; several take a line each, in the order of the type's slots.
 With --from-stdin the named slot takes all of standard input, and the others are asked for on the terminal.")]
@@ -62,17 +63,103 @@ With --from-stdin the named slot takes all of standard input, and the others are
         /// The slot that takes all of standard input
         #[arg(long, value_name = "SLOT")]
         from_stdin: Option<String>,
+        /// When it stops working
+        #[command(flatten)]
+        end: End,
+    },
+    /// Show a credential: hints, its end, and what its service said of it
+    #[command(after_help = "Examples:\n  roadstead credentials show my-github")]
+    Show {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
+    },
+    /// Replace all secrets of a credential, and restart the instances that hold it
+    #[command(after_help = "\
+Examples:
+  roadstead credentials replace my-github
+  pass show github | roadstead credentials replace my-github --expires-in 90d
+
+Secrets are taken as `credentials add` takes them. Instances that have ended take the new ones at their next start.")]
+    Replace {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
+        /// The slot that takes all of standard input
+        #[arg(long, value_name = "SLOT")]
+        from_stdin: Option<String>,
+        /// When it stops working
+        #[command(flatten)]
+        end: End,
+    },
+    /// Change a credential's name or its end; its secrets stay, and nothing is restarted
+    #[command(after_help = "\
+Examples:
+  roadstead credentials change my-github --rename work
+  roadstead credentials change my-github --expires-in 90d
+  roadstead credentials change my-github --never-expires")]
+    Change {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
+        /// Another name
+        #[arg(long, value_name = "NAME")]
+        rename: Option<String>,
+        /// When it stops working
+        #[command(flatten)]
+        end: End,
+        /// It does not expire any more
+        #[arg(long, conflicts_with_all = ["expires_in", "expires_at"])]
+        never_expires: bool,
+    },
+    /// Ask the service that a credential is for whether it takes it
+    #[command(after_help = "\
+Examples:
+  roadstead credentials validate my-github
+  roadstead credentials validate my-github --json | jq -r .validation
+
+The answer is valid, invalid or unknown. How to ask is said by the server type.")]
+    Validate {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
+    },
+    /// Show who uses a credential, and what happened to it
+    #[command(
+        after_help = "Examples:\n  roadstead credentials usage my-github\n  roadstead credentials usage my-github --json | jq -r '.instances[].id'"
+    )]
+    Usage {
+        /// Its id or name
+        #[arg(value_name = "ID|NAME")]
+        credential: String,
     },
     /// Delete a credential
-    #[command(visible_alias = "rm", after_help = "Examples:\n  roadstead credentials delete my-github")]
+    #[command(
+        visible_alias = "rm",
+        after_help = "Examples:\n  roadstead credentials delete my-github\n  roadstead credentials delete my-github --force    stops the instances that hold it"
+    )]
     Delete {
         /// Its id or name
         #[arg(value_name = "ID|NAME")]
         credential: String,
+        /// Stop the instances that hold it
+        #[arg(long)]
+        force: bool,
         /// Do not ask
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+/// When a credential stops working.
+#[derive(Debug, Args)]
+pub struct End {
+    /// It stops working so long from now: 12h, 90d
+    #[arg(long, value_name = "DURATION", conflicts_with = "expires_at")]
+    pub expires_in: Option<Span>,
+    /// It stops working at this moment: 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
 }
 
 /// `users …`.

@@ -11,6 +11,11 @@ use crate::screen::{self, Entry, Table, Tint};
 use crate::wire::Instance;
 use crate::words::relative;
 
+/// The column that narrow terminals do not get.
+const CONFINEMENT: &str = "CONFINEMENT";
+/// Characters of a line that has it, with names of an ordinary length.
+const WIDE: u16 = 140;
+
 pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
     let rest = session.rest()?;
     let mut query = vec![("limit", find::MAX_PAGE.to_string())];
@@ -32,7 +37,9 @@ pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
         screen::note(&format!("There are no instances{which}."));
         return Ok(());
     }
-    session.screen.table(&table(found)?)
+    let table = table(found)?;
+    let fits = session.screen.has_room(WIDE);
+    session.screen.table(&if fits { table } else { table.without(CONFINEMENT) })
 }
 
 /// When it ends; with a word where uses move that on.
@@ -43,7 +50,8 @@ fn ends(end: OffsetDateTime, keep: bool, now: OffsetDateTime) -> String {
 
 fn table(found: Vec<Value>) -> Result<Table, CliError> {
     let now = now();
-    let mut table = Table::new(["ID", "NAME", "TYPE", "STATUS", "PORT", "PID", "CREATED", "ENDS"]);
+    let mut table =
+        Table::new(["ID", "NAME", "TYPE", "STATUS", CONFINEMENT, "PORT", "PID", "CREATED", "ENDS"]);
     for value in found {
         let instance: Instance = read(value)?;
         let end = instance.ended_at.or(instance.expires_at);
@@ -52,6 +60,7 @@ fn table(found: Vec<Value>) -> Result<Table, CliError> {
             instance.name.into(),
             instance.server_type.name.into(),
             Entry::tinted(&instance.status, Tint::of_status(&instance.status)),
+            instance.confinement.map(|it| it.level).unwrap_or_default().into(),
             instance.assigned_port.map(|port| port.to_string()).unwrap_or_default().into(),
             instance.process_id.map(|pid| pid.to_string()).unwrap_or_default().into(),
             relative(instance.created_at, now).into(),

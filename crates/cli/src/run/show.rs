@@ -1,6 +1,6 @@
 //! `show`, and an instance as names beside values.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 use super::{Session, now, read};
@@ -54,7 +54,35 @@ fn details(instance: &Instance) -> Table {
     table.detail("autostart", if instance.autostart { "after a reboot" } else { "" });
     table.detail("last used", at(instance.last_accessed));
     table.detail("config", settings(&instance.config));
+    if let Some(confinement) = &instance.confinement {
+        table.detail("confinement", confinement.level.as_str());
+        table.detail("confined by", mechanisms(&confinement.mechanisms));
+        table.detail("limits", limits(&confinement.limits));
+    }
     table
+}
+
+/// What was put up, in the words of its names; a version stands behind its name.
+fn mechanisms(found: &Map<String, Value>) -> String {
+    let said = found.iter().filter_map(|(name, value)| {
+        let name = name.replace('_', " ");
+        match value {
+            Value::Bool(true) => Some(name),
+            Value::Number(number) if number.as_u64() != Some(0) => Some(format!("{name} {number}")),
+            _ => None,
+        }
+    });
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// How each limit is held, those together that are held alike.
+fn limits(found: &Map<String, Value>) -> String {
+    let held = ["enforced", "sampled", "absent"].map(|how| {
+        let alike = found.iter().filter(|(_, value)| value.as_str() == Some(how));
+        let names: Vec<_> = alike.map(|(name, _)| name.replace('_', " ")).collect();
+        if names.is_empty() { String::new() } else { format!("{how}: {}", names.join(", ")) }
+    });
+    held.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// A moment, and how far it is from now.
@@ -66,5 +94,25 @@ fn settings(config: &Value) -> String {
     match config {
         Value::Object(map) if !map.is_empty() => config.to_string(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: &Value) -> Map<String, Value> {
+        value.as_object().expect("an object").clone()
+    }
+
+    #[test]
+    fn confinement_is_told_in_words() {
+        let found = json!({"no_new_privileges": true, "seccomp": false, "landlock_abi": 7, "cgroup": true});
+        assert_eq!(mechanisms(&map(&found)), "cgroup, landlock abi 7, no new privileges");
+        assert_eq!(mechanisms(&map(&json!({"landlock_abi": 0}))), "");
+        let found = json!({"memory": "enforced", "disk": "sampled", "open_files": "enforced"});
+        assert_eq!(limits(&map(&found)), "enforced: memory, open files; sampled: disk");
     }
 }

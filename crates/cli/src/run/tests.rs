@@ -67,6 +67,7 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
             return (StatusCode::CONFLICT, json!({"error": {"code": "CONFLICT", "message": "it has ended"}}));
         }
         ("POST", _) => one,
+        ("PUT", _) => json!({"id": "c1", "name": "mine", "restarted": [ONE], "failed": []}),
         ("DELETE", _) => return (StatusCode::NO_CONTENT, Value::Null),
         _ => {
             return (
@@ -193,6 +194,27 @@ async fn a_rotation_is_followed_to_its_end_and_a_key_is_retired_by_its_id() {
     assert_eq!((exit, asked[0].0.as_str()), (Exit::Ok, "DELETE /master-key/keys/0a1b2c3d"));
     assert_eq!(done("roadstead master-key retire 0a1b2c3d").await.0, Exit::Usage, "nobody to ask");
     assert_eq!(done("roadstead master-key").await, (Exit::Ok, vec![]));
+}
+
+#[tokio::test]
+async fn credentials_are_changed_tried_out_and_deleted_as_was_typed() {
+    for (line, request, body) in [
+        (
+            "credentials change c1 --rename work --never-expires",
+            "PUT /credentials/c1",
+            json!({"name": "work", "expires_at": null}),
+        ),
+        ("credentials change c1 --expires-in 90d", "PUT /credentials/c1", json!({"expires_in": "90d"})),
+        ("credentials validate c2", "POST /credentials/c2/validate", json!({})),
+        ("credentials delete c2 --force --yes", "DELETE /credentials/c2?force=true", Value::Null),
+        ("revoke-token work", &format!("POST /instances/{ONE}/revoke-token"), json!({})),
+    ] {
+        let (exit, asked) = done(&format!("roadstead {line}")).await;
+        assert_eq!((exit, asked), (Exit::Ok, vec![(request.to_owned(), body)]), "{line}");
+    }
+    let (exit, asked) = done("roadstead credentials change c1").await;
+    assert_eq!((exit, asked.len()), (Exit::Usage, 0), "nothing was said to change");
+    assert_eq!(done("roadstead credentials show c1 --json").await, (Exit::Ok, vec![]));
 }
 
 #[tokio::test]

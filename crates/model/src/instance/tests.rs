@@ -18,7 +18,7 @@ fn refusal(status: InstanceStatus, verb: Verb) -> String {
 fn may_follow(verb: Verb, status: InstanceStatus) -> bool {
     match verb {
         Verb::Stop | Verb::Expire => status.is_live(),
-        Verb::Extend | Verb::RotateToken | Verb::Restart => status == Running,
+        Verb::Extend | Verb::RotateToken | Verb::RevokeToken | Verb::Restart => status == Running,
         Verb::Restore => !status.is_live() && status != Expired,
         Verb::Renew => status == Expired,
         Verb::Delete => true,
@@ -48,7 +48,9 @@ fn what_ends_an_instance_leads_out_of_life_and_what_starts_it_leads_to_pending()
         match line.what {
             Verb::Stop | Verb::Expire => assert!(matches!(line.to, Next::Becomes(end) if !end.is_live())),
             Verb::Restore | Verb::Renew => assert_eq!(line.to, Next::Becomes(Pending)),
-            Verb::Extend | Verb::RotateToken | Verb::Restart => assert_eq!(line.to, Next::Stays),
+            Verb::Extend | Verb::RotateToken | Verb::RevokeToken | Verb::Restart => {
+                assert_eq!(line.to, Next::Stays);
+            }
             Verb::Delete => assert_eq!(line.to, Next::Gone),
         }
     }

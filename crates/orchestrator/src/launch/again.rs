@@ -18,6 +18,7 @@ use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::plan::gone;
 use super::steps::Reserved;
 use super::{Life, Plan, Wait, go_on, go_on_later};
 use crate::end::End;
@@ -33,11 +34,11 @@ const CLEAR_PATIENCE: Duration = Duration::from_secs(3);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Who wants an instance started again.
-pub(super) struct Asker {
+pub(crate) struct Asker {
     /// Whose instances they reach; none for everybody's.
-    pub(super) visible_to: Option<UserId>,
+    pub(crate) visible_to: Option<UserId>,
     /// For the event.
-    pub(super) actor: Actor,
+    pub(crate) actor: Actor,
 }
 
 impl Asker {
@@ -82,7 +83,7 @@ impl Orchestrator {
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let this = self.clone();
-        self.detached(async move { this.restart_now(permit, id, wait).await }).await
+        self.detached(async move { this.restart_now(Asker::of(&permit), id, wait).await }).await
     }
 
     async fn detached(
@@ -117,6 +118,7 @@ impl Orchestrator {
             verb,
             life,
             type_version: plan.type_version,
+            credential: plan.credential,
             node: self.0.parts.node.node,
             boot: self.0.parts.node.boot,
             port: self.0.settings().ports.first(),
@@ -205,13 +207,13 @@ impl Orchestrator {
         }
     }
 
-    async fn restart_now(
+    pub(crate) async fn restart_now(
         &self,
-        permit: InstancePermit,
+        asker: Asker,
         id: InstanceId,
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
-        let row = self.get(&permit, id).await?;
+        let row = self.row(asker.visible_to, id).await?;
         row.standing(self.0.now()).permits(Verb::Restart)?;
         let plan = Plan::again(&self.0, &row, Life::Same).await?;
         let unreachable = || ChangeError::Unreachable { instance: id };
@@ -219,14 +221,14 @@ impl Orchestrator {
         let (begun, begins) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
         let under_way = self.0.parts.tasks.token();
-        let restart = Restart { plan, actor: permit.actor().clone(), begun, done, under_way };
+        let restart = Restart { plan, actor: asker.actor, begun, done, under_way };
         handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
         let outcome = match begins.await {
-            Ok(()) if wait == Wait::None => return Ok(self.get(&permit, id).await?),
+            Ok(()) if wait == Wait::None => return Ok(self.row(asker.visible_to, id).await?),
             Ok(()) => is_done.await.ok(),
             Err(_) => None,
         };
-        let row = self.get(&permit, id).await?;
+        let row = self.row(asker.visible_to, id).await?;
         match outcome {
             Some(Ok(())) => Ok(row),
             Some(Err(error)) => Err(error.into()),
@@ -247,7 +249,7 @@ pub(crate) async fn begin_again(
     lease: PortLease,
     restart: Restart,
 ) {
-    let Restart { plan, actor, done, under_way: _until_the_end, .. } = restart;
+    let Restart { mut plan, actor, done, under_way: _until_the_end, .. } = restart;
     inner.took(instance, Step::ProcessesGone);
     // The next shim begins with an empty folder: what the last one could not hand over is stored first.
     if !inner.reaper.keep_last_words(instance).await {
@@ -256,6 +258,12 @@ pub(crate) async fn begin_again(
     inner.remove_folders(instance);
     let outcome = match row_of(&inner, instance).await {
         Some(row) if !expiry::is_due(row.expires_at, inner.now()) => {
+            if let Err(error) = latest(&inner, &mut plan, row.user).await {
+                let end = End::unrecorded(InstanceStatus::Error, &error.to_string(), inner.now());
+                inner.finish(instance, &end, &actor).await;
+                let _ = done.send(Err(error));
+                return;
+            }
             let reserved = Reserved::restarted(&inner, ownership, lease, plan, &row, actor);
             go_on(inner, reserved).await
         }
@@ -272,6 +280,21 @@ pub(crate) async fn begin_again(
     };
     // Whoever asked may have left; the row tells, too.
     let _ = done.send(outcome);
+}
+
+/// The credential's values as they are now, however long the database takes: replaced since the restart was planned, the
+/// old ones would otherwise come back after whoever replaced them has seen to it that they are gone.
+async fn latest(inner: &Inner, plan: &mut Plan, owner: UserId) -> Result<(), LaunchError> {
+    loop {
+        match plan.read_again(inner, owner).await {
+            Err(LaunchError::Store(error))
+                if error.is_unavailable() && !inner.parts.stopping.is_cancelled() =>
+            {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            done => return done.map_err(gone),
+        }
+    }
 }
 
 /// The row as it is now, however long the database takes; none when it is gone, or the service is told to end.

@@ -8,8 +8,8 @@ use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
-use roadstead_model::{CredentialId, Lifetime, TypeId, UserId};
-use roadstead_store::{InstanceRow, Probed};
+use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
+use roadstead_store::{InstanceRow, Probed, UsedCredential};
 use serde_json::{Map, Value};
 
 use crate::error::{LaunchError, Problem};
@@ -25,7 +25,8 @@ pub(crate) struct Plan {
     /// The era that an earlier instance of this version was found to speak.
     pub(super) probed: Option<Probed>,
     pub(super) name: Option<String>,
-    pub(super) credential: Option<CredentialId>,
+    /// The stored credential, and the version of its values that is in `values`.
+    pub(super) credential: Option<UsedCredential>,
     /// Whether the values came with the launch and are kept with the instance.
     pub(super) inline: bool,
     pub(super) values: BTreeMap<String, SecretString>,
@@ -64,11 +65,11 @@ impl Plan {
             return Err(LaunchError::Invalid(problems));
         }
         let inline = request.secrets.is_some();
-        let values = match (request.credential, request.secrets) {
+        let (credential, values) = match (request.credential, request.secrets) {
             (Some(id), _) => stored(inner, permit.owner(), id, found.id).await?,
             (None, given) => {
                 let given = given.unwrap_or_default();
-                given.into_iter().map(|(slot, value)| (slot, SecretString::from(value))).collect()
+                (None, given.into_iter().map(|(slot, value)| (slot, SecretString::from(value))).collect())
             }
         };
         complete(&spec, &values)?;
@@ -78,7 +79,7 @@ impl Plan {
             spec,
             probed: found.probed,
             name: request.name,
-            credential: request.credential,
+            credential,
             inline,
             values,
             config,
@@ -109,12 +110,9 @@ impl Plan {
         if !problems.is_empty() {
             return Err(LaunchError::Invalid(problems));
         }
-        let values = match row.credential {
-            Some(id) => stored(inner, row.user, id, found.id).await.map_err(|error| match error {
-                LaunchError::CredentialNotFound => LaunchError::CredentialGone,
-                other => other,
-            })?,
-            None => inline(inner, row).await?,
+        let (credential, values) = match row.credential {
+            Some(id) => stored(inner, row.user, id, found.id).await.map_err(gone)?,
+            None => (None, inline(inner, row).await?),
         };
         complete(&spec, &values)?;
         Ok(Self {
@@ -123,7 +121,7 @@ impl Plan {
             spec,
             probed: found.probed,
             name: Some(row.name.clone()),
-            credential: row.credential,
+            credential,
             inline: row.credential.is_none(),
             values,
             config,
@@ -133,6 +131,23 @@ impl Plan {
             keep: row.keep,
             autostart: row.autostart,
         })
+    }
+
+    /// Reads the values of the credential anew: they may have been replaced since the plan was made.
+    pub(super) async fn read_again(&mut self, inner: &Inner, owner: UserId) -> Result<(), LaunchError> {
+        let Some(used) = self.credential else { return Ok(()) };
+        let (credential, values) = stored(inner, owner, used.id, self.type_id).await?;
+        complete(&self.spec, &values)?;
+        (self.credential, self.values) = (credential, values);
+        Ok(())
+    }
+}
+
+/// To an instance that is started again, a credential that cannot be used is one that it has lost.
+pub(super) fn gone(error: LaunchError) -> LaunchError {
+    match error {
+        LaunchError::CredentialNotFound | LaunchError::CredentialExpired => LaunchError::CredentialGone,
+        other => other,
     }
 }
 
@@ -219,19 +234,18 @@ async fn stored(
     owner: UserId,
     id: CredentialId,
     type_id: TypeId,
-) -> Result<BTreeMap<String, SecretString>, LaunchError> {
-    let row = inner.store().credentials().get(id, Some(owner)).await?;
-    let row =
-        row.filter(|row| row.is_active && row.type_id == type_id).ok_or(LaunchError::CredentialNotFound)?;
-    if row.expires_at.is_some_and(|end| end <= inner.now()) {
-        return Err(LaunchError::CredentialNotFound);
-    }
-    let mut values = BTreeMap::new();
-    for slot in inner.store().credentials().sealed_slots(id).await? {
-        let opened: Result<SecretString, AccountsError> =
-            inner.parts.accounts.open_slot(owner, type_id, &slot.slot, id.uuid_bytes(), &slot.sealed);
-        values.insert(slot.slot, opened.map_err(|source| LaunchError::Secret { source })?);
+) -> Result<(Option<UsedCredential>, BTreeMap<String, SecretString>), LaunchError> {
+    let found = inner.parts.accounts.open_credential(owner, id).await.map_err(|error| match error {
+        AccountsError::Store(error) => LaunchError::Store(error),
+        source => LaunchError::Secret { source },
+    })?;
+    let found = found.filter(|found| found.row.type_id == type_id).ok_or(LaunchError::CredentialNotFound)?;
+    let row = &found.row;
+    match CredentialStatus::of(row.is_active, row.expires_at, Duration::ZERO, inner.now()) {
+        CredentialStatus::Active | CredentialStatus::Expiring => {}
+        CredentialStatus::Expired => return Err(LaunchError::CredentialExpired),
+        CredentialStatus::Disabled => return Err(LaunchError::CredentialNotFound),
     }
     inner.store().credentials().touch(id, inner.now()).await?;
-    Ok(values)
+    Ok((Some(UsedCredential { id, version: row.version }), found.values))
 }

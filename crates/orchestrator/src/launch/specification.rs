@@ -21,7 +21,7 @@ use crate::error::{Failure, LaunchError};
 use crate::parts::Inner;
 
 /// The program that speaks to remote servers, beside our own.
-const RELAY: &str = "roadstead-relay";
+pub(crate) const RELAY: &str = "roadstead-relay";
 /// The variable that tells it which.
 const RELAY_VARIABLE: &str = "ROADSTEAD_RELAY";
 const BYTES_PER_MEBIBYTE: u64 = 1024 * 1024;
@@ -103,9 +103,10 @@ impl Reserved {
             limits: Limits {
                 open_files: u64::from(spec.limits().open_files),
                 processes: Some(u64::from(spec.limits().processes)),
-                file_size_bytes: None,
-                memory_bytes: Some(u64::from(spec.limits().memory_mb) * BYTES_PER_MEBIBYTE),
+                file_size_bytes: Some(mebibytes(spec.limits().largest_file_mb())),
+                memory_bytes: Some(mebibytes(spec.limits().memory_mb)),
                 cpu_millis: Some(millis_of(spec.limits().cpu)),
+                disk_bytes: Some(mebibytes(spec.limits().disk_mb)),
             },
             // The supervisor fills it in.
             cgroups: Vec::new(),
@@ -162,7 +163,9 @@ impl Reserved {
             headers: headers.map(|(name, value)| (name.as_str(), value.expose_secret())).collect(),
             allow_private: spec.allow_private,
         };
-        environment.push((RELAY_VARIABLE.to_owned(), written(&config)));
+        let texts = config.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        let config = written(&config, texts + url.len(), config.headers.len(), RELAY_FRAME_BYTES);
+        environment.push((RELAY_VARIABLE.to_owned(), config));
         (inner.parts.bundled.join(RELAY), None)
     }
 
@@ -206,13 +209,18 @@ fn secret(value: &SecretString) -> Secret {
     Secret::new(value.expose_secret().to_owned())
 }
 
-/// Written into a buffer that never grows: growing would leave copies of secrets behind.
-fn written(config: &RelayConfig<'_>) -> Secret {
-    let texts = config.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+/// Written into a buffer that never grows: growing would leave copies of secrets behind. `text_bytes` are those of all texts,
+/// `pairs` counts the headers, `frame_bytes` is what is left.
+pub(crate) fn written(
+    document: &impl Serialize,
+    text_bytes: usize,
+    pairs: usize,
+    frame_bytes: usize,
+) -> Secret {
     // A character has at most six of JSON's, and each text two quotes, a colon and a comma.
-    let most = 6 * (texts + config.url.len()) + 6 * config.headers.len() + RELAY_FRAME_BYTES;
+    let most = 6 * text_bytes + 6 * pairs + frame_bytes;
     let mut bytes = Vec::with_capacity(most);
-    serde_json::to_writer(&mut bytes, config).expect("texts and switches are JSON");
+    serde_json::to_writer(&mut bytes, document).expect("texts and switches are JSON");
     debug_assert!(bytes.len() <= most, "the buffer did not grow");
     Secret::new(String::from_utf8(bytes).expect("JSON is UTF-8"))
 }
@@ -238,6 +246,10 @@ fn ephemeral_port() -> io::Result<Port> {
     Port::new(chosen).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
+fn mebibytes(count: u32) -> u64 {
+    u64::from(count) * BYTES_PER_MEBIBYTE
+}
+
 /// Thousandths of a processor.
 #[expect(
     clippy::cast_possible_truncation,
@@ -261,7 +273,9 @@ mod tests {
             headers: BTreeMap::from([("Authorization", hostile.as_str()), ("X-A", "")]),
             allow_private: true,
         };
-        let told: serde_json::Value = serde_json::from_str(written(&config).expose()).unwrap();
+        let told: serde_json::Value =
+            serde_json::from_str(written(&config, hostile.len() + 100, 2, RELAY_FRAME_BYTES).expose())
+                .unwrap();
         let expected = serde_json::json!({
             "url": "https://mcp.example.com/sse", "transport": "sse",
             "headers": {"Authorization": hostile, "X-A": ""}, "allow_private": true,

@@ -8,7 +8,7 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::{KeyId, TokenKind};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
+use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -18,7 +18,7 @@ use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::plan::Plan;
+use super::plan::{Plan, gone};
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
@@ -72,7 +72,7 @@ impl Reserved {
     pub(super) async fn new(
         inner: &Arc<Inner>,
         permit: &LaunchPermit,
-        plan: Plan,
+        mut plan: Plan,
     ) -> Result<(Self, PlainToken), LaunchError> {
         let (instance, token) = {
             let mut rng = inner.parts.randomness.lock();
@@ -83,8 +83,8 @@ impl Reserved {
         let ownership = inner.live.enter(instance);
         inner.took(instance, Step::LaunchBegun);
         let mut row = new_row(inner, permit, &plan, instance, &token, inner.now());
-        let lease =
-            lease_and_reserve(inner, &mut row).await.inspect_err(|_| inner.steps.given_up(instance))?;
+        let lease = lease_and_reserve(inner, &mut row, &mut plan).await;
+        let lease = lease.inspect_err(|_| inner.steps.given_up(instance))?;
         inner.took(instance, Step::RowReserved);
         let reserved = Self {
             lease,
@@ -105,7 +105,7 @@ impl Reserved {
     pub(super) async fn again(
         inner: &Arc<Inner>,
         ownership: Ownership,
-        plan: Plan,
+        mut plan: Plan,
         mut reopening: Reopening,
     ) -> Result<Self, StartAgainError> {
         let instance = reopening.id;
@@ -138,6 +138,10 @@ impl Reserved {
             match error {
                 ReserveError::PortHeld(_) if attempt < PORT_ATTEMPTS => {
                     lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+                }
+                ReserveError::CredentialChanged if attempt < PORT_ATTEMPTS => {
+                    plan.read_again(inner, reopening.user).await.map_err(gone)?;
+                    reopening.credential = plan.credential;
                 }
                 error => return Err(refused(inner, error).into()),
             }
@@ -215,8 +219,12 @@ impl Reserved {
     }
 }
 
-/// Leases ports until the database has one free, too.
-async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortLease, LaunchError> {
+/// Leases ports until the database has one free, too, and reads the credential until it is the one that it has.
+async fn lease_and_reserve(
+    inner: &Inner,
+    row: &mut NewInstance,
+    plan: &mut Plan,
+) -> Result<PortLease, LaunchError> {
     let mut lease = free_port(inner, None)?;
     let quota = inner.settings().max_instances_per_user;
     for attempt in 1.. {
@@ -225,6 +233,10 @@ async fn lease_and_reserve(inner: &Inner, row: &mut NewInstance) -> Result<PortL
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+            }
+            Err(ReserveError::CredentialChanged) if attempt < PORT_ATTEMPTS => {
+                plan.read_again(inner, row.user).await?;
+                row.credential = plan.credential;
             }
             Err(error) => return Err(refused(inner, error)),
         }
@@ -238,6 +250,7 @@ fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
         ReserveError::PortHeld(_) => {
             LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
         }
+        ReserveError::CredentialChanged => LaunchError::CredentialChanged,
         ReserveError::NoOwner => LaunchError::OwnerNotActive,
         ReserveError::Store(error) => LaunchError::Store(error),
     }
@@ -330,6 +343,7 @@ impl Spawned {
     /// Waits until the server answers, unless somebody asks for the end before.
     pub(super) async fn wait_ready(mut self, inner: &Arc<Inner>) -> Result<Ready, LaunchError> {
         let control = self.shim.control();
+        let mut over = None;
         let launched = {
             let waiting = self.shim.ready();
             tokio::pin!(waiting);
@@ -337,13 +351,21 @@ impl Spawned {
                 tokio::select! {
                     launched = &mut waiting => break launched,
                     request = self.reserved.ownership.requests.recv() => {
-                        if let Some(Request::Stop { reason, actor }) = request {
-                            self.reserved.actor = actor;
-                            if control.stop(reason, Duration::ZERO).await.is_err() {
-                                control.kill();
+                        let reason = match request {
+                            Some(Request::Stop { reason, actor }) => {
+                                self.reserved.actor = actor;
+                                reason
                             }
+                            Some(Request::EndOver { message }) => {
+                                over = Some(message);
+                                StopReason::LaunchFailed
+                            }
+                            // Other requests need a running instance; dropping one answers no.
+                            _ => continue,
+                        };
+                        if control.stop(reason, Duration::ZERO).await.is_err() {
+                            control.kill();
                         }
-                        // Other requests need a running instance; dropping one answers no.
                     }
                 }
             }
@@ -354,11 +376,16 @@ impl Spawned {
                 let Self { reserved, shim, told } = self;
                 Ok(Ready { reserved, shim, told, server: ready })
             }
-            Err(error) => Err(self.failed(inner, &error).await),
+            Err(error) => Err(self.failed(inner, &error, over).await),
         }
     }
 
-    async fn failed(mut self, inner: &Arc<Inner>, error: &ShimLaunchError) -> LaunchError {
+    async fn failed(
+        mut self,
+        inner: &Arc<Inner>,
+        error: &ShimLaunchError,
+        over: Option<String>,
+    ) -> LaunchError {
         let instance = self.reserved.instance;
         // What the server said on its way is stored as any other line.
         let mut events = self.shim.take_events();
@@ -378,7 +405,7 @@ impl Spawned {
                 | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}
             }
         }
-        let (mut end, failure) = match error {
+        let (mut end, mut failure) = match error {
             ShimLaunchError::Failed(failure) => {
                 let end = record.as_ref().map_or_else(
                     || End::unrecorded(InstanceStatus::Error, &failure.message, inner.now()),
@@ -400,6 +427,10 @@ impl Spawned {
             (end.status, end.event) = (InstanceStatus::Error, EventType::Error);
             end.message.get_or_insert_with(|| failure.message.clone());
         }
+        if let Some(message) = over {
+            failure.message.clone_from(&message);
+            end.was_over(message);
+        }
         inner.finish(instance, &end, &self.reserved.actor).await;
         LaunchError::ServerFailed { instance, failure }
     }
@@ -414,7 +445,7 @@ impl Ready {
         let control = self.shim.control();
         let port = self.reserved.lease.port();
         let mut started =
-            started(inner, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+            started(inner, instance, &self.server, self.shim.process(), port, self.reserved.actor.clone());
         started.event_data["command"] = json!(std::mem::take(&mut self.told.command));
         started.control_key = Some(self.told.control_key.get());
         let published = self.mark(inner, &started).await;
@@ -454,6 +485,7 @@ impl Ready {
             is_ending: false,
             restart: None,
             overtaken: None,
+            over: None,
             dropped_lines: 0,
         };
         inner.own(driver.run());
@@ -481,8 +513,10 @@ impl Ready {
         if !self.reserved.is_restart {
             return inner.store().instances().mark_running(instance, started).await;
         }
-        let version = self.reserved.plan.type_version;
-        let desired = inner.store().instances().mark_restarted(instance, version, started).await?;
+        let plan = &self.reserved.plan;
+        let (version, credential) = (plan.type_version, plan.credential.map(|used| used.version));
+        let desired =
+            inner.store().instances().mark_restarted(instance, version, credential, started).await?;
         let Some(desired) = desired else { return Ok(false) };
         let generation = desired.generation.unsigned_abs();
         if generation == self.reserved.generation {
@@ -501,6 +535,7 @@ impl Ready {
 /// What a row is told when a server is ready.
 pub(crate) fn started(
     inner: &Inner,
+    instance: InstanceId,
     ready: &ShimReady,
     shim: ProcessId,
     port: Port,
@@ -510,7 +545,7 @@ pub(crate) fn started(
         at: inner.now(),
         process: mark(ready.server),
         shim: mark(shim),
-        confinement: None,
+        confinement: confinement(inner, instance, ready),
         control_key: None,
         actor,
         event_data: json!({
@@ -520,6 +555,13 @@ pub(crate) fn started(
             "era": ready.era,
         }),
     }
+}
+
+/// How an instance is confined, as far as its shim knows.
+fn confinement(inner: &Inner, instance: InstanceId, ready: &ShimReady) -> Option<Confinement> {
+    let mechanisms = ready.mechanisms?;
+    let limits = inner.parts.supervisor.limits_held(inner.parts.node.installation, instance);
+    Some(Confinement { level: mechanisms.level(), mechanisms, limits })
 }
 
 /// A process as rows name it.

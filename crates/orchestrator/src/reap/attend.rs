@@ -51,6 +51,12 @@ impl Orchestrator {
         // What the reaper ended, here or elsewhere, has ports that rest.
         self.rest_released().await?;
         self.0.parts.accounts.flush_uses().await?;
+        if let Err(error) = self.renew_stale().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "instances whose credentials were replaced could not be looked for"
+            );
+        }
         if let Err(error) = self.settings_changed().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "the settings could not be read again");
         }

@@ -28,6 +28,21 @@ pub fn output(argument: &str) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).expect("text"))
 }
 
+/// What the program tells of the answer to a request; its exit code and what it said on standard error.
+pub fn validate(user: Option<u32>, request: &str) -> (Option<i32>, Value, String) {
+    let mut command = command();
+    command.env_clear().arg("--validate").args(user.map(|user| user.to_string()));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("piped");
+    // One that refuses to begin reads nothing.
+    let _ = input.write_all(request.as_bytes());
+    drop(input);
+    let output = child.wait_with_output().expect("it is ours");
+    let told = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), told, String::from_utf8(output.stderr).expect("text"))
+}
+
 impl Relay {
     pub fn start(setting: Option<&str>) -> Self {
         let mut command = command();

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use roadstead_cli::checks::Check;
+use roadstead_model::{ConfinementLevel, Mechanisms};
 use roadstead_supervisor::Controller;
 use serde::Deserialize;
 
@@ -21,11 +22,19 @@ struct Probe {
     no_other_user: Option<String>,
     no_death_signal: Option<String>,
     no_subreaper: Option<String>,
+    landlock_abi: u8,
+    landlock_lacks: Vec<String>,
+    seccomp: bool,
 }
 
 pub(super) async fn checks(service: Option<i32>) -> Vec<Check> {
+    let unlimited = roadstead_supervisor::unlimited(service);
     let mut checks = match probe().await {
-        Ok(probe) => of_probe(&probe),
+        Ok(probe) => {
+            let mut checks = of_probe(&probe);
+            checks.extend([landlock(&probe), seccomp(&probe), confinement(&probe, unlimited.is_empty())]);
+            checks
+        }
         Err(error) => vec![Check::broken(
             "shim",
             format!("roadstead-shim does not run: {error:#}"),
@@ -33,7 +42,7 @@ pub(super) async fn checks(service: Option<i32>) -> Vec<Check> {
             "install roadstead-shim of the same version beside this program (`cargo build --release` builds all)",
         )],
     };
-    checks.push(control_groups(service));
+    checks.push(control_groups(&unlimited, service.is_some()));
     checks.push(proc_access());
     checks
 }
@@ -109,17 +118,79 @@ fn of_probe(probe: &Probe) -> Vec<Check> {
     vec![Check::ok("shim", "roadstead-shim runs"), namespace, other_user, death_signal, subreaper]
 }
 
-fn control_groups(service: Option<i32>) -> Check {
-    let missing: Vec<&str> =
-        roadstead_supervisor::unlimited(service).into_iter().map(Controller::as_str).collect();
-    let of = if service.is_some() { "the running service" } else { "a service started from here" };
+fn landlock(probe: &Probe) -> Check {
+    const ID: &str = "landlock";
+    let found = match probe.landlock_abi {
+        0 => "this kernel has no Landlock, or it was not started".to_owned(),
+        abi => format!("ABI {abi}"),
+    };
+    if probe.landlock_lacks.is_empty() {
+        return Check::ok(ID, found);
+    }
+    Check::warning(
+        ID,
+        format!("{found}; not walled: {}", probe.landlock_lacks.join(", ")),
+        "a server can reach there what others of its user can; its confinement is `basic` at most",
+        "run a kernel from 6.12 on with Landlock among its security modules (`lsm=landlock,…`), and a container whose \
+         seccomp profile allows it",
+    )
+}
+
+fn seccomp(probe: &Probe) -> Check {
+    const ID: &str = "seccomp";
+    if probe.seccomp {
+        return Check::ok(ID, "system calls can be refused");
+    }
+    Check::warning(
+        ID,
+        "system calls cannot be refused",
+        "a server may make every system call of an ordinary program; its confinement is `none`",
+        "run a kernel with CONFIG_SECCOMP_FILTER, and a container that allows it",
+    )
+}
+
+/// The level that instances reach here, judged as each instance is.
+fn confinement(probe: &Probe, has_control_group: bool) -> Check {
+    const ID: &str = "confinement";
+    let mechanisms = Mechanisms {
+        no_new_privileges: true,
+        seccomp: probe.seccomp,
+        landlock_abi: probe.landlock_abi,
+        own_user: nix::unistd::geteuid().is_root() && probe.no_other_user.is_none(),
+        namespace: probe.isolation != "none",
+        cgroup: has_control_group,
+    };
+    let level = mechanisms.level();
+    let missing = |wanted| mechanisms.lacking(wanted).join(", ");
+    match level {
+        ConfinementLevel::Full => Check::ok(ID, "instances reach `full`"),
+        ConfinementLevel::Strong => {
+            let missing = missing(ConfinementLevel::Full);
+            Check::ok(ID, format!("instances reach `strong`; for `full` is missing: {missing}"))
+        }
+        ConfinementLevel::Basic | ConfinementLevel::None => Check::warning(
+            ID,
+            format!(
+                "instances reach `{level}`; for `strong` is missing: {}",
+                missing(ConfinementLevel::Strong)
+            ),
+            "one server is not kept from the files, processes and ports of another",
+            "see the checks of what is missing; types that demand more are not launched",
+        ),
+    }
+}
+
+fn control_groups(missing: &[Controller], is_running: bool) -> Check {
+    let missing: Vec<&str> = missing.iter().copied().map(Controller::as_str).collect();
+    let of = if is_running { "the running service" } else { "a service started from here" };
     if missing.is_empty() {
         return Check::ok(CONTROL_GROUPS, format!("memory, cpu and pids can be limited for {of}"));
     }
     Check::warning(
         CONTROL_GROUPS,
         format!("{of} cannot limit {} for an instance as a whole", missing.join(", ")),
-        "limits hold for each process by itself; an instance that takes all memory takes it from its neighbours",
+        "an instance that takes too much memory or too many processes is ended at the next look instead of held back, and \
+         takes what it can of the processors until then",
         "run the service by systemd with Delegate=yes, or as root",
     )
 }

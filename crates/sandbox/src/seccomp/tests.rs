@@ -38,7 +38,7 @@ fn socket(family: i32, kind: i32, protocol: i32) -> Errno {
 fn the_filter_is_small() {
     let length = Filter::new(Listening::Refused).unwrap().len();
     assert!(Filter::is_available());
-    assert!(length < 700, "{length} instructions, and the kernel looks at each of them at every call");
+    assert!(length < 400, "{length} instructions, and the kernel looks at each of them at every call");
 }
 
 #[test]

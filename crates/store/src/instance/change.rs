@@ -30,6 +30,17 @@ pub struct Started {
     pub event_data: Value,
 }
 
+/// An access token in place of the one before.
+#[derive(Debug, Clone, Copy)]
+pub struct NewToken<'a> {
+    /// Its SHA-256.
+    pub hash: &'a [u8; 32],
+    /// Its end; empty when nobody has it.
+    pub hint: &'a str,
+    /// The event that tells of it.
+    pub event_type: EventType,
+}
+
 /// That an instance is over.
 #[derive(Debug, Clone)]
 pub struct Ending {
@@ -130,6 +141,7 @@ impl Instances<'_> {
         &self,
         id: InstanceId,
         type_version: i32,
+        credential_version: Option<i32>,
         started: &Started,
     ) -> Result<Option<Desired>, StoreError> {
         let actor = ActorColumns::from(&started.actor);
@@ -140,7 +152,7 @@ impl Instances<'_> {
                  update mcp_instances
                  set started_at = $2, process_id = $3, process_started = $4, shim_pid = $5, shim_started = $6,
                      type_version = $12, confinement = $13, control_key = coalesce($14, control_key),
-                     error_message = null, spool_seq = 0
+                     credential_version = $15, error_message = null, spool_seq = 0
                  where id = $1 and status = 'running' and stopping_at is null
                  returning id, generation, expires_at, access_token_hash
                ), event as (
@@ -163,6 +175,7 @@ impl Instances<'_> {
             type_version,
             started.confinement.map(Json) as _,
             started.control_key.map(i64::from),
+            credential_version,
         )
         .fetch_optional(self.pool)
         .await
@@ -295,14 +308,13 @@ impl Instances<'_> {
         .during("db.instance.set_deadline")
     }
 
-    /// Replaces the access token of a running instance; answers its new generation, which the shim must be told.
-    /// None when it is not running, or on its way out.
+    /// Gives a running instance another access token, or one that nobody has; answers its new generation, which the shim must
+    /// be told. None when it is not running, or on its way out.
     #[tracing::instrument(name = "db.instance.set_token", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn set_token(
         &self,
         id: InstanceId,
-        hash: &[u8; 32],
-        hint: &str,
+        token: NewToken<'_>,
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<Option<i64>, StoreError> {
@@ -315,17 +327,18 @@ impl Instances<'_> {
                ), event as (
                  insert into mcp_events (id, mcp_instance_id, at, event_type,
                                          user_id, api_key_id, ip_address, user_agent)
-                 select uuid_v7($4), id, $4, 'token_rotated', $5, $6, $7::text::inet, $8 from changed
+                 select uuid_v7($4), id, $4, $9, $5, $6, $7::text::inet, $8 from changed
                )
                select generation from changed"#,
             id.uuid(),
-            &hash[..],
-            hint,
+            &token.hash[..],
+            token.hint,
             at,
             actor.user,
             actor.api_key,
             actor.ip_address,
             actor.user_agent,
+            token.event_type.as_str(),
         )
         .fetch_optional(self.pool)
         .await

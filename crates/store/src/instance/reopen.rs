@@ -9,8 +9,8 @@ use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::reserve::lock_owner;
-use super::{Instances, ReserveError, TABLE};
+use super::reserve::{hold_credential, lock_owner};
+use super::{Instances, ReserveError, TABLE, UsedCredential};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
 use crate::error::During;
@@ -39,6 +39,8 @@ pub struct Reopening {
     pub life: Option<NewLife>,
     /// The type's version, as it is now.
     pub type_version: i32,
+    /// The credential that it was launched with, as it is now.
+    pub credential: Option<UsedCredential>,
     /// Where it will run.
     pub node: NodeId,
     /// That machine's boot.
@@ -96,6 +98,7 @@ impl Instances<'_> {
     pub async fn reopen(&self, reopening: &Reopening, quota_limit: u32) -> Result<Desired, ReopenError> {
         let mut transaction = self.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, reopening.user, NAME).await?;
+        hold_credential(&mut transaction, reopening.credential, NAME).await?;
         check(&mut transaction, reopening).await?;
         let desired = update(&mut transaction, reopening, quota_limit).await?;
         transaction.commit().await.during(NAME)?;
@@ -145,7 +148,7 @@ async fn update(
                  deadline_set_at = case when $8::timestamptz is null then deadline_set_at else $7 end,
                  started_at = null, stopping_at = null, stop_reason = null, ended_at = null, error_message = null,
                  exit = null, process_id = null, process_started = null, shim_pid = null, shim_started = null,
-                 spool_seq = 0
+                 spool_seq = 0, credential_version = $17
              where id = $1
                and (select count(*) from mcp_instances
                     where user_id = $2 and status in ('pending', 'running')) < $10
@@ -181,6 +184,7 @@ async fn update(
         actor.api_key,
         actor.ip_address,
         actor.user_agent,
+        reopening.credential.map(|used| used.version),
     )
     .fetch_optional(&mut **transaction)
     .await

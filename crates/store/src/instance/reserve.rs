@@ -16,6 +16,15 @@ use crate::{SealedSlot, StoreError};
 
 const NAME: &str = "db.instance.reserve";
 
+/// A credential whose values were read for a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedCredential {
+    /// The credential.
+    pub id: CredentialId,
+    /// The version of the values that were read.
+    pub version: i32,
+}
+
 /// An instance to reserve.
 #[derive(Debug, Clone)]
 pub struct NewInstance {
@@ -32,7 +41,7 @@ pub struct NewInstance {
     /// The type's version.
     pub type_version: i32,
     /// The credential it is launched with.
-    pub credential: Option<CredentialId>,
+    pub credential: Option<UsedCredential>,
     /// Where it will run.
     pub node: NodeId,
     /// That machine's boot.
@@ -79,6 +88,9 @@ pub enum ReserveError {
     /// Another live row holds the port.
     #[error("port {0} is held by another live instance")]
     PortHeld(Port),
+    /// The credential was replaced, switched off or deleted since its values were read.
+    #[error("the credential has changed since it was read")]
+    CredentialChanged,
     /// There is no such owner, or they are inactive.
     #[error("the owner does not exist or is inactive")]
     NoOwner,
@@ -97,6 +109,7 @@ impl Instances<'_> {
     pub async fn reserve(&self, new: &NewInstance, quota_limit: u32) -> Result<(), ReserveError> {
         let mut transaction = self.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, new.user, NAME).await?;
+        hold_credential(&mut transaction, new.credential, NAME).await?;
         insert(&mut transaction, new, quota_limit).await?;
         transaction.commit().await.during(NAME)?;
         Ok(())
@@ -120,6 +133,26 @@ pub(super) async fn lock_owner(
     found.map(drop).ok_or(ReserveError::NoOwner)
 }
 
+/// The values that were read are still those of the credential, and stay so until the row is written. `share`, because a
+/// `key share` would let them be replaced: a replacement waits for this row, and then finds it among the holders.
+pub(super) async fn hold_credential(
+    transaction: &mut Transaction<'_, Postgres>,
+    used: Option<UsedCredential>,
+    name: &'static str,
+) -> Result<(), ReserveError> {
+    let Some(used) = used else { return Ok(()) };
+    let found = sqlx::query_scalar!(
+        r#"select 1 as "one!" from credentials
+           where id = $1 and version = $2 and is_active and deleted_at is null for share"#,
+        used.id.uuid(),
+        used.version,
+    )
+    .fetch_optional(&mut **transaction)
+    .await
+    .during(name)?;
+    found.map(drop).ok_or(ReserveError::CredentialChanged)
+}
+
 async fn insert(
     transaction: &mut Transaction<'_, Postgres>,
     new: &NewInstance,
@@ -133,9 +166,9 @@ async fn insert(
              insert into mcp_instances (
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
                name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
-               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart)
+               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart, credential_version)
              select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16,
-                    $16, $16, $25, $26, $27, $28
+                    $16, $16, $25, $26, $27, $28, $29
              where (select count(*) from mcp_instances
                     where user_id = $2 and status in ('pending', 'running')) < $17
              returning id
@@ -164,7 +197,7 @@ async fn insert(
         new.project.uuid(),
         new.type_id.uuid(),
         new.type_version,
-        new.credential.map(CredentialId::uuid),
+        new.credential.map(|used| used.id.uuid()),
         new.node.uuid(),
         new.boot.uuid(),
         new.name,
@@ -186,6 +219,7 @@ async fn insert(
         new.keep,
         new.idle_limit_s,
         new.autostart,
+        new.credential.map(|used| used.version),
     )
     .fetch_one(&mut **transaction)
     .await

@@ -4,7 +4,7 @@ use roadstead_model::{Actor, EventType, InstanceStatus};
 use roadstead_store::{Ending, InstanceFilter, InstanceState, NewInstance, Order, ProcessMark, SealedSlot};
 use serde_json::json;
 
-use crate::world::{World, port};
+use crate::world::{World, port, token};
 
 #[tokio::test]
 async fn a_row_goes_from_pending_through_running_to_its_end() {
@@ -78,7 +78,7 @@ async fn changes_of_a_running_instance_count_generations() {
     let data = json!({"expires_at": "tomorrow"});
     assert_eq!(instances.set_deadline(id, later, &Actor::SYSTEM, &data, world.now()).await.unwrap(), Some(2));
     assert_eq!(
-        instances.set_token(id, &[9; 32], "wxyz", &Actor::SYSTEM, world.now()).await.unwrap(),
+        instances.set_token(id, token(&[9; 32], "wxyz"), &Actor::SYSTEM, world.now()).await.unwrap(),
         Some(3)
     );
     let row = instances.get(id, None).await.unwrap().unwrap();
@@ -86,7 +86,10 @@ async fn changes_of_a_running_instance_count_generations() {
     assert_eq!(row.expires_at, later);
     instances.mark_stopping(id, "asked", world.now()).await.unwrap();
     assert_eq!(instances.set_deadline(id, later, &Actor::SYSTEM, &data, world.now()).await.unwrap(), None);
-    assert_eq!(instances.set_token(id, &[8; 32], "none", &Actor::SYSTEM, world.now()).await.unwrap(), None);
+    assert_eq!(
+        instances.set_token(id, token(&[8; 32], "none"), &Actor::SYSTEM, world.now()).await.unwrap(),
+        None
+    );
     let told = [EventType::Created, EventType::Started, EventType::Extended, EventType::TokenRotated];
     assert_eq!(world.events(id).await, told);
 }

@@ -11,11 +11,11 @@ use roadstead_store::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::world::{World, port};
+use crate::world::{World, port, token};
 
 const HOUR: time::Duration = time::Duration::HOUR;
 
-fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reopening {
+pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reopening {
     let life = NewLife { lifetime: Duration::from_hours(2), expires_at: world.now() + HOUR * 2 };
     Reopening {
         id,
@@ -23,6 +23,7 @@ fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reopenin
         verb,
         life: (verb == Verb::Renew).then_some(life),
         type_version: 3,
+        credential: None,
         node: world.node,
         boot: world.boot,
         port: port(number),
@@ -139,11 +140,11 @@ async fn a_restarted_row_names_its_new_processes_and_what_changed_meanwhile() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
     let instances = world.store().instances();
-    instances.set_token(id, &[9; 32], "wxyz", &Actor::SYSTEM, world.now()).await.unwrap();
-    let desired = instances.mark_restarted(id, 2, &world.started()).await.unwrap().unwrap();
+    instances.set_token(id, token(&[9; 32], "wxyz"), &Actor::SYSTEM, world.now()).await.unwrap();
+    let desired = instances.mark_restarted(id, 2, None, &world.started()).await.unwrap().unwrap();
     assert_eq!((desired.generation, desired.token_hash), (2, [9; 32]));
     instances.finish(id, &world.stopped()).await.unwrap();
-    assert_eq!(instances.mark_restarted(id, 2, &world.started()).await.unwrap(), None);
+    assert_eq!(instances.mark_restarted(id, 2, None, &world.started()).await.unwrap(), None);
     let told = [
         EventType::Created,
         EventType::Started,

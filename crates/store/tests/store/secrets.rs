@@ -1,7 +1,7 @@
 //! Credentials, kept answers and the probe of the master key.
 
-use roadstead_model::CredentialId;
-use roadstead_store::{Claim, NewClaim, NewCredential, NewSlot, StoreError};
+use roadstead_model::{Actor, CredentialId};
+use roadstead_store::{Claim, Deletion, Holding, NewClaim, NewCredential, NewSlot, StoreError};
 use time::Duration;
 
 use crate::world::World;
@@ -23,6 +23,7 @@ pub fn credential(world: &mut World, name: &str) -> NewCredential {
         hint: "…cdef".to_owned(),
         expires_at: None,
         slots: vec![slot("token", "cdef"), slot("account", "6789")],
+        actor: Actor::SYSTEM,
         at: world.now(),
     }
 }
@@ -40,9 +41,13 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
     assert!(credentials.sealed_slots(second.id).await.unwrap().is_empty(), "all or nothing");
     assert_eq!(credentials.sealed_slots(first.id).await.unwrap().len(), 2);
     assert!(credentials.get(first.id, Some(other)).await.unwrap().is_none());
-    assert!(!credentials.delete(first.id, Some(other), world.now()).await.unwrap());
-    assert!(credentials.delete(first.id, Some(world.user.id), world.now()).await.unwrap());
-    assert!(!credentials.delete(first.id, None, world.now()).await.unwrap());
+    let delete = async |owner| {
+        let deleted = credentials.delete(first.id, owner, Holding::LiveOrLost, &Actor::SYSTEM, world.now());
+        deleted.await.unwrap()
+    };
+    assert_eq!(delete(Some(other)).await, Deletion::Missing);
+    assert_eq!(delete(Some(world.user.id)).await, Deletion::Done);
+    assert_eq!(delete(None).await, Deletion::Missing);
     assert!(credentials.sealed_slots(first.id).await.unwrap().is_empty());
     assert!(credentials.get(first.id, None).await.unwrap().is_none());
     credentials.create(&second).await.unwrap();

@@ -9,8 +9,8 @@ use roadstead_model::{
     OrganizationId, Port, ProjectId, TypeId, UserId,
 };
 use roadstead_store::{
-    Ending, NewInstance, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store, TypeChange,
-    UserRow,
+    Ending, NewInstance, NewToken, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store,
+    TypeChange, UserRow,
 };
 use roadstead_test_support::TestDatabase;
 use serde_json::json;
@@ -186,6 +186,11 @@ pub fn definition() -> TypeChange {
 
 pub fn port(number: u16) -> Port {
     Port::new(number).unwrap()
+}
+
+/// A token that replaces another.
+pub fn token<'a>(hash: &'a [u8; 32], hint: &'a str) -> NewToken<'a> {
+    NewToken { hash, hint, event_type: EventType::TokenRotated }
 }
 
 pub fn token_hash(id: InstanceId) -> [u8; 32] {

@@ -7,7 +7,7 @@ use procfs::process::Process;
 use roadstead_control::Limits;
 use roadstead_model::InstallationId;
 
-use super::Controller;
+use super::{Controller, GroupPart};
 
 /// The kernel shares out processor time in periods of this length.
 const CPU_PERIOD_US: u64 = 100_000;
@@ -152,6 +152,12 @@ fn make(folder: &Path) -> io::Result<()> {
 impl Place {
     pub(super) fn installation_folder(&self, installation: InstallationId) -> PathBuf {
         self.base.join(format!("roadstead-{installation}"))
+    }
+
+    /// The part of a group of that name.
+    pub(super) fn part(&self, installation: InstallationId, name: &str) -> GroupPart<'_> {
+        let folder = self.installation_folder(installation).join(name);
+        GroupPart { folder, is_v2: self.is_v2, controllers: &self.controllers }
     }
 
     /// The folder of an installation's groups, made when it is missing.

@@ -1,0 +1,25 @@
+//! `GET /credentials/{id}`.
+
+use axum::Json;
+use axum::extract::State;
+use roadstead_model::CredentialId;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Authenticated, PathId};
+use crate::state::ApiState;
+use crate::wire::Credential;
+
+/// Show a credential
+///
+/// Its name, hints and end; never its values.
+#[utoipa::path(get, path = "/credentials/{id}", tag = "credentials", params(("id" = String, Path)),
+    responses((status = 200, body = Credential), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+        (status = 404, body = ErrorBody)))]
+pub(crate) async fn show(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathId(id): PathId<CredentialId>,
+) -> Result<Json<Credential>, ApiError> {
+    let permit = caller.may_read_credentials()?;
+    Ok(Json(Credential::new(state.accounts().credential(&permit, id).await?)))
+}
