@@ -29,6 +29,10 @@ compatibility *args:
 queries:
     tools/prepare-queries.sh
 
+# Write the table of attempts in docs/security.md anew; needs root.
+attempts:
+    cargo build --release --workspace && ROADSTEAD_WRITE_ATTEMPTS=1 cargo test --release --workspace --test confinement a_hostile
+
 # Before a release: licences and advisories; needs cargo-deny, cargo-audit and the network.
 release-check:
     tools/check-advisories.sh --strict
