@@ -91,7 +91,7 @@ async fn a_secret_is_not_left_behind_by_whoever_ends() {
     kill(Pid::from_raw(shims[0]), Signal::SIGTERM).expect("it runs");
     spoken(data.path(), "exit.json", b"\"complete\":true").await;
     for broken in [inits[1], shims[1]] {
-        let _ = kill(Pid::from_raw(broken), Signal::SIGSEGV);
+        let _ = kill(Pid::from_raw(broken), Signal::SIGABRT);
     }
     wait_for("everybody to be gone", PATIENCE, async || {
         [&inits[..], &shims[..], &servers[..]].concat().iter().all(|pid| !is_alive(*pid)).then_some(())

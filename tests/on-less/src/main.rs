@@ -123,7 +123,8 @@ fn enter(program: &[libc::sock_filter]) -> anyhow::Result<()> {
     let described = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel reads the program, which lives through the call and whose length is told. As root, a filter needs
     // no promise to gain no rights.
-    let entered = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const described) };
+    let entered =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const described) };
     ensure!(entered == 0, "a filter of system calls was refused: {}", std::io::Error::last_os_error());
     Ok(())
 }

@@ -84,7 +84,9 @@ async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
         CredentialEventType::Validated,
         CredentialEventType::Created,
     ];
-    assert_eq!(types, expected);
+    assert_eq!(types.len(), expected.len());
+    // All of one moment: their order is chance.
+    assert!(expected.iter().all(|each| types.contains(each)), "{types:?}");
 }
 
 #[tokio::test]
