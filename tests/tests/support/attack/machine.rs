@@ -1,12 +1,10 @@
 //! The machines on which the attempts are made: this one, as root and as an ordinary user, and this one with less.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, chown};
 use roadstead_test_support::app::{App, AppOptions, data_folder};
 use serde_json::{Value, json};
-
-use super::instance::set_ports;
 
 /// Users that every machine has and that run nothing: what is signalled by all that a user has is nobody else's.
 const IDLE_USERS: [&str; 6] = ["games", "news", "uucp", "lp", "irc", "list"];
@@ -70,6 +68,18 @@ pub(crate) struct Running {
     pub(crate) app: App,
     /// The user of the service.
     pub(crate) user: u32,
+    _sockets: Sockets,
+}
+
+/// The folder below `/tmp` in which an ordinary user's service has its sockets; it goes after the service has ended.
+struct Sockets(Option<PathBuf>);
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
 }
 
 impl Machine {
@@ -98,8 +108,13 @@ impl Machine {
             ..AppOptions::default()
         };
         let app = App::start_with(options).await;
-        set_ports(&app, self.first_port, self.first_port + PORTS - 1).await;
-        Running { app, user }
+        // In this order, the range is one after each step.
+        for (key, port) in [("range_end", self.first_port + PORTS - 1), ("range_start", self.first_port)] {
+            let set = app.ask("PUT", &format!("/settings/port.{key}"), Some(json!({"value": port}))).await;
+            answered(&set, 200);
+        }
+        let sockets = (user != 0).then(|| PathBuf::from(format!("/tmp/roadstead-{user}")));
+        Running { app, user, _sockets: Sockets(sockets) }
     }
 }
 

@@ -6,15 +6,16 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use roadstead_test_support::app::{App, is_alive, programs};
-use roadstead_test_support::raw::{Session, http_client};
+use roadstead_test_support::raw::{Session, call, http_client, messages};
 use serde_json::{Value, json};
 
 use super::bystander::Bystander;
-use super::instance::Launched;
 use super::machine::{Machine, Running, answered, free_port, owned_by, user};
 
 /// What the neighbour's folder holds.
 const PRIVATE: &str = "of the neighbour alone";
+/// Where people have their homes: nothing hides it.
+const HOMES: &str = "/home";
 /// Whose key lies in a home, where the service is root's.
 const SOMEBODY: u32 = 1_234_567;
 
@@ -23,7 +24,6 @@ pub(crate) struct Scene {
     pub(crate) running: Running,
     pub(crate) bystander: Bystander,
     pub(crate) neighbour: Launched,
-    neighbour_token: String,
     attacker_key: String,
     folder: PathBuf,
     people: tempfile::TempDir,
@@ -31,6 +31,15 @@ pub(crate) struct Scene {
     shared: [PathBuf; 2],
     owner: u32,
     limits: String,
+}
+
+/// A running instance.
+pub(crate) struct Launched {
+    pub(crate) id: String,
+    pub(crate) server: i32,
+    pub(crate) shim: i32,
+    token: String,
+    port: u16,
 }
 
 /// The hostile server's instance, and its way in.
@@ -51,7 +60,7 @@ impl Scene {
         let neighbour = Launched::of(answered(&launch, 201));
         let folder = app.data().join("instances").join(&neighbour.id);
         let owner = folder.metadata().expect("the neighbour has a folder").uid();
-        let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in("/var/tmp").expect("a folder");
+        let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in(HOMES).expect("a folder");
         let agent = UnixListener::bind(people.path().join("agent")).expect("a socket");
         fs::set_permissions(people.path().join("agent"), Permissions::from_mode(0o600)).expect("its mode");
         owned_by(&people.path().join("agent"), running.user);
@@ -59,13 +68,11 @@ impl Scene {
         let bystander = Bystander::start(&package.join("roadstead-hostile"), owner, &folder);
         let name = format!("roadstead-neighbour-{}", std::process::id());
         let shared = [Path::new("/tmp").join(&name), Path::new("/dev/shm").join(&name)];
-        let neighbour_token = neighbour.token.clone();
         let limits = limits_of(neighbour.server);
         let scene = Self {
             running,
             bystander,
             neighbour,
-            neighbour_token,
             attacker_key,
             folder,
             people,
@@ -115,7 +122,8 @@ impl Scene {
             let spec = json!({
                 "name": name, "display_name": name, "program": self.at("package/roadstead-hostile"),
                 "era": "legacy", "restart": "never", "confinement": confinement,
-                "resource_limits": {"memory_mb": 128, "cpu": 0.5, "processes": 40, "open_files": 200},
+                "resource_limits": {"memory_mb": 128, "cpu": 0.5, "processes": 40, "open_files": 200,
+                                    "disk_mb": 64, "file_size_mb": 16},
                 "config_schema": {"type": "object", "properties": {
                     "project": path("read-write"), "reading": path("read")}},
             });
@@ -240,7 +248,7 @@ impl Scene {
     /// The neighbour still does what it is there for.
     pub(crate) async fn neighbour_answers(&self) {
         let url = format!("{}/i/{}/mcp", self.running.app.url, self.neighbour.id);
-        let session = Session::open(&http_client(false), &url, &self.neighbour_token).await;
+        let session = Session::open(&http_client(false), &url, &self.neighbour.token).await;
         let answer = session.call(&json!(1), "echo", &json!({"text": "here"})).await;
         assert_eq!(answer["result"]["content"][0]["text"], "here", "{answer}");
         session.end().await;
@@ -255,12 +263,36 @@ impl Drop for Scene {
     }
 }
 
+impl Launched {
+    fn of(body: &Value) -> Self {
+        let text = |name: &str| body[name].as_str().expect("a launch tells it").to_owned();
+        let number = |name: &str| body[name].as_i64().expect("a launch tells it");
+        let pid = |name: &str| i32::try_from(number(name)).expect("a process id");
+        Self {
+            id: text("id"),
+            server: pid("process_id"),
+            shim: pid("shim_process_id"),
+            token: text("access_token"),
+            port: u16::try_from(number("assigned_port")).expect("a port"),
+        }
+    }
+
+    /// Whether server and shim both live.
+    pub(crate) fn lives(&self) -> bool {
+        is_alive(self.server) && is_alive(self.shim)
+    }
+}
+
 impl Attacker {
     /// Has an attempt made; nothing, where there was no answer.
     pub(crate) async fn attempt(&mut self, name: &str, target: &Value) -> Option<Value> {
         self.calls += 1;
         let arguments = json!({"name": name, "target": target});
-        let answer = self.session.call(&json!(self.calls), "attempt", &arguments).await;
+        let response = self.session.send(&call(&json!(self.calls), "attempt", &arguments, None)).await;
+        if !response.status().is_success() {
+            return None;
+        }
+        let answer = messages(response).await.pop()?;
         let said = &answer["result"]["structuredContent"];
         said.is_object().then(|| said.clone())
     }
