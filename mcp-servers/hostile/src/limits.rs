@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
@@ -202,8 +202,10 @@ pub fn log_flood(target: &Target) -> Outcome {
 pub fn output_flood(target: &Target) -> Outcome {
     match standard(&std::io::stdout()) {
         Ok(output) => {
-            debug_assert!(output.as_raw_fd() > 2);
-            flood(&output, &vec![b'x'; 64 * 1024], target.most)
+            let outcome = flood(&output, &vec![b'x'; 64 * 1024], target.most);
+            // The answer is on a line of its own.
+            let _ = File::from(output).write_all(b"\n");
+            outcome
         }
         Err(outcome) => outcome,
     }

@@ -24,6 +24,8 @@ pub(crate) struct Scene {
     pub(crate) running: Running,
     pub(crate) bystander: Bystander,
     pub(crate) neighbour: Launched,
+    /// The neighbour's own client.
+    session: Session,
     attacker_key: String,
     folder: PathBuf,
     people: tempfile::TempDir,
@@ -58,6 +60,8 @@ impl Scene {
         let secret = json!({"type": "echo", "credentials": {"token": canary()}});
         let launch = app.ask_as(&neighbour_key, "POST", "/instances", Some(secret)).await;
         let neighbour = Launched::of(answered(&launch, 201));
+        let url = format!("{}/i/{}/mcp", app.url, neighbour.id);
+        let session = Session::open(&http_client(false), &url, &neighbour.token).await;
         let folder = app.data().join("instances").join(&neighbour.id);
         let owner = folder.metadata().expect("the neighbour has a folder").uid();
         let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in(HOMES).expect("a folder");
@@ -73,6 +77,7 @@ impl Scene {
             running,
             bystander,
             neighbour,
+            session,
             attacker_key,
             folder,
             people,
@@ -247,11 +252,8 @@ impl Scene {
 
     /// The neighbour still does what it is there for.
     pub(crate) async fn neighbour_answers(&self) {
-        let url = format!("{}/i/{}/mcp", self.running.app.url, self.neighbour.id);
-        let session = Session::open(&http_client(false), &url, &self.neighbour.token).await;
-        let answer = session.call(&json!(1), "echo", &json!({"text": "here"})).await;
+        let answer = self.session.call(&json!("here"), "echo", &json!({"text": "here"})).await;
         assert_eq!(answer["result"]["content"][0]["text"], "here", "{answer}");
-        session.end().await;
     }
 }
 
