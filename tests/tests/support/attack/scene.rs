@@ -10,7 +10,7 @@ use roadstead_test_support::raw::{Session, call, http_client, messages};
 use serde_json::{Value, json};
 
 use super::bystander::Bystander;
-use super::machine::{Machine, Running, answered, free_port, owned_by, user};
+use super::machine::{Machine, Running, answered, owned_by};
 
 /// What the neighbour's folder holds.
 const PRIVATE: &str = "of the neighbour alone";
@@ -173,7 +173,7 @@ impl Scene {
             "other_port": has["other_port"], "allowed_port": has["allowed_port"], "udp_port": has["udp_port"],
             "folder": self.folder, "control_socket": sockets.join("c"), "gateway_socket": sockets.join("h"),
             "database_socket": database, "api_port": api, "pool_port": self.neighbour.port,
-            "free_port": free_port(machine), "tmp_file": self.shared[0], "shm_file": self.shared[1],
+            "free_port": machine.last_port, "tmp_file": self.shared[0], "shm_file": self.shared[1],
             "private_key": self.at("home/id_ed25519"), "home_socket": self.at("agent"), "package": self.at("package"),
             "setuid": self.at("package/id"), "secrets": secrets.collect::<Vec<_>>(),
             "project": self.at("project"), "reading": self.at("reading"), "outside": self.at("outside"),
@@ -306,6 +306,18 @@ impl Attacker {
         let text = |each: &Value, name: &str| each[name].as_str().expect("a text").to_owned();
         all.iter().map(|each| [text(each, "name"), text(each, "tries"), text(each, "kind")]).collect()
     }
+}
+
+/// A user of the service, with a key that may all that the admin's may, of what is theirs.
+async fn user(app: &App, name: &str) -> String {
+    let body = json!({"email": format!("{name}@example.com"), "name": name});
+    let user = app.ask("POST", "/users", Some(body)).await;
+    assert_eq!(user.status, 201, "{user:?}");
+    let scopes = app.ask("GET", "/me", None).await.body["key"]["scopes"].clone();
+    let body = json!({"name": name, "scopes": scopes, "user_id": user.body["id"]});
+    let key = app.ask("POST", "/api-keys", Some(body)).await;
+    assert_eq!(key.status, 201, "{key:?}");
+    key.body["key"].as_str().expect("a key").to_owned()
 }
 
 fn name_of(path: &Path) -> &str {
