@@ -1,7 +1,5 @@
 //! Servers written by others, unchanged, behind all walls: a handshake, their tools, and a call that does something.
 
-#[path = "support/instance.rs"]
-mod instance;
 #[path = "support/attack/machine.rs"]
 mod machine;
 

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cgroups::Group;
 use crate::link::Link;
-use crate::process::{self, Stranger};
+use crate::process::{self, Known, Stranger};
 use crate::shim::{LaunchError, ShimEvent};
 use crate::start::Seen;
 
@@ -165,8 +165,9 @@ impl Owner {
             return record;
         }
         let state: Option<ShimState> = read(&self.folder.join(STATE_FILE));
-        let init = state.map(|state| state.init).into_iter().collect();
-        let strays = process::end_strays([self.instance].into(), init, STRAY_PATIENCE).await.left;
+        let inits = state.map(|state| state.init).into_iter().collect();
+        let known = Known { shims: Vec::new(), inits };
+        let strays = process::end_strays([self.instance].into(), known, STRAY_PATIENCE).await.left;
         if strays > 0 {
             tracing::error!(instance.id = %self.instance, strays, "processes of a lost shim did not go");
         }

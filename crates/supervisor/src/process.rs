@@ -14,6 +14,9 @@ use tokio::io::unix::AsyncFd;
 
 /// Rest between two looks while processes go.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+/// How long an init may take to end what is below it, before it is ended itself. Without a PID namespace it alone finds a
+/// process that has left its group and its mark behind.
+const INIT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A process's start in clock ticks since boot; `None` when there is none, or only its zombie.
 pub fn started(pid: i32) -> Option<u64> {
@@ -98,29 +101,39 @@ pub(crate) struct Strays {
     pub(crate) left: usize,
 }
 
+/// The processes of instances that are known by their number.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    pub(crate) shims: Vec<ProcessId>,
+    /// They see that their shim is gone, and end what is below them.
+    pub(crate) inits: Vec<ProcessId>,
+}
+
 /// Ends everything that carries one of these instances' marks, and these processes; waits until they are gone
 /// or patience is over.
-pub(crate) async fn end_strays(
-    instances: HashSet<InstanceId>,
-    known: Vec<ProcessId>,
-    patience: Duration,
-) -> Strays {
+pub(crate) async fn end_strays(instances: HashSet<InstanceId>, known: Known, patience: Duration) -> Strays {
     let mut first = None;
-    let until = tokio::time::Instant::now() + patience;
+    let begun = tokio::time::Instant::now();
     loop {
         let (instances, known) = (instances.clone(), known.clone());
+        let is_late = begun.elapsed() >= INIT_PATIENCE;
         let looked = tokio::task::spawn_blocking(move || {
-            let mut found = marked(&instances);
-            found.extend(known.into_iter().filter(|process| is_alive(*process)));
-            for process in &found {
+            let living = |all: Vec<ProcessId>| all.into_iter().filter(|process| is_alive(*process));
+            let mut ended = marked(&instances);
+            ended.extend(living(known.shims));
+            let mut waited_for: Vec<ProcessId> = living(known.inits).collect();
+            if is_late {
+                ended.append(&mut waited_for);
+            }
+            for process in &ended {
                 signal(*process, Signal::SIGKILL);
             }
-            found.len()
+            ended.len() + waited_for.len()
         });
         // A look that failed has seen nothing: the next one, or the next start, looks again.
         let left = looked.await.unwrap_or(0);
         let found = *first.get_or_insert(left);
-        if left == 0 || tokio::time::Instant::now() >= until {
+        if left == 0 || begun.elapsed() >= patience {
             return Strays { found, left };
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

@@ -22,7 +22,7 @@ use roadstead_model::{BootId, InstallationId, InstanceId};
 use crate::Supervisor;
 use crate::link;
 use crate::owner::{Process, read};
-use crate::process::{self, Stranger};
+use crate::process::{self, Known, Stranger};
 use crate::shim::Shim;
 use crate::start::Watch;
 
@@ -209,7 +209,10 @@ impl Supervisor {
         if instances.is_empty() {
             return Ok(0);
         }
-        let known = found.iter().flat_map(|each| [each.shim, each.init]).flatten().collect();
+        let known = Known {
+            shims: found.iter().filter_map(|each| each.shim).collect(),
+            inits: found.iter().filter_map(|each| each.init).collect(),
+        };
         let strays = process::end_strays(instances, known, KILL_PATIENCE).await;
         for each in found {
             self.cgroups.existing(each.installation, each.instance).remove().await;
@@ -224,7 +227,7 @@ impl Supervisor {
     /// there were.
     pub async fn end_marked(&self, instances: &[InstanceId]) -> Result<usize, SurvivorError> {
         let marks = instances.iter().copied().collect();
-        let strays = process::end_strays(marks, Vec::new(), KILL_PATIENCE).await;
+        let strays = process::end_strays(marks, Known::default(), KILL_PATIENCE).await;
         if strays.left > 0 { Err(SurvivorError::StillThere { left: strays.left }) } else { Ok(strays.found) }
     }
 }

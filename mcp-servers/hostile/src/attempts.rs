@@ -199,7 +199,7 @@ const ATTEMPTS: &[Attempt] = &[
     isolation("core-dump", "raise the limit on cores and dump one", kernel::core_dump),
     limit("fork-bomb", "processes until no more are given", limits::fork_bomb),
     limit("memory-balloon", "memory until it is refused or the program is killed", limits::balloon),
-    limit("memory-balloon-shared", "the same in a memory-backed file", limits::shared_balloon),
+    limit("memory-balloon-shared", "the same with memory that processes share", limits::shared_balloon),
     limit("cpu-burner", "two busy processes; thousandths of a processor that they got", limits::cpu_burner),
     limit("descriptor-hoarder", "descriptors until no more are given", limits::descriptors),
     limit("big-file", "one file, in megabytes, until it may not grow", limits::big_file),

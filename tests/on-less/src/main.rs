@@ -105,11 +105,11 @@ fn filter(without_landlock: bool, without_namespaces: bool) -> Vec<libc::sock_fi
         program.extend([instruction(is, 0, 1, call(number)), refuse(errno)]);
     }
     if without_namespaces {
-        let user = libc::CLONE_NEWUSER.cast_unsigned();
+        let own = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS).cast_unsigned();
         program.extend([
             instruction(is, 0, 3, call(libc::SYS_clone)),
             load(FIRST_ARGUMENT),
-            instruction(has, 0, 1, user),
+            instruction(has, 0, 1, own),
             refuse(libc::EPERM),
         ]);
     }

@@ -29,8 +29,7 @@ impl Launched {
         Self::of(&app.launch(body).await)
     }
 
-    /// What a launch has told.
-    pub(crate) fn of(body: &Value) -> Self {
+    fn of(body: &Value) -> Self {
         let text = |name: &str| body[name].as_str().expect("a launch tells it").to_owned();
         let number = |name: &str| body[name].as_i64().expect("a launch tells it");
         Self {

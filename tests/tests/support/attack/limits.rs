@@ -1,6 +1,7 @@
 //! More than its share: what is enforced stops it there, what is sampled ends it, and what is absent is said to be.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use roadstead_test_support::app::is_alive;
 use serde_json::{Value, json};
@@ -13,6 +14,10 @@ const PROCESSES: u64 = 40;
 const MEMORY_MB: u64 = 128;
 const CPU_THOUSANDTHS: u64 = 500;
 const OPEN_FILES: u64 = 200;
+const FILE_MB: u64 = 16;
+const DISK_MB: u64 = 64;
+/// What is sampled is found at the second look, ten seconds after the first at the latest.
+const SAMPLED_PATIENCE: Duration = Duration::from_mins(1);
 /// A share is measured over few periods of the scheduler.
 const CPU_SLACK: u64 = 150;
 /// What is said without an end, in megabytes.
@@ -27,8 +32,8 @@ const KEPT: [(&str, &str, u64); 7] = [
     ("memory-balloon-shared", "memory", 2 * MEMORY_MB),
     ("cpu-burner", "cpu", 0),
     ("descriptor-hoarder", "open_files", 4 * OPEN_FILES),
-    ("big-file", "file_size", 8 * 1024),
-    ("disk-filler", "disk", 0),
+    ("big-file", "file_size", 4 * FILE_MB),
+    ("disk-filler", "disk", 2 * DISK_MB),
 ];
 
 /// The heading of the machine's column; none for one that shows nothing new.
@@ -47,12 +52,15 @@ pub(crate) async fn held(scene: &Scene) -> BTreeMap<String, String> {
     for (name, limit, most) in KEPT {
         let mut attacker = scene.attacker("hostile").await;
         let held = attacker.row["confinement"]["limits"][limit].as_str().expect("a word").to_owned();
-        if most > 0 || limit == "cpu" {
-            let said = attacker.attempt(name, &json!({"most": most})).await;
-            println!("  {name}: {held} {said:?}");
-            if held == "enforced" {
-                stopped_in_time(limit, said.as_ref());
+        let said = attacker.attempt(name, &json!({"most": most})).await;
+        println!("  {name}: {held} {said:?}");
+        match &*held {
+            "enforced" => stopped_in_time(limit, said.as_ref()),
+            // What it took it still has: it is found above its limit, and ended.
+            "sampled" if limit == "disk" => {
+                scene.running.app.wait_status(&attacker.launched.id, "error", SAMPLED_PATIENCE).await;
             }
+            _ => {}
         }
         end(scene, &attacker.launched.id).await;
         told.insert(name.to_owned(), held);
@@ -75,7 +83,9 @@ fn stopped_in_time(limit: &str, said: Option<&Value>) {
         "memory" => MEMORY_MB,
         "cpu" => CPU_THOUSANDTHS + CPU_SLACK,
         "open_files" => OPEN_FILES,
-        _ => return,
+        "file_size" => FILE_MB,
+        "disk" => DISK_MB,
+        _ => unreachable!("every limit has an amount"),
     };
     assert!(took <= most, "{limit}: took {took} of {most}: {said}");
 }

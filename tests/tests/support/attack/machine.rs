@@ -1,16 +1,14 @@
 //! The machines on which the attempts are made: this one, as root and as an ordinary user, and this one with less.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{User, chown};
 use roadstead_test_support::app::{App, AppOptions, data_folder};
 use serde_json::{Value, json};
 
-use super::instance::set_ports;
-
 /// Users that every machine has and that run nothing: what is signalled by all that a user has is nobody else's.
 const IDLE_USERS: [&str; 6] = ["games", "news", "uucp", "lp", "irc", "list"];
-/// The ports of a service; no other test's.
+/// How many ports a service has; no other test has them.
 const PORTS: u16 = 20;
 
 /// Who runs the service.
@@ -19,17 +17,6 @@ pub(crate) enum Who {
     Root,
     User,
     UserWithoutNamespaces,
-}
-
-impl Who {
-    /// The heading of its table.
-    pub(crate) fn heading(self) -> &'static str {
-        match self {
-            Self::Root => "As root",
-            Self::User => "As an ordinary user, with user namespaces",
-            Self::UserWithoutNamespaces => "As an ordinary user, without user namespaces",
-        }
-    }
 }
 
 /// A machine, and the heading of its column.
@@ -42,6 +29,8 @@ pub(crate) struct Machine {
     pub(crate) level: &'static str,
     pub(crate) column: &'static str,
     first_port: u16,
+    /// Of its pool; nothing has it.
+    pub(crate) last_port: u16,
 }
 
 const fn machine(
@@ -51,13 +40,14 @@ const fn machine(
     column: &'static str,
     first_port: u16,
 ) -> Machine {
-    Machine { who, lacks, level, column, first_port }
+    Machine { who, lacks, level, column, first_port, last_port: first_port + PORTS - 1 }
 }
 
 /// The machines, for each user the best one last.
-pub(crate) const MACHINES: [Machine; 7] = [
+pub(crate) const MACHINES: [Machine; 8] = [
     machine(Who::Root, "landlock", "basic", "basic", 22_100),
     machine(Who::Root, "cgroups", "strong", "strong", 22_120),
+    machine(Who::Root, "namespaces", "full", "full, without namespaces", 22_240),
     machine(Who::Root, "", "full", "full", 22_140),
     machine(Who::User, "landlock", "basic", "basic", 22_160),
     machine(Who::User, "", "strong", "strong", 22_180),
@@ -70,6 +60,18 @@ pub(crate) struct Running {
     pub(crate) app: App,
     /// The user of the service.
     pub(crate) user: u32,
+    _sockets: Sockets,
+}
+
+/// The folder below `/tmp` in which an ordinary user's service has its sockets; it goes after the service has ended.
+struct Sockets(Option<PathBuf>);
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
 }
 
 impl Machine {
@@ -102,14 +104,14 @@ impl Machine {
             ..AppOptions::default()
         };
         let app = App::start_with(options).await;
-        set_ports(&app, self.first_port, self.first_port + PORTS - 1).await;
-        Running { app, user }
+        // In this order, the range is one after each step.
+        for (key, port) in [("range_end", self.last_port), ("range_start", self.first_port)] {
+            let set = app.ask("PUT", &format!("/settings/port.{key}"), Some(json!({"value": port}))).await;
+            answered(&set, 200);
+        }
+        let sockets = (user != 0).then(|| PathBuf::from(format!("/tmp/roadstead-{user}")));
+        Running { app, user, _sockets: Sockets(sockets) }
     }
-}
-
-/// A port of the machine's pool that nothing has.
-pub(crate) fn free_port(machine: &Machine) -> u16 {
-    machine.first_port + PORTS - 1
 }
 
 pub(crate) fn owned_by(path: &Path, user: u32) {
@@ -125,18 +127,6 @@ fn idle_user() -> u32 {
     let all = IDLE_USERS.iter().filter_map(|name| User::from_name(name).ok()?);
     let mut ids = all.map(|user| user.uid.as_raw());
     ids.find(|id| !busy.contains(id)).expect("a user of this machine that runs nothing")
-}
-
-/// A user of the service, with a key that may all that the admin's may, of what is theirs.
-pub(crate) async fn user(app: &App, name: &str) -> String {
-    let body = json!({"email": format!("{name}@example.com"), "name": name});
-    let user = app.ask("POST", "/users", Some(body)).await;
-    assert_eq!(user.status, 201, "{user:?}");
-    let scopes = app.ask("GET", "/me", None).await.body["key"]["scopes"].clone();
-    let body = json!({"name": name, "scopes": scopes, "user_id": user.body["id"]});
-    let key = app.ask("POST", "/api-keys", Some(body)).await;
-    assert_eq!(key.status, 201, "{key:?}");
-    key.body["key"].as_str().expect("a key").to_owned()
 }
 
 /// A request that must be answered with this status.

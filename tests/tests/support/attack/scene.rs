@@ -6,15 +6,16 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use roadstead_test_support::app::{App, is_alive, programs};
-use roadstead_test_support::raw::{Session, http_client};
+use roadstead_test_support::raw::{Session, call, http_client, messages};
 use serde_json::{Value, json};
 
 use super::bystander::Bystander;
-use super::instance::Launched;
-use super::machine::{Machine, Running, answered, free_port, owned_by, user};
+use super::machine::{Machine, Running, answered, owned_by};
 
 /// What the neighbour's folder holds.
 const PRIVATE: &str = "of the neighbour alone";
+/// Where people have their homes: nothing hides it.
+const HOMES: &str = "/home";
 /// Whose key lies in a home, where the service is root's.
 const SOMEBODY: u32 = 1_234_567;
 
@@ -23,7 +24,8 @@ pub(crate) struct Scene {
     pub(crate) running: Running,
     pub(crate) bystander: Bystander,
     pub(crate) neighbour: Launched,
-    neighbour_token: String,
+    /// The neighbour's own client.
+    session: Session,
     attacker_key: String,
     folder: PathBuf,
     people: tempfile::TempDir,
@@ -31,6 +33,15 @@ pub(crate) struct Scene {
     shared: [PathBuf; 2],
     owner: u32,
     limits: String,
+}
+
+/// A running instance.
+pub(crate) struct Launched {
+    pub(crate) id: String,
+    pub(crate) server: i32,
+    pub(crate) shim: i32,
+    token: String,
+    port: u16,
 }
 
 /// The hostile server's instance, and its way in.
@@ -49,9 +60,11 @@ impl Scene {
         let secret = json!({"type": "echo", "credentials": {"token": canary()}});
         let launch = app.ask_as(&neighbour_key, "POST", "/instances", Some(secret)).await;
         let neighbour = Launched::of(answered(&launch, 201));
+        let url = format!("{}/i/{}/mcp", app.url, neighbour.id);
+        let session = Session::open(&http_client(false), &url, &neighbour.token).await;
         let folder = app.data().join("instances").join(&neighbour.id);
         let owner = folder.metadata().expect("the neighbour has a folder").uid();
-        let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in("/var/tmp").expect("a folder");
+        let people = tempfile::Builder::new().prefix("rs-people-").tempdir_in(HOMES).expect("a folder");
         let agent = UnixListener::bind(people.path().join("agent")).expect("a socket");
         fs::set_permissions(people.path().join("agent"), Permissions::from_mode(0o600)).expect("its mode");
         owned_by(&people.path().join("agent"), running.user);
@@ -59,13 +72,12 @@ impl Scene {
         let bystander = Bystander::start(&package.join("roadstead-hostile"), owner, &folder);
         let name = format!("roadstead-neighbour-{}", std::process::id());
         let shared = [Path::new("/tmp").join(&name), Path::new("/dev/shm").join(&name)];
-        let neighbour_token = neighbour.token.clone();
         let limits = limits_of(neighbour.server);
         let scene = Self {
             running,
             bystander,
             neighbour,
-            neighbour_token,
+            session,
             attacker_key,
             folder,
             people,
@@ -115,7 +127,8 @@ impl Scene {
             let spec = json!({
                 "name": name, "display_name": name, "program": self.at("package/roadstead-hostile"),
                 "era": "legacy", "restart": "never", "confinement": confinement,
-                "resource_limits": {"memory_mb": 128, "cpu": 0.5, "processes": 40, "open_files": 200},
+                "resource_limits": {"memory_mb": 128, "cpu": 0.5, "processes": 40, "open_files": 200,
+                                    "disk_mb": 64, "file_size_mb": 16},
                 "config_schema": {"type": "object", "properties": {
                     "project": path("read-write"), "reading": path("read")}},
             });
@@ -160,7 +173,7 @@ impl Scene {
             "other_port": has["other_port"], "allowed_port": has["allowed_port"], "udp_port": has["udp_port"],
             "folder": self.folder, "control_socket": sockets.join("c"), "gateway_socket": sockets.join("h"),
             "database_socket": database, "api_port": api, "pool_port": self.neighbour.port,
-            "free_port": free_port(machine), "tmp_file": self.shared[0], "shm_file": self.shared[1],
+            "free_port": machine.last_port, "tmp_file": self.shared[0], "shm_file": self.shared[1],
             "private_key": self.at("home/id_ed25519"), "home_socket": self.at("agent"), "package": self.at("package"),
             "setuid": self.at("package/id"), "secrets": secrets.collect::<Vec<_>>(),
             "project": self.at("project"), "reading": self.at("reading"), "outside": self.at("outside"),
@@ -242,11 +255,8 @@ impl Scene {
 
     /// The neighbour still does what it is there for.
     pub(crate) async fn neighbour_answers(&self) {
-        let url = format!("{}/i/{}/mcp", self.running.app.url, self.neighbour.id);
-        let session = Session::open(&http_client(false), &url, &self.neighbour_token).await;
-        let answer = session.call(&json!(1), "echo", &json!({"text": "here"})).await;
+        let answer = self.session.call(&json!("here"), "echo", &json!({"text": "here"})).await;
         assert_eq!(answer["result"]["content"][0]["text"], "here", "{answer}");
-        session.end().await;
     }
 }
 
@@ -258,12 +268,36 @@ impl Drop for Scene {
     }
 }
 
+impl Launched {
+    fn of(body: &Value) -> Self {
+        let text = |name: &str| body[name].as_str().expect("a launch tells it").to_owned();
+        let number = |name: &str| body[name].as_i64().expect("a launch tells it");
+        let pid = |name: &str| i32::try_from(number(name)).expect("a process id");
+        Self {
+            id: text("id"),
+            server: pid("process_id"),
+            shim: pid("shim_process_id"),
+            token: text("access_token"),
+            port: u16::try_from(number("assigned_port")).expect("a port"),
+        }
+    }
+
+    /// Whether server and shim both live.
+    pub(crate) fn lives(&self) -> bool {
+        is_alive(self.server) && is_alive(self.shim)
+    }
+}
+
 impl Attacker {
     /// Has an attempt made; nothing, where there was no answer.
     pub(crate) async fn attempt(&mut self, name: &str, target: &Value) -> Option<Value> {
         self.calls += 1;
         let arguments = json!({"name": name, "target": target});
-        let answer = self.session.call(&json!(self.calls), "attempt", &arguments).await;
+        let response = self.session.send(&call(&json!(self.calls), "attempt", &arguments, None)).await;
+        if !response.status().is_success() {
+            return None;
+        }
+        let answer = messages(response).await.pop()?;
         let said = &answer["result"]["structuredContent"];
         said.is_object().then(|| said.clone())
     }
@@ -275,6 +309,18 @@ impl Attacker {
         let text = |each: &Value, name: &str| each[name].as_str().expect("a text").to_owned();
         all.iter().map(|each| [text(each, "name"), text(each, "tries"), text(each, "kind")]).collect()
     }
+}
+
+/// A user of the service, with a key that may all that the admin's may, of what is theirs.
+async fn user(app: &App, name: &str) -> String {
+    let body = json!({"email": format!("{name}@example.com"), "name": name});
+    let user = app.ask("POST", "/users", Some(body)).await;
+    assert_eq!(user.status, 201, "{user:?}");
+    let scopes = app.ask("GET", "/me", None).await.body["key"]["scopes"].clone();
+    let body = json!({"name": name, "scopes": scopes, "user_id": user.body["id"]});
+    let key = app.ask("POST", "/api-keys", Some(body)).await;
+    assert_eq!(key.status, 201, "{key:?}");
+    key.body["key"].as_str().expect("a key").to_owned()
 }
 
 fn name_of(path: &Path) -> &str {

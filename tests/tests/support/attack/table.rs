@@ -58,7 +58,8 @@ impl Table {
     }
 
     fn block(&self, who: Who, kind: &str) -> String {
-        let columns: Vec<_> = self.columns.iter().filter(|(its, _, _)| *its == who).collect();
+        let mut columns: Vec<_> = self.columns.iter().filter(|(its, _, _)| *its == who).collect();
+        columns.sort_by_key(|(_, heading, _)| *heading != "none");
         let headings: Vec<&str> = columns.iter().map(|(_, heading, _)| *heading).collect();
         let mut text = head(&headings);
         for (name, _) in self.of_kind(kind) {
@@ -75,11 +76,11 @@ impl Table {
             let _ = writeln!(text, "| `{name}` | {tries} |");
         }
         for who in [Who::Root, Who::User, Who::UserWithoutNamespaces] {
-            let _ = write!(text, "\n### {}\n\n{}", who.heading(), self.block(who, "isolation"));
+            let _ = write!(text, "\n### {}\n\n{}", heading(who), self.block(who, "isolation"));
         }
         text.push_str("\n### Not covered\n\n");
         for who in [Who::Root, Who::User, Who::UserWithoutNamespaces] {
-            let _ = write!(text, "{}:\n\n{}\n", who.heading(), self.block(who, "open"));
+            let _ = write!(text, "{}:\n\n{}\n", heading(who), self.block(who, "open"));
         }
         text.push_str("### Limits\n\n");
         let headings: Vec<&str> = self.limits.iter().map(|(heading, _)| *heading).collect();
@@ -109,6 +110,14 @@ impl Table {
             shown == found,
             "docs/security.md shows what is not so; `just attempts` writes it anew. First: {differs:?}\n{found}"
         );
+    }
+}
+
+fn heading(who: Who) -> &'static str {
+    match who {
+        Who::Root => "As root",
+        Who::User => "As an ordinary user, with user namespaces",
+        Who::UserWithoutNamespaces => "As an ordinary user, without user namespaces",
     }
 }
 
