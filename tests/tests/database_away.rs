@@ -137,6 +137,9 @@ async fn connections_that_break_under_load_leave_no_half_states() {
     let database = TestDatabase::empty().await;
     let cut = Cut::before(&database);
     let (kept, app) = start(&cut, 25_100).await;
+    // What a broken connection keeps from being deleted stays.
+    let quota = app.ask("PUT", "/settings/mcp.max_instances_per_user", Some(json!({ "value": 100 }))).await;
+    assert_eq!(quota.status, 200, "{quota:?}");
     let mut random = StdRng::seed_from_u64(SEED);
     let mut refused = 0;
     for _ in 0..20 {
