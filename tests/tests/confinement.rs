@@ -54,7 +54,13 @@ async fn a_hostile_server_gets_what_its_level_of_confinement_says_and_no_more() 
 }
 
 /// Has everything attempted by a server of this type.
-async fn attacked(scene: &mut Scene, machine: &Machine, kind: &str, level: &str, table: &mut Table) -> Column {
+async fn attacked(
+    scene: &mut Scene,
+    machine: &Machine,
+    kind: &str,
+    level: &str,
+    table: &mut Table,
+) -> Column {
     let is_walled = ["strong", "full"].contains(&level);
     let mut attacker = scene.attacker(kind).await;
     assert_eq!(attacker.row["confinement"]["level"], level, "{:?}: {}", machine.who, attacker.row);

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "what is tried here has no safe form")]
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
@@ -48,16 +48,14 @@ pub fn keyring(_: &Target) -> Outcome {
 
 pub fn bpf(_: &Target) -> Outcome {
     // SAFETY: the kernel reads the attributes, whose length is told.
-    let made = unsafe {
-        libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, BPF_MAP.as_ptr(), size_of_val(&BPF_MAP))
-    };
+    let made =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_CREATE, BPF_MAP.as_ptr(), size_of_val(&BPF_MAP)) };
     Outcome::any([("map", called(made, "descriptor"))])
 }
 
 pub fn perf(_: &Target) -> Outcome {
     // SAFETY: the kernel reads the attributes, whose length is in them.
-    let opened =
-        unsafe { libc::syscall(libc::SYS_perf_event_open, PERF_EVENT.as_ptr(), 0, -1, -1, 0) };
+    let opened = unsafe { libc::syscall(libc::SYS_perf_event_open, PERF_EVENT.as_ptr(), 0, -1, -1, 0) };
     Outcome::any([("perf_event_open", called(opened, "descriptor"))])
 }
 
@@ -130,7 +128,7 @@ pub fn posix_queue(target: &Target) -> Outcome {
 
 pub fn module(_: &Target) -> Outcome {
     let program = File::open(std::env::current_exe().unwrap_or_default());
-    let number = program.as_ref().map_or(-1, |file| file.as_raw_fd());
+    let number = program.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     let image = [0x7f_u8, b'E', b'L', b'F', 0, 0, 0, 0];
     // SAFETY: images and texts live through the calls, and lengths are told.
     unsafe {
@@ -142,7 +140,10 @@ pub fn module(_: &Target) -> Outcome {
                     "loaded",
                 ),
             ),
-            ("finit_module", called(libc::syscall(libc::SYS_finit_module, number, c"".as_ptr(), 0), "loaded")),
+            (
+                "finit_module",
+                called(libc::syscall(libc::SYS_finit_module, number, c"".as_ptr(), 0), "loaded"),
+            ),
             (
                 "delete_module",
                 called(
@@ -160,7 +161,10 @@ pub fn reboot(_: &Target) -> Outcome {
     unsafe {
         Outcome::any([
             ("kexec_load", called(libc::syscall(libc::SYS_kexec_load, 0, 0, nothing, 0), "unloaded")),
-            ("reboot", called(libc::syscall(libc::SYS_reboot, REBOOT.0, REBOOT.1, REBOOT.2, nothing), "done")),
+            (
+                "reboot",
+                called(libc::syscall(libc::SYS_reboot, REBOOT.0, REBOOT.1, REBOOT.2, nothing), "done"),
+            ),
         ])
     }
 }
@@ -216,9 +220,7 @@ pub fn settings(_: &Target) -> Outcome {
 pub fn log(_: &Target) -> Outcome {
     let mut text = [0_u8; 1024];
     // SAFETY: the buffer lives through the call, and its length is told.
-    let read = unsafe {
-        libc::syscall(libc::SYS_syslog, READ_ALL, text.as_mut_ptr(), text.len())
-    };
+    let read = unsafe { libc::syscall(libc::SYS_syslog, READ_ALL, text.as_mut_ptr(), text.len()) };
     Outcome::any([("syslog", called(read, "bytes"))])
 }
 

@@ -64,7 +64,11 @@ fn ballooned(target: &Target, mut take: impl FnMut() -> Result<(), Errno>) -> Ou
     }
 }
 
-fn grow(mut writer: &PipeWriter, most: u64, take: &mut dyn FnMut() -> Result<(), Errno>) -> Result<(), Errno> {
+fn grow(
+    mut writer: &PipeWriter,
+    most: u64,
+    take: &mut dyn FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
     // The one to be ended is this one, where the kernel chooses.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     for _ in 0..most {

@@ -59,7 +59,8 @@ fn call(params: &Value, inherited: &[i32]) -> Result<Value, (i32, String)> {
             let arguments = &params["arguments"];
             let name = arguments["name"].as_str().unwrap_or_default();
             let target = arguments.get("target").cloned().unwrap_or_else(|| json!({}));
-            let target: Target = serde_json::from_value(target).map_err(|error| (-32602, error.to_string()))?;
+            let target: Target =
+                serde_json::from_value(target).map_err(|error| (-32602, error.to_string()))?;
             let attempt =
                 attempts::named(name).ok_or_else(|| (-32602, format!("there is no attempt {name}")))?;
             attempt.make(&target, inherited).to_json()

@@ -96,8 +96,9 @@ pub fn vm_read(target: &Target) -> Outcome {
     let mut local = [IoSliceMut::new(&mut bytes)];
     // SAFETY: an `IoSliceMut` is laid out as an iovec, and its bytes live through the call; the other address is the
     // other process's.
-    let read =
-        unsafe { libc::process_vm_readv(target.neighbour, local.as_mut_ptr().cast(), 1, &raw const remote, 1, 0) };
+    let read = unsafe {
+        libc::process_vm_readv(target.neighbour, local.as_mut_ptr().cast(), 1, &raw const remote, 1, 0)
+    };
     Outcome::of(permitted(read))
 }
 
@@ -107,8 +108,9 @@ pub fn vm_write(target: &Target) -> Outcome {
     let local = [IoSlice::new(b"x")];
     // SAFETY: an `IoSlice` is laid out as an iovec, and its bytes live through the call; the other address is the
     // other process's.
-    let written =
-        unsafe { libc::process_vm_writev(target.neighbour, local.as_ptr().cast(), 1, &raw const remote, 1, 0) };
+    let written = unsafe {
+        libc::process_vm_writev(target.neighbour, local.as_ptr().cast(), 1, &raw const remote, 1, 0)
+    };
     Outcome::of(permitted(written))
 }
 

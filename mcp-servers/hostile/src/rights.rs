@@ -109,7 +109,8 @@ fn entered(pid: i32, kind: &str) -> Tried {
 }
 
 pub fn other_namespace(target: &Target) -> Outcome {
-    let by_files = ["user", "mnt", "pid", "net", "ipc", "uts"].map(|kind| (kind, entered(target.neighbour, kind)));
+    let by_files =
+        ["user", "mnt", "pid", "net", "ipc", "uts"].map(|kind| (kind, entered(target.neighbour, kind)));
     let by_process = try_in_child("entered", || {
         // SAFETY: these take numbers alone.
         unsafe {
@@ -134,7 +135,13 @@ pub fn mount(_: &Target) -> Outcome {
             (
                 "mount",
                 try_in_child("mounted", || {
-                    done(libc::mount(tmpfs.as_ptr(), point.as_ptr(), tmpfs.as_ptr(), 0, empty.as_ptr().cast()))
+                    done(libc::mount(
+                        tmpfs.as_ptr(),
+                        point.as_ptr(),
+                        tmpfs.as_ptr(),
+                        0,
+                        empty.as_ptr().cast(),
+                    ))
                 }),
             ),
             (
@@ -159,8 +166,10 @@ pub fn mount(_: &Target) -> Outcome {
 
 pub fn device(_: &Target) -> Outcome {
     let node = std::env::current_dir().unwrap_or_default().join("disk");
-    let made = mknod(&node, SFlag::S_IFBLK, Mode::S_IRWXU, makedev(DISK.0, DISK.1)).map(|()| "made".to_owned());
-    let open = |path| ("open", tried(OpenOptions::new().read(true).open(path), move |_| format!("{path} opened")));
+    let made =
+        mknod(&node, SFlag::S_IFBLK, Mode::S_IRWXU, makedev(DISK.0, DISK.1)).map(|()| "made".to_owned());
+    let open =
+        |path| ("open", tried(OpenOptions::new().read(true).open(path), move |_| format!("{path} opened")));
     let devices = ["/dev/mem", "/dev/kmsg", "/dev/vda", "/dev/sda", "/dev/kvm", "/dev/fuse"];
     Outcome::any([("mknod", made)].into_iter().chain(devices.map(open)))
 }
@@ -193,6 +202,9 @@ pub fn escape_cgroup(_: &Target) -> Outcome {
             file.write_all(std::process::id().to_string().as_bytes())
         };
         let make = || std::fs::create_dir(folder.join("hostile"));
-        [("enter", tried(enter(), |()| "entered the root".into())), ("make", tried(make(), |()| "made".into()))]
+        [
+            ("enter", tried(enter(), |()| "entered the root".into())),
+            ("make", tried(make(), |()| "made".into())),
+        ]
     }))
 }

@@ -112,7 +112,9 @@ pub fn database(target: &Target) -> Outcome {
 fn entered(user: &str, answer: &[u8]) -> Outcome {
     match answer {
         [b'R', _, _, _, _, 0, 0, 0, 0, ..] => Outcome::Got(format!("entered as {user}")),
-        [b'R', _, _, _, _, _, _, _, kind, ..] => Outcome::Useless(format!("connected; a proof is demanded ({kind})")),
+        [b'R', _, _, _, _, _, _, _, kind, ..] => {
+            Outcome::Useless(format!("connected; a proof is demanded ({kind})"))
+        }
         _ => Outcome::Useless("connected; turned away".into()),
     }
 }

@@ -63,8 +63,9 @@ fn become_user(id: u32) -> anyhow::Result<()> {
 }
 
 const fn instruction(code: u32, jump_true: u8, jump_false: u8, operand: u32) -> libc::sock_filter {
-    // The codes of this machine are small.
-    libc::sock_filter { code: code as u16, jt: jump_true, jf: jump_false, k: operand }
+    #[expect(clippy::cast_possible_truncation, reason = "the codes of this machine are small")]
+    let code = code as u16;
+    libc::sock_filter { code, jt: jump_true, jf: jump_false, k: operand }
 }
 
 /// Where a call's number and the lower half of its first argument are.
@@ -123,7 +124,8 @@ fn enter(program: &[libc::sock_filter]) -> anyhow::Result<()> {
     let described = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel reads the program, which lives through the call and whose length is told. As root, a filter needs
     // no promise to gain no rights.
-    let entered = unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const described) };
+    let entered =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const described) };
     ensure!(entered == 0, "a filter of system calls was refused: {}", std::io::Error::last_os_error());
     Ok(())
 }

@@ -236,7 +236,10 @@ impl Scene {
         let text = fs::read_to_string(&private).unwrap_or_default();
         expect(text == PRIVATE, "the neighbour's file has changed");
         let metadata = fs::metadata(&private);
-        expect(metadata.is_ok_and(|it| it.mode() & 0o777 == 0o600 && it.mtime() > 1), "its marks have changed");
+        expect(
+            metadata.is_ok_and(|it| it.mode() & 0o777 == 0o600 && it.mtime() > 1),
+            "its marks have changed",
+        );
         let mut names: Vec<String> = fs::read_dir(&self.folder)
             .expect("the neighbour's folder")
             .flatten()

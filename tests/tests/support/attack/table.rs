@@ -101,7 +101,8 @@ impl Table {
         let (shown, after) = rest.split_once(END).expect("the page has its second marker");
         let found = format!("\n\n{}\n", self.markdown());
         if std::env::var_os(WRITE).is_some() {
-            std::fs::write(&path, format!("{before}{BEGIN}{found}{END}{after}")).expect("the page can be written");
+            std::fs::write(&path, format!("{before}{BEGIN}{found}{END}{after}"))
+                .expect("the page can be written");
             return;
         }
         let differs = shown.lines().zip(found.lines()).find(|(shown, found)| shown != found);
@@ -125,5 +126,8 @@ fn head(columns: &[&str]) -> String {
 }
 
 fn page() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace").join("docs/security.md")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests lie in the workspace")
+        .join("docs/security.md")
 }
