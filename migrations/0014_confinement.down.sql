@@ -6,6 +6,6 @@ alter table mcp_events add constraint mcp_events_type_known check (event_type in
   'expired', 'deleted', 'error', 'reaped', 'adopted', 'token_rotated'));
 
 delete from system_settings where key in (
-  'confinement.min', 'confinement.outbound_ports', 'confinement.allowed_roots', 'api.allowed_origins',
+  'confinement.min', 'confinement.outbound_ports', 'confinement.allowed_roots',
   'credentials.remind_before_days');
 alter table mcp_instances drop column confinement, drop column credential_version, drop column control_key;

@@ -12,7 +12,6 @@ insert into system_settings (key, value, description) values
   ('confinement.min',                '"none"',       'The confinement level below which nothing is launched: none, basic, strong or full.'),
   ('confinement.outbound_ports',     '[443, 80, 53]', 'TCP ports that servers may connect to, unless their type says otherwise.'),
   ('confinement.allowed_roots',      '[]',           'Folders of people below which a launch may name paths.'),
-  ('api.allowed_origins',            '[]',           'Origins of web pages that may call the API and the instances.'),
   ('credentials.remind_before_days', '7',            'Days before a credential expires at which its owner is reminded.');
 
 alter table mcp_events drop constraint mcp_events_type_known;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 
+#[path = "support/access_urls.rs"]
+mod access_urls;
 #[path = "support/stage.rs"]
 mod stage;
 
@@ -92,7 +94,7 @@ async fn what_belongs_to_somebody_else_is_not_there() {
     assert_eq!(theirs.body["data"], json!([]), "another's list is empty");
     assert_eq!(stage.world().await, before);
     assert_eq!(app.instance(id).await["status"], "running");
-    access_urls_tell_nothing(&stage, &mine).await;
+    access_urls::tell_nothing(&stage, &mine).await;
     stage.app.interrupt().await;
 }
 
@@ -570,34 +572,4 @@ async fn headers_that_smuggle(stage: &Stage) {
             keyed(app, "POST", "/instances").header("idempotency-key", value).json(&json!({"type": "plain"}));
         refused(&sent(request).await, 400, "MALFORMED_REQUEST");
     }
-}
-
-/// A wrong token and an unknown instance are one answer.
-async fn access_urls_tell_nothing(stage: &Stage, mine: &Value) {
-    let app = &stage.app;
-    let id = mine["id"].as_str().expect("an id");
-    let theirs = app.launch(json!({"type": "plain"})).await;
-    let other = theirs["access_token"].as_str().expect("a token");
-    let mut bodies = BTreeSet::new();
-    for id in [id, NOBODY, "x", "%00", "%ff", "' or 1=1 --"] {
-        for token in ["rsi_wrong", other, &app.key, "", "' or 1=1 --"] {
-            for method in ["POST", "GET", "DELETE"] {
-                let request = app.request(method, &format!("/i/{id}/mcp")).bearer_auth(token).body("{}");
-                let response = request.send().await.expect("an answer");
-                assert_eq!(response.status(), 401, "{method} {id} {token}");
-                assert!(response.headers().contains_key("www-authenticate"));
-                let mut body: Value = response.json().await.expect("a body");
-                // Every request has these of its own.
-                for own in ["request_id", "timestamp"] {
-                    assert!(body["error"][own].take().is_string(), "{own}: {body}");
-                }
-                bodies.insert(body.to_string());
-            }
-        }
-    }
-    assert_eq!(bodies.len(), 1, "they can be told apart: {bodies:?}");
-    let url = mine["access_url"].as_str().expect("a URL");
-    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
-    let token = mine["access_token"].as_str().expect("a token");
-    assert_ne!(app.mcp(url, token, None, ping).await.status, 401, "the right token opens it");
 }

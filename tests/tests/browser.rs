@@ -25,15 +25,17 @@ fn code(answer: &Answer) -> &str {
     answer.body["error"]["code"].as_str().unwrap_or_default()
 }
 
+/// Headers of a request, and the code with which it is refused, if it is.
+type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_peoples_pages_reach_neither_the_api_nor_an_instance() {
     let app = app().await;
-    app.define_echo("echo", &[]).await;
     let instance = app.launch(json!({"type": "echo"})).await;
     let id = instance["id"].as_str().expect("an id");
     let token = instance["access_token"].as_str().expect("a token");
     let access = format!("{}/i/{id}/mcp", app.url);
-    let cases: &[(&[(&str, &str)], Option<&str>)] = &[
+    let cases: &[Case<'_>] = &[
         (&[], None),
         (&[("host", "localhost:1")], None),
         (&[("host", "mcp.example.com")], None),

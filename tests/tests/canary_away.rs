@@ -75,7 +75,7 @@ async fn a_secret_is_not_left_behind_by_whoever_ends() {
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
         assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{command}: {core}");
     }
-    strangers_see_nothing([&ours[..], &servers[..]].concat());
+    strangers_see_nothing(&[&ours[..], &servers[..]].concat());
 
     // The service dies of what would leave a core; its instances go on, and what they say waits on disk.
     let log = app.log();
@@ -91,7 +91,7 @@ async fn a_secret_is_not_left_behind_by_whoever_ends() {
     kill(Pid::from_raw(shims[0]), Signal::SIGTERM).expect("it runs");
     spoken(data.path(), "exit.json", b"\"complete\":true").await;
     for broken in [inits[1], shims[1]] {
-        let _ = kill(Pid::from_raw(broken), Signal::SIGSEGV);
+        let _ = kill(Pid::from_raw(broken), Signal::SIGABRT);
     }
     wait_for("everybody to be gone", PATIENCE, async || {
         [&inits[..], &shims[..], &servers[..]].concat().iter().all(|pid| !is_alive(*pid)).then_some(())
@@ -156,7 +156,7 @@ async fn spoken(data: &Path, name: &str, words: &[u8]) -> Vec<PathBuf> {
     .await
 }
 
-fn strangers_see_nothing(processes: Vec<i32>) {
+fn strangers_see_nothing(processes: &[i32]) {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("only root can look as somebody else: what others see was not tried");
         return;

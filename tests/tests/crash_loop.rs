@@ -101,8 +101,13 @@ async fn a_session_of_a_lost_server_is_gone_and_a_new_one_works_on_the_same_url_
 
     let event = restarts(&app, &instance.id, 1).await;
     assert_eq!((&event["data"]["attempt"], &event["data"]["server_end"]), (&json!(1), &json!("signal 9")));
-    let row = app.instance(&instance.id).await;
-    assert_eq!((&row["status"], &row["process_id"]), (&json!("running"), &event["data"]["process_id"]));
+    // The row names the process in a statement of its own.
+    let row = wait_for("the row to name the new process", PATIENCE, async || {
+        let row = app.instance(&instance.id).await;
+        (row["process_id"] == event["data"]["process_id"]).then_some(row)
+    })
+    .await;
+    assert_eq!(row["status"], "running");
     assert_ne!(row["process_id"], instance.server);
     let logs = app.ask("GET", &format!("/instances/{}/logs?limit=100", instance.id), None).await;
     assert!(logs.body.to_string().contains("signal 9; it is started again in 1s"), "{logs:?}");

@@ -210,14 +210,14 @@ async fn launches_and_restarts_beside_replacements_end_with_the_last_value() {
         }
         answers
     };
-    let (launched, (), replaced) = tokio::join!(launches, restarts, replacements);
-    for answer in &replaced {
+    let (begun, (), replacing) = tokio::join!(launches, restarts, replacements);
+    for answer in &replacing {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    let last = replaced.last().expect("three");
+    let last = replacing.last().expect("three");
     assert_eq!((&last.body["version"], &last.body["failed"]), (&json!(4), &json!([])), "{last:?}");
     let mut tokens = vec![(settled.id.clone(), settled.token.clone())];
-    for answer in launched {
+    for answer in begun {
         assert_eq!(answer.status, 201, "{answer:?}");
         tokens.push((
             id(&answer.body).to_owned(),
@@ -287,11 +287,11 @@ async fn no_launch_slips_past_a_deletion() {
         }
         let force = if round % 2 == 0 { "?force=true" } else { "" };
         let deleted = app.ask("DELETE", &format!("/credentials/{}{force}", id(&credential)), None).await;
-        let launched = launches.join_all().await;
+        let begun = launches.join_all().await;
         let alive = usage_of(&app, id(&credential)).await;
         match deleted.status {
-            204 => assert_eq!(alive, 0, "{launched:?}"),
-            409 => assert!(force.is_empty() && alive > 0, "{deleted:?} {launched:?}"),
+            204 => assert_eq!(alive, 0, "{begun:?}"),
+            409 => assert!(force.is_empty() && alive > 0, "{deleted:?} {begun:?}"),
             _ => panic!("{deleted:?}"),
         }
         let forced = app.ask("DELETE", &format!("/credentials/{}?force=true", id(&credential)), None).await;

@@ -22,7 +22,7 @@ fn limits() -> Value {
 
 /// What each of them does; all but the last two wait until they are known to live.
 const FAULTS: [(&str, &[&str]); 9] = [
-    ("near", &["--eat-memory", "56", "--after", "500ms"]),
+    ("near", &["--eat-memory", "54", "--after", "500ms"]),
     ("balloon", &["--eat-memory", "400", "--after", "500ms"]),
     ("forker", &["--hoard-processes", "200", "--after", "500ms"]),
     ("hoarder", &["--hoard-files", "500", "--after", "500ms"]),
@@ -115,6 +115,15 @@ impl Stage {
         row["error_message"].as_str().or(row["status_reason"].as_str()).expect("a message").to_owned()
     }
 
+    /// A server that was asked something says it in a line that never ends. Nobody waits for its answer.
+    async fn ask_the_flooder(&self) {
+        let flooder = self.of("flooder");
+        let message = call(&json!(1), "echo", &json!({"text": "hello"}), None);
+        let sent = stateless(&http_client(false), &flooder.url, &flooder.token, &message).send();
+        // Long enough for it to hear; whether it answers is all the same.
+        let _ = tokio::time::timeout(Duration::from_secs(3), sent).await;
+    }
+
     /// The neighbour of all those answers, and nothing is said of it.
     async fn nobody_else_notices(&self) {
         let calm = self.of("calm");
@@ -165,15 +174,15 @@ impl Stage {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_control_group_limits_the_kernel_holds_and_the_service_tells() {
     let stage = Stage::set(None).await;
+    stage.ask_the_flooder().await;
     if stage.limit("calm", "memory").await["held"] != "enforced" {
         // No group can be made here: the other test says what holds then.
         return;
     }
     assert_eq!(stage.limit("calm", "cpu").await["held"], "enforced");
     assert_eq!(stage.processes_are_held().await, "enforced");
-    let refused = stage.reached("forker", "processes", "refused").await;
-    assert_eq!(refused["data"]["limit_value"], 24, "{refused}");
-    assert!(stage.limit("forker", "processes").await["refused"].as_u64() > Some(0));
+    let near = stage.reached("forker", "processes", "80%").await;
+    assert_eq!(near["data"]["limit_value"], 24, "{near}");
     stage.files_are_held().await;
 
     let near = stage.reached("near", "memory", "80%").await;
@@ -181,7 +190,7 @@ async fn what_a_control_group_limits_the_kernel_holds_and_the_service_tells() {
     assert!(near["data"]["value"].as_u64() < Some(64 << 20), "{near}");
     assert_eq!(stage.get("near", "").await["status"], "running", "near is not above");
     let table = stage.get("near", "/stats").await;
-    assert!(table["limits"]["memory"]["used"].as_u64() > Some(56 << 20), "{table}");
+    assert!(table["limits"]["memory"]["used"].as_u64() > Some(54 << 20), "{table}");
     let above = stage.reached("balloon", "memory", "exceeded").await;
     assert_eq!(above["data"]["limit_value"], 64 << 20, "{above}");
 
@@ -197,6 +206,7 @@ async fn what_a_control_group_limits_the_kernel_holds_and_the_service_tells() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_limits_is_looked_at_and_an_instance_above_it_is_ended() {
     let stage = Stage::set(nix::unistd::geteuid().is_root().then_some(NOBODY)).await;
+    stage.ask_the_flooder().await;
     let memory = stage.limit("calm", "memory").await;
     if memory["held"] == "enforced" {
         // Groups can be made here by anybody: the other test says what holds then.

@@ -303,6 +303,7 @@ const IDS: &[&str] = &[
     "landlock",
     "leftovers",
     "master-key",
+    "mounts",
     "open-files",
     "parent-death-signal",
     "pid-namespace",

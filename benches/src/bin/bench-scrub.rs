@@ -34,12 +34,15 @@ fn main() {
     }
 }
 
+/// A way to look for secrets, and the least time that it took for a byte, in seconds.
+type Candidate<'a> = (&'static str, f64, Box<dyn FnMut(&[u8]) + 'a>);
+
 fn measure(kind: &str, text: &[u8], forms: &[String], masks: &Masks) {
     let finders: Vec<Finder<'_>> = forms.iter().map(|form| Finder::new(form.as_bytes())).collect();
     let automaton =
         AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).expect("an automaton");
     let mut out = Vec::with_capacity(2 * READ_BYTES);
-    let mut candidates: [(&str, f64, Box<dyn FnMut(&[u8])>); 4] = [
+    let mut candidates: [Candidate<'_>; 4] = [
         (
             "nothing but a copy",
             f64::MAX,
@@ -77,7 +80,9 @@ fn measure(kind: &str, text: &[u8], forms: &[String], masks: &Masks) {
         for (_, best, scrub) in &mut candidates {
             let began = Instant::now();
             text.chunks(READ_BYTES).for_each(&mut *scrub);
-            *best = best.min(began.elapsed().as_secs_f64() / text.len() as f64);
+            *best = best.min(
+                began.elapsed().as_secs_f64() / f64::from(u32::try_from(text.len()).expect("some megabytes")),
+            );
         }
     }
     let copy = candidates[0].1;
@@ -89,7 +94,7 @@ fn measure(kind: &str, text: &[u8], forms: &[String], masks: &Masks) {
 
 /// About as many forms as a value has that needs all of them.
 fn forms(value: &str) -> Vec<String> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = value.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let lines = value.lines().map(str::to_owned);
     let others =
         ["A", "B", "C", "D", "E", "F", "G", "H"].map(|other| format!("{other}{}", hex.to_uppercase()));
@@ -119,6 +124,6 @@ fn log() -> Vec<u8> {
 }
 
 fn beginnings(values: &[&str]) -> Vec<u8> {
-    let text: String = values.iter().map(|value| format!("{} ", &value[..value.len() - 1])).collect();
+    let text = values.iter().map(|value| &value[..value.len() - 1]).collect::<Vec<_>>().join(" ") + " ";
     text.bytes().cycle().take(TEXT_BYTES).collect()
 }

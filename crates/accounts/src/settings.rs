@@ -36,8 +36,6 @@ pub struct Settings {
     pub outbound_ports: Vec<u16>,
     /// Folders of people below which a launch may name paths (`confinement.allowed_roots`).
     pub allowed_roots: Vec<AllowedRoot>,
-    /// Origins of web pages that may call (`api.allowed_origins`).
-    pub allowed_origins: Vec<String>,
     /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
     pub remind_before: Duration,
 }
@@ -75,7 +73,6 @@ impl Settings {
                 .and_then(kinds::ports)
                 .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
             allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
-            allowed_origins: rows.get("api.allowed_origins").and_then(kinds::origins).unwrap_or_default(),
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
         })
     }

@@ -136,12 +136,11 @@ pub(crate) async fn guard_access(
     next: Next,
 ) -> Response {
     let refusal = browsers.refusal(request.method(), request.uri(), request.headers());
-    let mut response = match refusal {
-        Some(error) => error.into_response(),
-        None => {
-            request.headers_mut().remove(ORIGIN);
-            next.run(request).await
-        }
+    let mut response = if let Some(error) = refusal {
+        error.into_response()
+    } else {
+        request.headers_mut().remove(ORIGIN);
+        next.run(request).await
     };
     protect(response.headers_mut());
     response

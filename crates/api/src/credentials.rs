@@ -14,6 +14,7 @@ use crate::extract::fields::Fields;
 use crate::wire::time_field;
 
 /// The end of a credential: `expires_at`, or `expires_in` from now on. None when nothing is said, none inside when it is null.
+#[expect(clippy::option_option, reason = "nothing said, never, and a time are three things")]
 fn end_field(fields: &mut Fields, now: OffsetDateTime) -> Option<Option<OffsetDateTime>> {
     let never = fields.is_null("expires_at");
     let at = time_field(fields, "expires_at");

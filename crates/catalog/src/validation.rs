@@ -124,7 +124,9 @@ fn filled(
         return Err(Problem::new(field, "must be one line without control characters"));
     }
     let mut whole = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-    parts.iter().for_each(|part| whole.push_str(part));
+    for part in parts {
+        whole.push_str(part);
+    }
     Ok(Some(SecretString::from(whole)))
 }
 

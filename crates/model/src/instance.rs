@@ -84,6 +84,8 @@ pub enum Happening {
     CredentialReplaced,
     /// The end of the credential that it holds is near.
     CredentialNearEnd,
+    /// It came near one of its limits, or was refused more.
+    LimitNear,
     /// Its living shim was taken over after a restart of the service.
     Adopted,
     /// What was left of it was removed.
@@ -138,7 +140,7 @@ pub const VERBS: [Transition<Verb>; 9] = [
 ];
 
 /// Everything that happens by itself.
-pub const HAPPENINGS: [Transition<Happening>; 11] = [
+pub const HAPPENINGS: [Transition<Happening>; 12] = [
     line(Happening::Ready, &[Pending], Next::Becomes(Running), EventType::Started),
     line(Happening::LaunchFailed, &[Pending], Next::Becomes(Error), EventType::Error),
     line(Happening::ServerLost, &[Pending, Running], Next::Becomes(Disconnected), EventType::Disconnected),
@@ -153,6 +155,7 @@ pub const HAPPENINGS: [Transition<Happening>; 11] = [
     ),
     line(Happening::CredentialReplaced, &[Pending, Running], Next::Stays, EventType::CredentialReplaced),
     line(Happening::CredentialNearEnd, &[Pending, Running], Next::Stays, EventType::CredentialExpiring),
+    line(Happening::LimitNear, &[Running], Next::Stays, EventType::LimitReached),
     line(Happening::Adopted, &[Pending, Running], Next::Stays, EventType::Adopted),
     line(Happening::Reaped, &[Expired, Disconnected, Stopped, Error], Next::Stays, EventType::Reaped),
 ];
@@ -261,7 +264,7 @@ impl std::fmt::Display for Verb {
 
 impl Happening {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ready,
         Self::LaunchFailed,
         Self::ServerLost,
@@ -271,6 +274,7 @@ impl Happening {
         Self::DeadlinePassed,
         Self::CredentialReplaced,
         Self::CredentialNearEnd,
+        Self::LimitNear,
         Self::Adopted,
         Self::Reaped,
     ];
@@ -287,6 +291,7 @@ impl Happening {
             Self::DeadlinePassed => "deadline passed",
             Self::CredentialReplaced => "credential replaced",
             Self::CredentialNearEnd => "credential near its end",
+            Self::LimitNear => "limit near or reached",
             Self::Adopted => "adopted",
             Self::Reaped => "reaped",
         }

@@ -255,7 +255,7 @@ impl Adopting {
             is_ending: matches!(how, Adoption::SeeOut | Adoption::Expire),
             restart: None,
             overtaken: None,
-            over: crate::end::over(&row),
+            over: crate::end::over(row),
             dropped_lines: 0,
         };
         inner.parts.metrics.adopted(AdoptionOutcome::Adopted, self.began.elapsed());

@@ -95,9 +95,8 @@ impl Orchestrator {
                 Err(error) => return Renewed::Failed(ChangeError::Store(error).into()),
             }
             let asker = Asker { visible_to: None, actor: actor.clone() };
-            let error = match Box::pin(self.restart_now(asker, id, Wait::Ready)).await {
-                Ok(_) => return Renewed::Restarted,
-                Err(error) => error,
+            let Err(error) = Box::pin(self.restart_now(asker, id, Wait::Ready)).await else {
+                return Renewed::Restarted;
             };
             if !self.is_worth_waiting(id, &error, began) {
                 return Renewed::Failed(error);

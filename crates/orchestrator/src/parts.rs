@@ -94,6 +94,8 @@ pub struct Parts {
     pub hidden: Vec<PathBuf>,
     /// TCP ports of ours beside the pool: no server connects to them.
     pub closed_ports: Vec<u16>,
+    /// Origins of web pages that may call instances.
+    pub allowed_origins: Vec<String>,
     /// What the settings said at the start.
     pub settings: Settings,
     /// Hears of each step.

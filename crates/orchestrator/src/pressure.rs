@@ -66,10 +66,7 @@ impl Inner {
 
     async fn store_event(&self, event: &NewEvent) {
         loop {
-            let error = match self.store().events().append(event).await {
-                Ok(_) => return,
-                Err(error) => error,
-            };
+            let Err(error) = self.store().events().append(event).await else { return };
             if !error.is_unavailable() || self.parts.stopping.is_cancelled() {
                 return lost(event, &error);
             }

@@ -17,6 +17,7 @@ use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
 use nix::sys::resource::{Resource, setrlimit};
 use roadstead_sandbox::privilege::{self, Ids};
+use roadstead_sandbox::{Filter, Listening, Rules, Ruleset, Walls};
 use roadstead_upstream::Dial as _;
 use serde::{Deserialize, Serialize};
 use tokio::task::LocalSet;
@@ -34,6 +35,8 @@ const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 const MAX_OPEN_FILES: u64 = 64;
 /// Seconds of processor time: far more than one request takes.
 const MAX_CPU_SECONDS: u64 = 10;
+/// Where name servers answer.
+const DNS_PORT: u16 = 53;
 /// Who asks, unless the type says otherwise: some services refuse nobody.
 const USER_AGENT: &str = concat!("roadstead/", env!("CARGO_PKG_VERSION"));
 
@@ -80,6 +83,10 @@ pub(crate) fn run(user: Option<u32>) -> ExitCode {
             return ExitCode::from(78);
         }
     };
+    if let Err(error) = wall_in(&question) {
+        eprintln!("roadstead-relay: {error}");
+        return ExitCode::FAILURE;
+    }
     // One thread beside this one looks names up.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build();
     let runtime = match runtime {
@@ -90,7 +97,7 @@ pub(crate) fn run(user: Option<u32>) -> ExitCode {
         }
     };
     let asked = LocalSet::new();
-    let answer = runtime.block_on(asked.run_until(timeout(PATIENCE, ask(question))));
+    let answer = runtime.block_on(asked.run_until(async { timeout(PATIENCE, ask(question)).await }));
     let told = match answer {
         Ok(Ok(status)) => Told::Status(status),
         Ok(Err(error)) => Told::Error(error),
@@ -122,6 +129,25 @@ fn confine(user: Option<u32>) -> Result<(), String> {
         privilege::hide_memory()
     };
     steps().map_err(|error| error.to_string())
+}
+
+/// Leaves open what one request needs: the files by which names are looked up and certificates are checked, the service's
+/// port, and that of name servers. Where the kernel has no such walls, the request is made without.
+fn wall_in(question: &Question) -> Result<(), String> {
+    let connect = vec![port_of(&question.url), DNS_PORT];
+    let rules = Rules { connect, ..Rules::default() };
+    let ruleset = Ruleset::build(&rules).map_err(|error| error.to_string())?;
+    let filter = if Filter::is_available() {
+        Some(Filter::new(Listening::Refused).map_err(|error| error.to_string())?)
+    } else {
+        None
+    };
+    Walls { ruleset, filter }.enter().map_err(|error| format!("the kernel refused the walls: {error}"))
+}
+
+fn port_of(url: &Uri) -> u16 {
+    let usual = if url.scheme_str() == Some("http") { 80 } else { 443 };
+    url.port_u16().unwrap_or(usual)
 }
 
 fn read() -> Result<Question, ConfigError> {

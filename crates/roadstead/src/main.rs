@@ -45,6 +45,8 @@ fn protect() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     // Where the system refuses, the program still works; it is only less protected.
     let _ = nix::sys::prctl::set_dumpable(false);
+    // What we were started with is not for the database; a listening socket that was passed to us stays open here.
+    let _ = roadstead_sandbox::privilege::close_descriptors_on_exec();
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);

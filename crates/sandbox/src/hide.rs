@@ -54,7 +54,7 @@ pub struct View {
 
 /// One change, at a path.
 enum Change {
-    Keep { copy: OwnedFd, is_folder: bool, read_only: bool },
+    Keep { copy: OwnedFd, is_folder: bool, closed: u64 },
     Link(PathBuf),
     Empty,
     Share,
@@ -111,7 +111,10 @@ impl View {
             let Ok(file) = open_beneath(root, below) else { continue };
             let path = path_of(file.as_fd()).map_err(PrivilegeError::at("name a granted folder"))?;
             if *write || self.hides(&path) {
-                changes.push((path, copy(file.as_fd(), !write)?));
+                // People's files are data. Where they lie below a folder that is an instance's own, Landlock alone
+                // would not say so.
+                let closed = libc::MOUNT_ATTR_NOEXEC | if *write { 0 } else { libc::MOUNT_ATTR_RDONLY };
+                changes.push((path, copy(file.as_fd(), closed)?));
             }
         }
         changes.extend(self.hidden.iter().cloned().chain([run]).map(|path| (path, Change::Empty)));
@@ -140,11 +143,11 @@ impl View {
                 let folders = path.parent().map_or(Ok(()), make_folders);
                 folders.and_then(|()| symlink(to, path).map_err(|error| errno(&error)))
             }
-            Change::Keep { copy, is_folder, read_only } => {
+            Change::Keep { copy, is_folder, closed } => {
                 let place = if *is_folder { make_folders(path) } else { make_file(path) };
-                place.and_then(|()| put(copy, path)).and_then(|()| match read_only {
-                    true => set_read_only(path, libc::AT_RECURSIVE),
-                    false => Ok(()),
+                place.and_then(|()| put(copy, path)).and_then(|()| match closed {
+                    0 => Ok(()),
+                    _ => close(path, *closed, libc::AT_RECURSIVE),
                 })
             }
         };
@@ -159,17 +162,18 @@ impl View {
 
 /// A copy of what is mounted there, for a path that exists. A link is one again.
 fn keep(path: PathBuf, read_only: bool) -> Result<Option<(PathBuf, Change)>, PrivilegeError> {
+    let closed = if read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
     match crate::landlock::open_exactly(&path) {
-        Ok(file) => Ok(Some((path, copy(file.as_fd(), read_only)?))),
+        Ok(file) => Ok(Some((path, copy(file.as_fd(), closed)?))),
         Err(_) => Ok(fs::read_link(&path).ok().map(|to| (path, Change::Link(to)))),
     }
 }
 
-fn copy(file: BorrowedFd<'_>, read_only: bool) -> Result<Change, PrivilegeError> {
+fn copy(file: BorrowedFd<'_>, closed: u64) -> Result<Change, PrivilegeError> {
     let at = PrivilegeError::at("copy the mount of a folder that is kept");
     let is_folder = nix::sys::stat::fstat(file).map_err(&at)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
     let copy = copy_mount(file).map_err(&at)?;
-    Ok(Change::Keep { copy, is_folder, read_only })
+    Ok(Change::Keep { copy, is_folder, closed })
 }
 
 /// The way to an open file, by the names that it has now.
@@ -202,11 +206,15 @@ fn put_memory(path: &Path, options: &str) -> Result<(), Errno> {
 }
 
 /// Nothing below can be written through the mount that is there.
-#[expect(unsafe_code, reason = "mount_setattr has no safe form")]
 fn set_read_only(path: &Path, flags: libc::c_int) -> Result<(), Errno> {
+    close(path, libc::MOUNT_ATTR_RDONLY, flags)
+}
+
+/// Gives the mount that is there attributes that take something away.
+#[expect(unsafe_code, reason = "mount_setattr has no safe form")]
+fn close(path: &Path, attributes: u64, flags: libc::c_int) -> Result<(), Errno> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
-    let attributes =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attributes = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the kernel reads a string and a structure of the size given; both live through the call.
     let result = unsafe {
         libc::syscall(

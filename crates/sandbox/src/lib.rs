@@ -9,7 +9,6 @@
 pub mod environment;
 pub mod handover;
 pub mod hide;
-pub mod kernel;
 pub mod landlock;
 pub mod listeners;
 pub mod memory;

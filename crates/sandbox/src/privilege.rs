@@ -85,9 +85,10 @@ pub fn close_inherited_descriptors() {
     unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
 }
 
-/// Marks every descriptor above the standard streams to be closed by the next program.
+/// Marks every descriptor above the standard streams to be closed by the next program: whoever is started by a process that
+/// calls this first inherits nothing that the process itself inherited.
 #[expect(unsafe_code, reason = "close_range has no safe form")]
-pub(crate) fn close_descriptors_on_exec() -> Result<(), Errno> {
+pub fn close_descriptors_on_exec() -> Result<(), Errno> {
     // SAFETY: only sets a flag on descriptors; none is closed while this program runs.
     let result = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     Errno::result(result).map(drop)

@@ -49,6 +49,20 @@ pub struct Walls {
     pub filter: Option<Filter>,
 }
 
+impl Walls {
+    /// Puts them up around the calling thread and all that comes of it: for a program of ours that confines itself. Has
+    /// to have forbidden itself new privileges, and to have one thread only.
+    pub fn enter(&self) -> io::Result<()> {
+        if let Some(ruleset) = &self.ruleset {
+            ruleset.enter()?;
+        }
+        if let Some(filter) = &self.filter {
+            filter.enter()?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a program was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

@@ -355,14 +355,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_begins_like_a_secret_is_told_when_nothing_follows() {
         use tokio::io::AsyncWriteExt as _;
-        let logs = logs(&["canary-value"]);
+        let logs = logs(&["canary-0-value"]);
         let (mut server, stderr) = tokio::io::duplex(100);
         let reading = logs.read(stderr);
         let talking = async {
             server.write_all(b"a line that ends in c\n").await.unwrap();
             logs.more_after(0).await;
             assert_eq!(logs.waiting()[0].message, "a line that ends in c");
-            server.write_all(b"next canary-").await.unwrap();
+            server.write_all(b"next canary-0-").await.unwrap();
             tokio::time::sleep(HELD_BACK * 2).await;
             server.write_all(b"value\n").await.unwrap();
             drop(server);

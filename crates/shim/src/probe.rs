@@ -3,8 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use roadstead_model::LEAST_LANDLOCK_ABI;
-use roadstead_sandbox::{Ids, Level, kernel, probe};
+use roadstead_sandbox::{Ids, Level, probe};
 use serde_json::json;
 
 /// The ids that a child tries to become when we are root: those that instances have lie just above.
@@ -14,7 +13,6 @@ pub(crate) fn probe() -> ExitCode {
     let is_root = nix::unistd::geteuid().is_root();
     let ids = is_root.then_some(Ids { uid: OTHER_USER, gid: OTHER_USER });
     let found = probe::try_everything(ids);
-    let landlock_abi = kernel::landlock_abi();
     let level = match found.level {
         Level::PidNamespace => "pid_namespace",
         Level::UserNamespace => "user_namespace",
@@ -29,9 +27,6 @@ pub(crate) fn probe() -> ExitCode {
         "no_other_user": found.no_other_user,
         "no_death_signal": found.no_death_signal,
         "no_subreaper": found.no_subreaper,
-        "landlock_abi": landlock_abi,
-        "landlock_lacks": kernel::landlock_lacks(landlock_abi, LEAST_LANDLOCK_ABI),
-        "seccomp": kernel::has_seccomp(),
     });
     match writeln!(std::io::stdout(), "{report}") {
         Ok(()) => ExitCode::SUCCESS,

@@ -20,6 +20,9 @@ use crate::folder::Folder;
 use crate::init::wire::{Prepare, WallPlan};
 use crate::{life, walls};
 
+/// Shim and init, which the kernel may count with the servers.
+const OUR_PROCESSES: u64 = 2;
+
 /// The channel on which a launch is reported, the shim's standard output; closed once it is decided.
 pub(crate) struct LaunchChannel(File);
 
@@ -174,10 +177,11 @@ fn start_init(
     Ok(InitProcess { process, isolation, socket, pidfd, shows_view, refused })
 }
 
-/// The kernel counts processes per user: the limit is only fair where nobody else's are counted too.
+/// The kernel counts processes per user: the limit is only fair where nobody else's are counted too. Where a control group
+/// counts as well, the servers' own number is reached there first, and the refusal is seen.
 fn limits(specification: &Specification, isolation: IsolationLevel) -> Limits {
     let alone = specification.user.is_some() || isolation == IsolationLevel::UserNamespace;
-    let processes = specification.limits.processes.filter(|_| alone);
+    let processes = specification.limits.processes.filter(|_| alone).map(|most| most + OUR_PROCESSES);
     Limits { processes, ..specification.limits }
 }
 

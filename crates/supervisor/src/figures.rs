@@ -41,7 +41,7 @@ pub struct Figures {
     pub unreadable: u32,
     /// How it stands with its limits.
     pub pressure: Pressure,
-    /// What its servers take, the shim not counted.
+    /// What its servers take.
     below: Below,
 }
 
@@ -98,7 +98,8 @@ impl Supervisor {
             kept.insert(id, share);
             let figures = look.figures.entry(shim.instance).or_default();
             figures.add(stat, share.pss, process.fd_count().ok());
-            if stat.pid != shim.shim.pid {
+            // The shim and its only child, init, are nobody's server.
+            if stat.pid != shim.shim.pid && stat.ppid != shim.shim.pid {
                 figures.add_below(stat, share.pss);
             }
         }

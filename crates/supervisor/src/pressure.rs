@@ -68,7 +68,7 @@ pub(crate) struct Plan {
     pub(crate) isolation: Option<IsolationLevel>,
 }
 
-/// What the processes below a shim take, itself not counted.
+/// What the processes below init take.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Below {
     pub(crate) memory: u64,
@@ -114,8 +114,7 @@ impl Pressure {
             None => Use { used, ..Use::default() },
         };
         let or = |counted: Use, other: Use| if counted.held == Held::Enforced { counted } else { other };
-        // Init is nobody's server.
-        let mut alone = sampled(limits.processes, Some(below.tasks.saturating_sub(1)));
+        let mut alone = sampled(limits.processes, Some(below.tasks));
         if alone.limit.is_some() && plan.counts_alone() {
             alone.held = Held::Enforced;
         }

@@ -29,7 +29,9 @@ pub fn start(flags: &Flags) {
     }
     if let Some(wanted) = flags.many_files {
         beside(after, move || {
-            keep("files", wanted, |number| std::fs::write(format!("many-{number}"), [1; SMALL_FILE_BYTES]));
+            keep("files", wanted, |number| {
+                std::fs::write(format!("many-{number}"), vec![1; SMALL_FILE_BYTES])
+            });
         });
     }
 }
@@ -45,7 +47,7 @@ fn keep<T>(what: &str, wanted: usize, mut take: impl FnMut(usize) -> io::Result<
         Err(error) => Some(error),
     });
     say(kept.len(), what, refused);
-    park(kept);
+    park(&kept);
 }
 
 /// This program again, asleep for an hour.
@@ -75,9 +77,9 @@ fn say(count: usize, what: &str, refused: Option<io::Error>) {
     let _ = writeln!(io::stderr(), "echo: took {count} {what}{end}");
 }
 
-fn park<T>(kept: Vec<T>) -> ! {
+fn park<T>(kept: &[T]) -> ! {
     loop {
-        std::hint::black_box(&kept);
+        std::hint::black_box(kept);
         thread::park();
     }
 }

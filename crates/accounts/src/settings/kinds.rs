@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// Entries of one list.
 const MAX_ENTRIES: usize = 64;
-/// Longest path or origin.
+/// Longest path.
 const MAX_TEXT: usize = 1024;
 
 /// A folder of people below which a launch may name paths.
@@ -39,7 +39,6 @@ pub(super) enum Kind {
     Level,
     Ports,
     Roots,
-    Origins,
 }
 
 /// Each setting that may be changed, but the bridge's, which are in `BridgeLimits::ALL`; the names are the rows' keys.
@@ -55,7 +54,6 @@ const KINDS: &[(&str, Kind)] = &[
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),
-    ("api.allowed_origins", Kind::Origins),
 ];
 
 /// What a setting may be; nothing when it is none that may be changed.
@@ -82,12 +80,6 @@ impl Kind {
                     "must be a list of at most {MAX_ENTRIES} objects like {{\"path\": \"/srv/files\", \"access\": \
                      \"read\"}}, each path absolute, not the whole machine and without `..`, each access `read` or \
                      `read-write`"
-                )
-            }),
-            Self::Origins => origins(value).is_none().then(|| {
-                format!(
-                    "must be a list of at most {MAX_ENTRIES} origins like \"https://apps.example.com\", each with \
-                     http or https, a host and a port if it is not the usual one, and nothing after it"
                 )
             }),
         }
@@ -117,16 +109,6 @@ pub(super) fn roots(value: &Value) -> Option<Vec<AllowedRoot>> {
     (roots.len() <= MAX_ENTRIES && roots.iter().all(sound)).then_some(roots)
 }
 
-pub(super) fn origins(value: &Value) -> Option<Vec<String>> {
-    let origins: Vec<String> = serde_json::from_value(value.clone()).ok()?;
-    let sound = |origin: &String| {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        origin.len() <= MAX_TEXT && host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
-    };
-    (origins.len() <= MAX_ENTRIES && origins.iter().all(sound)).then_some(origins)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -148,8 +130,6 @@ mod tests {
                 json!([{"path": "/srv/../etc"}]),
             ),
             ("confinement.allowed_roots", json!([]), json!([{"path": "/"}])),
-            ("api.allowed_origins", json!(["https://a.example:8443"]), json!(["https://a.example/path"])),
-            ("api.allowed_origins", json!(["http://[::1]:3000"]), json!(["*"])),
         ];
         for (key, sound, wrong) in cases {
             let kind = kind_of(key).unwrap();

@@ -16,13 +16,14 @@ impl Check<'_> {
         if self.spec.credential_slots.is_empty() {
             self.report("validation", "means nothing here: the type has no credential_slots");
         }
-        let secure = validation.url.starts_with("https://");
+        let is_open = validation.allow_private && validation.url.starts_with("http://");
+        let is_allowed = is_open || validation.url.starts_with("https://");
         if validation.url.contains("${") || validation.url.len() > MAX_PATH {
             self.report(
                 "validation.url",
                 "must be at most 1024 bytes without placeholders: secrets belong into headers",
             );
-        } else if !secure && !(validation.allow_private && validation.url.starts_with("http://")) {
+        } else if !is_allowed {
             let rule =
                 "must begin with `https://`; an administrator may allow less with `validation.allow_private`";
             self.report("validation.url", rule);

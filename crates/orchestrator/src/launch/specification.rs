@@ -75,6 +75,7 @@ impl Reserved {
         control: ControlSecret,
     ) -> (Specification, Secrets) {
         let spec = &self.plan.spec;
+        let limits = spec.limits();
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let remaining = Duration::try_from(self.expires_at - inner.now()).unwrap_or_default();
         let mut environment: Vec<(String, Secret)> =
@@ -101,16 +102,16 @@ impl Reserved {
             stop_step_ms: millis(inner.parts.limits.stop_step),
             grace_ms: millis(inner.parts.limits.grace),
             limits: Limits {
-                open_files: u64::from(spec.limits().open_files),
-                processes: Some(u64::from(spec.limits().processes)),
-                file_size_bytes: Some(mebibytes(spec.limits().largest_file_mb())),
-                memory_bytes: Some(mebibytes(spec.limits().memory_mb)),
-                cpu_millis: Some(millis_of(spec.limits().cpu)),
-                disk_bytes: Some(mebibytes(spec.limits().disk_mb)),
+                open_files: u64::from(limits.open_files),
+                processes: Some(u64::from(limits.processes)),
+                file_size_bytes: Some(mebibytes(limits.largest_file_mb())),
+                memory_bytes: Some(mebibytes(limits.memory_mb)),
+                cpu_millis: Some(millis_of(limits.cpu)),
+                disk_bytes: Some(mebibytes(limits.disk_mb)),
             },
             // The supervisor fills it in.
             cgroups: Vec::new(),
-            allowed_origins: Vec::new(),
+            allowed_origins: inner.parts.allowed_origins.clone(),
             bridge: self.bridge(inner),
             // A type that is stored has been checked.
             restart: RestartPolicy::try_from(spec.restart_fields()).unwrap_or(RestartPolicy::Never),

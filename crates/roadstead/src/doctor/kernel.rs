@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use roadstead_cli::checks::Check;
-use roadstead_model::{ConfinementLevel, Mechanisms};
+use roadstead_model::{ConfinementLevel, LEAST_LANDLOCK_ABI, Mechanisms};
 use roadstead_supervisor::Controller;
 use serde::Deserialize;
 
@@ -23,8 +23,8 @@ struct Probe {
     no_death_signal: Option<String>,
     no_subreaper: Option<String>,
     landlock_abi: u8,
-    landlock_lacks: Vec<String>,
     seccomp: bool,
+    no_view: Option<String>,
 }
 
 pub(super) async fn checks(service: Option<i32>) -> Vec<Check> {
@@ -32,7 +32,8 @@ pub(super) async fn checks(service: Option<i32>) -> Vec<Check> {
     let mut checks = match probe().await {
         Ok(probe) => {
             let mut checks = of_probe(&probe);
-            checks.extend([landlock(&probe), seccomp(&probe), confinement(&probe, unlimited.is_empty())]);
+            checks.extend([landlock(probe.landlock_abi), seccomp(&probe), mounts(&probe)]);
+            checks.push(confinement(&probe, unlimited.is_empty()));
             checks
         }
         Err(error) => vec![Check::broken(
@@ -118,18 +119,34 @@ fn of_probe(probe: &Probe) -> Vec<Check> {
     vec![Check::ok("shim", "roadstead-shim runs"), namespace, other_user, death_signal, subreaper]
 }
 
-fn landlock(probe: &Probe) -> Check {
+/// What versions of Landlock do not wall that are older than the least that counts.
+fn not_walled(abi: u8) -> Vec<&'static str> {
+    let came_with = [
+        (1, "files"),
+        (2, "moving files between folders"),
+        (3, "truncating files"),
+        (4, "TCP ports"),
+        (5, "commands to devices"),
+        (6, "signals and abstract sockets"),
+    ];
+    let missing =
+        came_with.into_iter().filter(|(version, _)| (abi + 1..=LEAST_LANDLOCK_ABI).contains(version));
+    missing.map(|(_, what)| what).collect()
+}
+
+fn landlock(abi: u8) -> Check {
     const ID: &str = "landlock";
-    let found = match probe.landlock_abi {
+    let found = match abi {
         0 => "this kernel has no Landlock, or it was not started".to_owned(),
         abi => format!("ABI {abi}"),
     };
-    if probe.landlock_lacks.is_empty() {
+    let open = not_walled(abi);
+    if open.is_empty() {
         return Check::ok(ID, found);
     }
     Check::warning(
         ID,
-        format!("{found}; not walled: {}", probe.landlock_lacks.join(", ")),
+        format!("{found}; not walled: {}", open.join(", ")),
         "a server can reach there what others of its user can; its confinement is `basic` at most",
         "run a kernel from 6.12 on with Landlock among its security modules (`lsm=landlock,…`), and a container whose \
          seccomp profile allows it",
@@ -149,6 +166,19 @@ fn seccomp(probe: &Probe) -> Check {
     )
 }
 
+fn mounts(probe: &Probe) -> Check {
+    const ID: &str = "mounts";
+    let Some(reason) = &probe.no_view else {
+        return Check::ok(ID, "the folders of other instances can be hidden");
+    };
+    Check::warning(
+        ID,
+        reason.clone(),
+        "other instances' folders exist for a server; without a user of its own, its confinement is `basic` at most",
+        "allow unprivileged user namespaces and mounts in them, or run as root outside of a container",
+    )
+}
+
 /// The level that instances reach here, judged as each instance is.
 fn confinement(probe: &Probe, has_control_group: bool) -> Check {
     const ID: &str = "confinement";
@@ -157,7 +187,7 @@ fn confinement(probe: &Probe, has_control_group: bool) -> Check {
         seccomp: probe.seccomp,
         landlock_abi: probe.landlock_abi,
         own_user: nix::unistd::geteuid().is_root() && probe.no_other_user.is_none(),
-        namespace: probe.isolation != "none",
+        namespace: probe.isolation != "none" && probe.no_view.is_none(),
         cgroup: has_control_group,
     };
     let level = mechanisms.level();
@@ -220,5 +250,18 @@ fn proc_access() -> Check {
             "`roadstead stats` shows nothing of instances that run as other users",
             next,
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_of_landlock_lacks_what_came_later() {
+        assert_eq!(not_walled(LEAST_LANDLOCK_ABI), [""; 0]);
+        assert_eq!(not_walled(4), ["commands to devices", "signals and abstract sockets"]);
+        assert_eq!(not_walled(0).len(), 6);
+        assert!(not_walled(u8::MAX - 1).is_empty());
     }
 }

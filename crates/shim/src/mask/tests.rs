@@ -39,21 +39,22 @@ fn json(value: &str, slash: bool, ascii: bool) -> String {
     let text = serde_json::to_string(value).unwrap();
     let text = if slash { text.replace('/', "\\/") } else { text };
     let escaped = |c: char| match c {
-        _ if ascii && (!c.is_ascii() || "<>&'".contains(c)) => {
-            c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
-        }
+        _ if ascii && (!c.is_ascii() || "<>&'".contains(c)) => c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .fold(String::new(), |text, unit| text + &format!("\\u{unit:04x}")),
         _ => c.to_string(),
     };
     text[1..text.len() - 1].chars().map(escaped).collect()
 }
 
 fn hexadecimal(value: &str) -> String {
-    value.bytes().map(|byte| format!("{byte:02x}")).collect()
+    value.bytes().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 /// Written here a second time, and otherwise than in the code: every form of a value, each with its name.
 fn printed(value: &str) -> Vec<(&'static str, String)> {
-    let all_escaped = value.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect::<String>();
+    let all_escaped = value.encode_utf16().fold(String::new(), |text, unit| text + &format!("\\u{unit:04X}"));
     vec![
         ("plain", value.to_owned()),
         ("base64", STANDARD_NO_PAD.encode(value)),

@@ -84,7 +84,9 @@ async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
         CredentialEventType::Validated,
         CredentialEventType::Created,
     ];
-    assert_eq!(types, expected);
+    assert_eq!(types.len(), expected.len());
+    // All of one moment: their order is chance.
+    assert!(expected.iter().all(|each| types.contains(each)), "{types:?}");
 }
 
 #[tokio::test]
@@ -249,7 +251,7 @@ impl Vault {
         let mut world = World::new().await;
         let ring = KeyRing::generate(&mut StdRng::from_seed([3; 32]));
         let other = world.another_user("bob@example.org").await;
-        let mut rng = StdRng::from_seed([4; 32]);
+        let mut randomness = StdRng::from_seed([4; 32]);
         let mut credentials = Vec::new();
         for (name, owner) in [("one", world.user.id), ("two", world.user.id), ("three", other)] {
             let mut new = credential(&mut world, name);
@@ -257,7 +259,11 @@ impl Vault {
             new.slots = SLOTS
                 .map(|slot| NewSlot {
                     slot: slot.to_owned(),
-                    sealed: ring.seal(&mut rng, &binding(&world, new.id, owner, slot), &value(name, slot)),
+                    sealed: ring.seal(
+                        &mut randomness,
+                        &binding(&world, new.id, owner, slot),
+                        value(name, slot),
+                    ),
                     hint: "…".to_owned(),
                 })
                 .into();

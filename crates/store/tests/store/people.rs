@@ -137,6 +137,10 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     assert_eq!(bridge, known);
     let expected = [
         ("cleanup.retention_days", json!(30)),
+        ("confinement.allowed_roots", json!([])),
+        ("confinement.min", json!("none")),
+        ("confinement.outbound_ports", json!([443, 80, 53])),
+        ("credentials.remind_before_days", json!(7)),
         ("encryption.algorithm", json!("aes-256-gcm")),
         ("mcp.default_duration_minutes", json!(60)),
         ("mcp.max_instances_per_user", json!(10)),
@@ -145,11 +149,12 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
         ("process.max_cpu_percent", json!(50)),
         ("process.max_memory_mb", json!(512)),
     ];
+    let count = expected.len();
     assert_eq!(all, expected.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());
     assert!(settings.set("mcp.max_instances_per_user", &json!(3)).await.unwrap());
     assert!(!settings.set("mcp.max_instance_per_user", &json!(3)).await.unwrap());
     assert_eq!(settings.get("mcp.max_instances_per_user").await.unwrap(), Some(json!(3)));
-    assert_eq!(settings.list().await.unwrap().len(), 8 + bridge.len());
+    assert_eq!(settings.list().await.unwrap().len(), count + bridge.len());
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn plan() -> Plan {
 fn of_group(files: &[(&str, &str)], is_v2: bool, controllers: &[Controller]) -> Pressure {
     let folder = folder(files);
     let part = GroupPart { folder: folder.path().to_owned(), is_v2, controllers };
-    Pressure::of(&plan(), &[part], Below { memory: 1, tasks: 3 }, Some(5))
+    Pressure::of(&plan(), &[part], Below { memory: 1, tasks: 2 }, Some(5))
 }
 
 #[test]

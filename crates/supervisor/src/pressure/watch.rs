@@ -153,7 +153,10 @@ impl Watch {
                 |value| Reached { limit: LimitName::Cpu, at: ReachedAt::Throttled, value, limit_value };
             reached.extend(value.map(told));
         }
-        let over = sizes.into_iter().filter_map(|(limit, used)| self.over(now, limit, used)).next();
+        // Each of them, because each remembers since when; the first is reason enough.
+        let all_over: Vec<_> =
+            sizes.into_iter().filter_map(|(limit, used)| self.over(now, limit, used)).collect();
+        let over = all_over.first().copied();
         reached.extend(over.map(|over| Reached {
             limit: over.limit,
             at: ReachedAt::Exceeded,
