@@ -1,10 +1,15 @@
 //! What a test asks of an instance: who runs it, who answers for it, what is left of it.
 
+#[path = "range.rs"]
+mod range;
+
 use std::time::Duration;
 
 use roadstead_test_support::app::{App, is_alive};
 use roadstead_test_support::wait_for;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+pub(crate) use range::set_ports;
 
 /// How long anything that is under way may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
@@ -58,14 +63,5 @@ impl Launched {
         .await;
         let connected = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await;
         assert!(connected.is_err(), "somebody listens on port {}", self.port);
-    }
-}
-
-/// Gives a service a range of ports of its own: services of several tests run at one time.
-pub(crate) async fn set_ports(app: &App, first: u16, last: u16) {
-    // In this order, the range is one after each step.
-    for (key, value) in [("port.range_end", last), ("port.range_start", first)] {
-        let answer = app.ask("PUT", &format!("/settings/{key}"), Some(json!({ "value": value }))).await;
-        assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
