@@ -77,11 +77,8 @@ impl Drop for Sockets {
 impl Machine {
     /// Whether it is the best one of its user: what has no walls is tried there.
     pub(crate) fn is_best(&self) -> bool {
-        MACHINES
-            .iter()
-            .filter(|other| other.who == self.who)
-            .next_back()
-            .is_some_and(|last| last.column == self.column)
+        let last = MACHINES.iter().rfind(|other| other.who == self.who);
+        last.is_some_and(|last| last.column == self.column)
     }
 
     /// Starts the service; this process is root's.
