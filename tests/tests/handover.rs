@@ -311,7 +311,7 @@ async fn callers_wait_in_the_queue_of_a_socket_that_a_service_manager_keeps() {
     // Nobody serves, and nobody is refused.
     let mut early = TcpStream::connect(address).expect("the queue takes it");
     let head = format!(
-        "GET /i/{}/status HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+        "GET /i/{}/status HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
         place.instance.id, place.instance.token
     );
     early.write_all(head.as_bytes()).expect("the kernel takes it");
