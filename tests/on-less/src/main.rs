@@ -62,8 +62,8 @@ fn become_user(id: u32) -> anyhow::Result<()> {
     setresuid(user, user, user).context("the user")
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the codes of this machine are small")]
 const fn instruction(code: u32, jump_true: u8, jump_false: u8, operand: u32) -> libc::sock_filter {
-    // The codes of this machine are small.
     libc::sock_filter { code: code as u16, jt: jump_true, jf: jump_false, k: operand }
 }
 
