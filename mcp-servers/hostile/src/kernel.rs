@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "what is tried here has no safe form")]
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
