@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "what is tried here has no safe form")]
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
@@ -128,7 +128,7 @@ pub fn posix_queue(target: &Target) -> Outcome {
 
 pub fn module(_: &Target) -> Outcome {
     let program = File::open(std::env::current_exe().unwrap_or_default());
-    let number = program.as_ref().map_or(-1, |file| file.as_raw_fd());
+    let number = program.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     let image = [0x7f_u8, b'E', b'L', b'F', 0, 0, 0, 0];
     // SAFETY: images and texts live through the calls, and lengths are told.
     unsafe {
