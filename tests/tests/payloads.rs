@@ -185,7 +185,8 @@ async fn no_body_is_held_for_a_writer_without_end(app: &App, place: &Place) {
             if sent % MIB == 0 {
                 most = most.max(memory_kib(app.pid()));
             }
-            assert!(sent <= 80 * MIB, "{sent} bytes were taken without a word");
+            // The answer is under way to us while we write.
+            assert!(sent <= 256 * MIB, "{sent} bytes were taken without a word");
         }
     };
     let mut said = [0; 12];

@@ -110,8 +110,11 @@ async fn filesystem_reads_and_writes_where_it_may(app: &App, subjects: &Subjects
     let spec = json!({"name": "filesystem", "display_name": "Files", "program": subjects.node,
                       "args": [subjects.filesystem, "${dir}", "${config.folder}"], "era": "legacy",
                       "config_schema": {"type": "object", "required": ["folder"], "additionalProperties": false,
-                                        "properties": {"folder": {"type": "string"}}}});
+                                        "properties": {"folder": {"type": "string", "format": "path"}}}});
     define(app, spec).await;
+    let roots = json!({ "value": [{ "path": shared.path() }] });
+    let answer = app.ask("PUT", "/settings/confinement.allowed_roots", Some(roots)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     let body = json!({"type": "filesystem", "config": {"folder": shared.path()}});
     let instance = Launched::new(app, subjects, body).await;
     for (round, url) in instance.urls().into_iter().enumerate() {

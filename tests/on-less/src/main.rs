@@ -64,9 +64,7 @@ fn become_user(id: u32) -> anyhow::Result<()> {
 
 #[expect(clippy::cast_possible_truncation, reason = "the codes of this machine are small")]
 const fn instruction(code: u32, jump_true: u8, jump_false: u8, operand: u32) -> libc::sock_filter {
-    #[expect(clippy::cast_possible_truncation, reason = "the codes of this machine are small")]
-    let code = code as u16;
-    libc::sock_filter { code, jt: jump_true, jf: jump_false, k: operand }
+    libc::sock_filter { code: code as u16, jt: jump_true, jf: jump_false, k: operand }
 }
 
 /// Where a call's number and the lower half of its first argument are.
