@@ -2,6 +2,8 @@
 
 #[path = "support/attack/machine.rs"]
 mod machine;
+#[path = "support/reached.rs"]
+mod reached;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,6 +31,10 @@ const TIDES: &str = "High water at Lisboa: 04:17";
 async fn servers_written_by_others_run_unchanged_behind_all_walls() {
     if !geteuid().is_root() {
         println!("skipped: only root can be root and another user");
+        return;
+    }
+    if let Some(less) = reached::less_than_full() {
+        println!("skipped: this machine lacks what the highest level needs: {less}");
         return;
     }
     let subjects = Subjects::ready();
