@@ -218,7 +218,8 @@ pub enum ChangeError {
 pub enum DeleteCredentialError {
     /// Instances hold it.
     #[error(
-        "{} instances hold this credential; stop them, or repeat with force=true, which stops them",
+        "instances hold this credential ({} of them); stop or delete them, or repeat with force=true (`--force` on the \
+         command line), which stops them",
         .0.len()
     )]
     InUse(Vec<InstanceId>),

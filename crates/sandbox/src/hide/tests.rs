@@ -196,21 +196,3 @@ fn a_folder_around_what_is_hidden_may_be_granted() {
     says(&place, libc::ENOENT, &read(place.people.join("private/file")));
     says(&place, libc::EROFS, &make(place.people.join("private/new")));
 }
-
-/// Not held: a number for whoever asks what it costs.
-#[test]
-#[ignore = "prints a time"]
-fn the_view_is_made_fast() {
-    let place = place();
-    let begun = std::sync::atomic::AtomicI64::new(0);
-    let attempt = || libc::c_long::from(begun.load(std::sync::atomic::Ordering::Relaxed) < 0);
-    let walls = || {
-        unshare(CloneFlags::CLONE_NEWNS)?;
-        make_private().map_err(|e| e.source)?;
-        let start = std::time::Instant::now();
-        place.view.show(None).map_err(|e| e.source)?;
-        eprintln!("shown after {:?}", start.elapsed());
-        Ok(())
-    };
-    one_behind(walls, &attempt);
-}

@@ -241,20 +241,3 @@ fn no_process_outside_is_signalled() {
     // SAFETY: the signal is none.
     refused(&Rules::default(), &|| unsafe { libc::kill(parent, 0) }.into());
 }
-
-/// Not held: a number for whoever asks what it costs. `cargo test -- --ignored --nocapture rules_are_built`
-#[test]
-#[ignore = "prints a time"]
-fn rules_are_built_fast() {
-    let place = place();
-    let rules = Rules { write: vec![place.own], connect: vec![80, 443, 53], ..Rules::default() };
-    let mut times: Vec<_> = (0..200)
-        .map(|_| {
-            let begun = std::time::Instant::now();
-            drop(Ruleset::build(&rules).unwrap());
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    println!("median {:?}, slowest of 200 {:?}", times[100], times[199]);
-}

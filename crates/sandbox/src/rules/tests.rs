@@ -12,7 +12,7 @@ fn place(file: &str, closed: &[&str], project: Option<&str>) -> String {
 fn an_installation_is_as_large_as_it_must_be_and_no_larger() {
     for (file, project, expected) in [
         ("/opt/app/bin/server", None, "/opt/app"),
-        ("/home/ann/work/.venv/bin/python", None, "/home/ann/work/.venv"),
+        ("/home/ann/project/.venv/bin/python", None, "/home/ann/project/.venv"),
         ("/home/ann/.nvm/versions/node/v22/bin/node", None, "/home/ann/.nvm/versions/node/v22"),
         ("/srv/x/node_modules/a/node_modules/b/cli.js", None, "/srv/x/node_modules"),
         ("/srv/x/src/deep/main.js", Some("/srv/x"), "/srv/x"),
