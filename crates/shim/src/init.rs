@@ -148,7 +148,7 @@ impl Init {
         self.tell(&notice)
     }
 
-    fn execute(&self, start: &Start, streams: [OwnedFd; 3]) -> Result<i32, StartError> {
+    fn execute(&mut self, start: &Start, streams: [OwnedFd; 3]) -> Result<i32, StartError> {
         let command = ServerCommand {
             program: &start.program,
             args: &start.args,

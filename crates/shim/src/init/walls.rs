@@ -17,6 +17,8 @@ use super::wire::{Notice, Prepare, StartFault, WallPlan};
 #[derive(Default)]
 pub(super) struct Prepared {
     rules: Option<Rules>,
+    /// Built to see whether it can be: the first server's.
+    first: Option<Ruleset>,
     filter: Option<Filter>,
     secrets: Vec<SealedSecret>,
 }
@@ -48,7 +50,7 @@ impl Prepared {
             let ruleset =
                 Ruleset::build(&rules).map_err(|error| no_wall("build the rules of Landlock", &error))?;
             landlock_abi = if ruleset.is_some() { landlock::abi() } else { 0 };
-            prepared.rules = Some(rules);
+            (prepared.rules, prepared.first) = (Some(rules), ruleset);
             seccomp = Filter::is_available();
             if seccomp {
                 let may_listen = plan.listen || !plan.bind.is_empty();
@@ -62,10 +64,11 @@ impl Prepared {
     }
 
     /// The walls of one more server, made of what the paths lead to now.
-    pub(super) fn walls(&self) -> Result<Walls, StartError> {
-        let ruleset = match &self.rules {
-            Some(rules) => Ruleset::build(rules).map_err(StartError::Rules)?,
-            None => None,
+    pub(super) fn walls(&mut self) -> Result<Walls, StartError> {
+        let ruleset = match (self.first.take(), &self.rules) {
+            (Some(first), _) => Some(first),
+            (None, Some(rules)) => Ruleset::build(rules).map_err(StartError::Rules)?,
+            (None, None) => None,
         };
         Ok(Walls { ruleset, filter: self.filter.clone() })
     }
