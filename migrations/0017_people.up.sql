@@ -66,8 +66,9 @@ create index org_members_of_user on org_members (user_id);
 insert into org_members (id, organization_id, user_id, role, accepted_at, created_at, updated_at)
   select uuid_v7(u.created_at), u.default_organization_id, u.id, 'owner', u.created_at, u.created_at, u.created_at from users u;
 
--- An organisation always has an owner who may act; checked at the end of the transaction.
-create function organization_keeps_owner() returns trigger language plpgsql as $$
+-- An organisation always has an owner who may act; checked at the end of the transaction. With the rights of whoever made it: a
+-- caller's transaction may see neither the other owners nor, having left, the organisation.
+create function organization_keeps_owner() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   if exists (select from organizations where id = old.organization_id and deleted_at is null)
      and not exists (select from org_members where organization_id = old.organization_id and role = 'owner' and status = 'active') then

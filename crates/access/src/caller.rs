@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use roadstead_model::{
-    Actor, ApiKeyId, Operation, OrganizationId, ProjectId, Reach, Role, Scope, Scopes, UserId, View,
+    Actor, ApiKeyId, Operation, OrganizationId, ProjectId, ProjectStatus, Reach, Role, Scope, Scopes, UserId,
+    View,
 };
 
 use crate::matrix::{Platform, line};
@@ -16,38 +17,6 @@ use crate::permit::{
 pub enum Means {
     /// By an API key.
     Key(ApiKeyId),
-}
-
-/// What a project permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ProjectStatus {
-    /// Everything.
-    #[default]
-    Active,
-    /// Nothing new is started.
-    Paused,
-    /// Only looking.
-    Archived,
-}
-
-impl ProjectStatus {
-    /// The word used in rows and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Paused => "paused",
-            Self::Archived => "archived",
-        }
-    }
-
-    /// From the word; what is not known permits only looking.
-    pub fn from_word(word: &str) -> Self {
-        match word {
-            "active" => Self::Active,
-            "paused" => Self::Paused,
-            _ => Self::Archived,
-        }
-    }
 }
 
 /// Who calls, by which means, from where.

@@ -3,9 +3,12 @@
 pub mod caller;
 pub mod matrix;
 pub mod permit;
+pub mod rules;
 
-pub use caller::{Caller, Denied, Means, ProjectStatus};
+pub use caller::{Caller, Denied, Means};
 pub use matrix::{Allowed, MATRIX, Platform};
 pub use permit::{
     AdminPermit, CredentialPermit, InstancePermit, KeyPermit, LaunchPermit, Permit, TypeReadPermit,
 };
+pub use roadstead_model::ProjectStatus;
+pub use rules::RuleBroken;

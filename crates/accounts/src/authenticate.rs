@@ -23,11 +23,8 @@ pub enum AuthenticationError {
     /// It was taken back.
     #[error("this API key was revoked; make a new one")]
     Revoked,
-    /// Its user may not act.
-    #[error("the user of this API key is not active; ask a platform admin")]
-    UserInactive,
-    /// What its user works in, or their place in it, was suspended.
-    #[error("the {what} of this API key is suspended; ask one of its admins")]
+    /// Its user, what they work in, or their place in it, was suspended.
+    #[error("the {what} of this API key is not active; ask an admin")]
     NotActive {
         /// Which of them.
         what: &'static str,
@@ -63,7 +60,7 @@ impl Accounts {
             return Err(AuthenticationError::Expired);
         }
         if !found.user.is_active {
-            return Err(AuthenticationError::UserInactive);
+            return Err(AuthenticationError::NotActive { what: "user" });
         }
         if !found.place.organization_is_active {
             return Err(AuthenticationError::NotActive { what: "organisation" });

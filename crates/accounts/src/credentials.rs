@@ -191,7 +191,7 @@ impl Accounts {
         row.ok_or(AccountsError::NotFound { what: "credential" })
     }
 
-    fn seen(&self, row: CredentialRow, lead: std::time::Duration) -> Credential {
+    pub(crate) fn seen(&self, row: CredentialRow, lead: std::time::Duration) -> Credential {
         let status = CredentialStatus::of(row.is_active, row.expires_at, lead, self.now());
         Credential { row, status }
     }

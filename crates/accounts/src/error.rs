@@ -32,11 +32,14 @@ pub enum AccountsError {
         field: &'static str,
     },
     /// The row has changed since it was read.
-    #[error("the type has changed since version {expected}; read it again and repeat the change")]
+    #[error("it has changed since version {expected}; read it again and repeat the change")]
     StaleVersion {
         /// The version that was read.
         expected: i32,
     },
+    /// A rule between people.
+    #[error(transparent)]
+    Rule(#[from] roadstead_access::RuleBroken),
     /// A key cannot grant more than it has.
     #[error("a key can carry at most the scopes of the key that makes it")]
     ScopesNotGrantable,
@@ -111,6 +114,10 @@ impl From<StoreError> for AccountsError {
         match error {
             StoreError::Duplicate { noun, field } => Self::AlreadyExists { noun, field },
             StoreError::Missing { noun } => Self::NotFound { what: noun },
+            // Told at the end of a transaction, when all its changes are seen together.
+            StoreError::Refused { constraint } if constraint == "organizations_keep_owner" => {
+                Self::Rule(roadstead_access::RuleBroken::LastOwner)
+            }
             other => Self::Store(other),
         }
     }

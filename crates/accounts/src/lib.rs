@@ -1,12 +1,18 @@
 //! Users, keys, types, credentials and settings: what may be changed, and how. Knows neither HTTP nor processes.
 
+pub mod acting;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod credentials;
+pub mod erase;
 pub mod error;
+pub mod export;
 pub mod idempotency;
 pub mod keys;
 pub mod master_key;
+pub mod members;
+pub mod organizations;
+pub mod projects;
 pub mod rotation;
 pub mod settings;
 pub mod types;
@@ -20,21 +26,26 @@ use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
 use roadstead_store::{KeyUse, Store};
 use tokio::sync::Notify;
 
+pub use acting::ActingError;
 pub use authenticate::AuthenticationError;
 pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };
 pub use error::AccountsError;
+pub use export::Exported;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
+pub use members::MemberPatch;
+pub use organizations::OrganizationPatch;
+pub use projects::{NewProject, ProjectPatch};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
-    UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, MemberRow, MembershipRow, OrganizationRow,
+    Page, PageRequest, PeopleFilter, PersonRow, ProjectRow, RotationRow, TypeRow,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{Access, AllowedRoot, Settings};
-pub use users::NewUser;
+pub use users::{NewUser, PersonPatch};
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
 const CONTROL_LABEL: &str = "roadstead control 1";

@@ -2,70 +2,97 @@
 
 use roadstead_access::{AdminPermit, TypeReadPermit};
 use roadstead_catalog::{Author, TypeSpec};
-use roadstead_model::TypeId;
-use roadstead_store::{NewType, TypeChange, TypeRow, TypeUpdate};
+use roadstead_model::{Changes, NewAudit, ProjectId, TypeId};
+use roadstead_store::{Db, NewType, TypeChange, TypeRow, TypeUpdate, Types};
 use serde_json::Value;
 
 use crate::{Accounts, AccountsError};
 
 impl Accounts {
-    /// The types that may be launched, or all of them.
+    /// The types that may be launched, or all of them, as far as they are there for the caller.
     pub async fn types(
         &self,
-        _permit: &TypeReadPermit,
+        permit: &TypeReadPermit,
         only_active: bool,
     ) -> Result<Vec<TypeRow>, AccountsError> {
-        Ok(self.store().types().list(only_active).await?)
+        let view = permit.view();
+        Ok(self.store().seen_by(view).types().list(only_active, view.within()).await?)
     }
 
-    /// A type by id or name.
-    pub async fn type_named(&self, _permit: &TypeReadPermit, named: &str) -> Result<TypeRow, AccountsError> {
-        self.find_type(named).await
+    /// A type by id or name, if it is there for the caller.
+    pub async fn type_named(&self, permit: &TypeReadPermit, named: &str) -> Result<TypeRow, AccountsError> {
+        let seen = self.store().seen_by(permit.view());
+        let found = find(&mut seen.types(), named).await?;
+        let (Some(within), Some(project)) = (permit.view().within(), found.project) else { return Ok(found) };
+        match seen.projects().get(project, Some(within)).await? {
+            Some(_) => Ok(found),
+            None => Err(unknown(named)),
+        }
     }
 
-    /// Defines a type.
-    pub async fn create_type(&self, permit: &AdminPermit, spec: Value) -> Result<TypeRow, AccountsError> {
+    /// Defines a type, for everybody or for one project.
+    pub async fn create_type(
+        &self,
+        permit: &AdminPermit,
+        spec: Value,
+        project: Option<ProjectId>,
+    ) -> Result<TypeRow, AccountsError> {
         let spec = validated(spec)?;
-        let name = spec.name.clone();
         let new = NewType {
             id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
-            name: name.clone(),
+            name: spec.name.clone(),
             definition: definition(&spec)?,
+            project,
             registered_by: permit.actor().user,
             at: self.now(),
         };
-        self.store().types().create(&new).await?;
-        self.find_type(&name).await
+        let mut change = self.store().change(permit.view()).await?;
+        change.types().create(&new).await?;
+        let made = find(&mut change.types(), &new.name).await?;
+        change.commit(&permit.entry(&new.id, Changes::created(&made), new.at)).await?;
+        Ok(made)
     }
 
-    /// Replaces a type's definition; its name stays.
+    /// Replaces a type's definition; its name stays. Its project stays, too, unless another is named, or none.
     pub async fn update_type(
         &self,
-        _permit: &AdminPermit,
+        permit: &AdminPermit,
         named: &str,
         expected: Option<i32>,
         spec: Value,
+        project: Option<Option<ProjectId>>,
     ) -> Result<TypeRow, AccountsError> {
-        let found = self.find_type(named).await?;
+        let mut change = self.store().change(permit.view()).await?;
+        let before = find(&mut change.types(), named).await?;
         let spec = validated(spec)?;
-        if spec.name != found.name {
-            let message = format!("cannot change; this type is {:?}", found.name);
+        if spec.name != before.name {
+            let message = format!("cannot change; this type is {:?}", before.name);
             return Err(AccountsError::Invalid(vec![("name".to_owned(), message)]));
         }
-        match self.store().types().update(found.id, expected, &definition(&spec)?).await? {
-            TypeUpdate::Updated { .. } => self.find_type(&found.name).await,
+        let project = project.unwrap_or(before.project);
+        match change.types().update(before.id, expected, &definition(&spec)?, project).await? {
+            TypeUpdate::Updated { .. } => {
+                let after = find(&mut change.types(), &before.name).await?;
+                let changes = Changes::between(&before, &after);
+                change.commit(&permit.entry(&before.id, changes, self.now())).await?;
+                Ok(after)
+            }
             TypeUpdate::Stale { .. } => {
                 Err(AccountsError::StaleVersion { expected: expected.unwrap_or_default() })
             }
-            TypeUpdate::Missing => Err(AccountsError::TypeNotFound { name: named.to_owned() }),
+            TypeUpdate::Missing => Err(unknown(named)),
         }
     }
 
     /// Takes a type out of what may be launched.
-    pub async fn disable_type(&self, _permit: &AdminPermit, named: &str) -> Result<TypeRow, AccountsError> {
-        let found = self.find_type(named).await?;
-        self.store().types().disable(found.id).await?;
-        self.find_type(&found.name).await
+    pub async fn disable_type(&self, permit: &AdminPermit, named: &str) -> Result<TypeRow, AccountsError> {
+        let mut change = self.store().change(permit.view()).await?;
+        let before = find(&mut change.types(), named).await?;
+        change.types().disable(before.id).await?;
+        let after = find(&mut change.types(), &before.name).await?;
+        let changes = Changes::between(&before, &after);
+        change.commit(&permit.entry(&before.id, changes, self.now())).await?;
+        Ok(after)
     }
 
     /// Inserts the types that come with the product, unless a type of the name exists: an admin's edit stays.
@@ -80,23 +107,34 @@ impl Accounts {
                 id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
                 name: spec.name.clone(),
                 definition: definition(&spec)?,
+                project: None,
                 registered_by: None,
                 at: self.now(),
             };
-            self.store().types().create(&new).await?;
+            let mut change = self.store().system_change().await?;
+            change.types().create(&new).await?;
+            let made = find(&mut change.types(), &new.name).await?;
+            let mut entry = NewAudit::by_system("type.create", new.at);
+            entry.resource_id = Some(new.id.to_string());
+            entry.changes = Changes::created(&made);
+            change.commit(&entry).await?;
         }
         Ok(())
     }
+}
 
-    async fn find_type(&self, named: &str) -> Result<TypeRow, AccountsError> {
-        let found = match named.parse::<TypeId>() {
-            Ok(id) => self.store().types().get(id).await?,
-            // The database takes no U+0000, so nothing is called so.
-            Err(_) if named.contains('\0') => None,
-            Err(_) => self.store().types().by_name(named).await?,
-        };
-        found.ok_or_else(|| AccountsError::TypeNotFound { name: named.to_owned() })
-    }
+async fn find<D: Db>(types: &mut Types<D>, named: &str) -> Result<TypeRow, AccountsError> {
+    let found = match named.parse::<TypeId>() {
+        Ok(id) => types.get(id).await?,
+        // The database takes no U+0000, so nothing is called so.
+        Err(_) if named.contains('\0') => None,
+        Err(_) => types.by_name(named).await?,
+    };
+    found.ok_or_else(|| unknown(named))
+}
+
+fn unknown(named: &str) -> AccountsError {
+    AccountsError::TypeNotFound { name: named.to_owned() }
 }
 
 /// The definition in a row.

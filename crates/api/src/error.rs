@@ -1,5 +1,7 @@
 //! The one place where an error becomes a status, a stable code and a JSON body.
 
+mod people;
+
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -93,6 +95,8 @@ codes! {
     ProjectNotActive = "PROJECT_NOT_ACTIVE", CONFLICT;
     /// The organisation would have no owner any more.
     LastOwner = "LAST_OWNER", CONFLICT;
+    /// The organisation is one person's own.
+    PersonalOrganization = "PERSONAL_ORGANIZATION", CONFLICT;
     /// The events after this position are not kept any more.
     EventsGone = "EVENTS_GONE", GONE;
     /// The row has changed since it was read.
@@ -262,9 +266,9 @@ impl From<AuthenticationError> for ApiError {
             AuthenticationError::Missing | AuthenticationError::Unknown => {
                 Self::new(Code::Unauthorized, error.to_string())
             }
-            AuthenticationError::Expired
-            | AuthenticationError::Revoked
-            | AuthenticationError::UserInactive => Self::new(Code::KeyNotActive, error.to_string()),
+            AuthenticationError::Expired | AuthenticationError::Revoked => {
+                Self::new(Code::KeyNotActive, error.to_string())
+            }
             AuthenticationError::NotActive { .. } => Self::new(Code::NotActive, error.to_string()),
             AuthenticationError::Store(_) => Self::database(&error),
         }
@@ -281,6 +285,7 @@ impl From<AccountsError> for ApiError {
             AccountsError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
             AccountsError::AlreadyExists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
             AccountsError::StaleVersion { .. } => Self::new(Code::StaleVersion, error.to_string()),
+            AccountsError::Rule(rule) => rule.into(),
             AccountsError::ScopesNotGrantable => Self::new(Code::Forbidden, error.to_string()),
             AccountsError::IdempotencyInProgress => {
                 let mut this = Self::new(Code::IdempotencyInProgress, error.to_string());
@@ -321,6 +326,8 @@ impl From<LaunchError> for ApiError {
             LaunchError::CredentialChanged => Self::new(Code::CredentialChanged, error.to_string()),
             LaunchError::TypeNotActive { .. } => Self::new(Code::TypeNotActive, error.to_string()),
             LaunchError::CredentialGone => Self::new(Code::CredentialGone, error.to_string()),
+            LaunchError::ProjectNotActive { .. } => Self::new(Code::ProjectNotActive, error.to_string()),
+            LaunchError::OrganizationNotActive => Self::new(Code::NotActive, error.to_string()),
             LaunchError::OwnerNotActive => Self::new(Code::OwnerNotActive, error.to_string()),
             LaunchError::CredentialMissing(problems) => {
                 let mut this = Self::new(Code::CredentialMissing, error.to_string());

@@ -1,5 +1,6 @@
 //! What handlers are given: a caller, a body's fields, a query's fields, an id.
 
+pub(crate) mod acting;
 pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod fields;
@@ -7,4 +8,4 @@ pub(crate) mod query;
 
 pub(crate) use body::{JsonBody, OptionalBody};
 pub(crate) use caller::Authenticated;
-pub(crate) use query::{PathId, PathName, QueryFields};
+pub(crate) use query::{PathId, PathIds, PathName, QueryFields};

@@ -10,6 +10,8 @@ mod instances;
 pub mod keys;
 pub mod master_key;
 mod metrics;
+pub mod people;
+mod precondition;
 mod request_id;
 pub mod router;
 mod routes;
@@ -17,7 +19,6 @@ pub mod settings;
 mod state;
 pub mod types;
 mod usage;
-pub mod users;
 pub mod wire;
 
 pub use browser::Browsers;

@@ -67,6 +67,11 @@ impl ApiState {
         HeaderValue::from_str(&id.to_string()).expect("a UUID is a plain word")
     }
 
+    /// Begins work that goes on beside the answer.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(tracing::Instrument::in_current_span(work));
+    }
+
     /// Runs work to its end, whether or not the caller waits for it.
     pub(crate) async fn detached<T: Send + 'static>(
         &self,

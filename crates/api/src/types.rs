@@ -2,12 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
-use crate::error::{ApiError, Code, ErrorBody};
+use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
+use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
 use crate::wire::{All, ServerType, TypeBody};
 use roadstead_model::Operation;
@@ -42,15 +43,16 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
-) -> Result<([(http::HeaderName, String); 1], Json<ServerType>), ApiError> {
+) -> Result<Tagged<ServerType>, ApiError> {
     let permit = caller.type_permit(Operation::TypesGet)?;
     let found = state.accounts().type_named(&permit, &named).await?;
-    Ok(([(header::ETAG, format!("\"{}\"", found.version))], Json(ServerType::new(found))))
+    Ok(tagged(found.version, ServerType::new(found)))
 }
 
 /// Create a server type
 ///
-/// Platform admins only: a type names a program that will run. Every mistake is named at once.
+/// Platform admins only: a type names a program that will run. Every mistake is named at once. With `project_id`, it is
+/// there for that project alone.
 #[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
     request_body = TypeBody,
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -63,11 +65,13 @@ pub(crate) async fn create(
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
     let permit = caller.admin_permit(Operation::TypesCreate)?;
+    let project = fields.parsed("project_id", "a project's id");
+    fields.so_far()?;
     let spec = Value::Object(fields.rest());
     let work = {
         let state = state.clone();
         async move {
-            let created = state.accounts().create_type(&permit, spec).await?;
+            let created = state.accounts().create_type(&permit, spec, project).await?;
             Ok(Answer::json(StatusCode::CREATED, &ServerType::new(created)))
         }
     };
@@ -76,7 +80,8 @@ pub(crate) async fn create(
 
 /// Replace a server type's definition
 ///
-/// With `If-Match` naming the version that was read. Running instances keep what they were launched with.
+/// With `If-Match` naming the version that was read. Running instances keep what they were launched with. Its project
+/// stays unless `project_id` names another; null makes it everybody's.
 #[utoipa::path(put, operation_id = "types_update", path = "/types/{id}", tag = "types",
     request_body = TypeBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
@@ -89,20 +94,16 @@ pub(crate) async fn update(
     PathName(named): PathName,
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
-) -> Result<Json<ServerType>, ApiError> {
+) -> Result<Tagged<ServerType>, ApiError> {
     let permit = caller.admin_permit(Operation::TypesUpdate)?;
     let expected = expected_version(&headers)?;
+    let for_everybody = fields.is_null("project_id");
+    let project = fields.parsed("project_id", "a project's id");
+    fields.so_far()?;
+    let project = if for_everybody { Some(None) } else { project.map(Some) };
     let spec = Value::Object(fields.rest());
-    let updated = state.accounts().update_type(&permit, &named, expected, spec).await?;
-    Ok(Json(ServerType::new(updated)))
-}
-
-fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    version
-        .map(Some)
-        .ok_or_else(|| ApiError::new(Code::Malformed, "If-Match must be the ETag of a type: \"3\""))
+    let updated = state.accounts().update_type(&permit, &named, expected, spec, project).await?;
+    Ok(tagged(updated.version, ServerType::new(updated)))
 }
 
 /// Disable a server type

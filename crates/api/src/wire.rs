@@ -4,7 +4,9 @@ mod confinement;
 mod credential;
 mod instance;
 mod master_key;
+mod organization;
 mod people;
+mod person;
 mod stats;
 mod types;
 mod usage;
@@ -30,9 +32,12 @@ pub use instance::{
     Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
 };
 pub use master_key::{MasterKey, Rotation};
-pub use people::{
-    ApiKey, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings, User, UserBody,
+pub use organization::{
+    AcceptBody, Invitation, InviteBody, Member, MemberBody, Organization, OrganizationBody,
+    OrganizationPatchBody, Project, ProjectBody, ProjectPatchBody,
 };
+pub use people::{ApiKey, KeyBody, NewApiKey, PortEntry, SettingBody, Settings};
+pub use person::{KeySummary, Me, MePatchBody, Membership, SuspendBody, User, UserBody, UserPatchBody};
 pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};
 pub use usage::{UsageEntry, UsageTotal};

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! rsi_  (an instance's access token)   ┐
-//! rs_   (an API key)                   ┘ prefix ‖ base 62 of 32 random bytes (43) ‖ base 62 of their CRC-32 (6)
+//! rs_   (an API key)                   ├ prefix ‖ base 62 of 32 random bytes (43) ‖ base 62 of their CRC-32 (6)
+//! ri_   (an invitation)                ┘
 //! ```
 //!
 //! The checksum lets a mistyped token, or a string that only looks like one, be refused without a look-up; it
@@ -31,6 +32,8 @@ pub enum TokenKind {
     Access,
     /// The REST API.
     ApiKey,
+    /// Membership of an organisation, once.
+    Invite,
 }
 
 /// A token in clear: shown once, never stored. Wiped when dropped.
@@ -87,6 +90,7 @@ impl TokenKind {
         match self {
             Self::Access => "rsi_",
             Self::ApiKey => "rs_",
+            Self::Invite => "ri_",
         }
     }
 
@@ -99,6 +103,7 @@ impl TokenKind {
         match self {
             Self::Access => "an access token",
             Self::ApiKey => "an API key",
+            Self::Invite => "an invitation",
         }
     }
 }

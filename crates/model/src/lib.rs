@@ -22,6 +22,7 @@ pub mod reconcile;
 pub mod restart;
 pub mod role;
 pub mod scope;
+pub mod status;
 pub mod step;
 pub mod transport;
 pub mod usage;
@@ -50,6 +51,7 @@ pub use restart::{
 };
 pub use role::{Reach, Role, View};
 pub use scope::{Scope, Scopes};
+pub use status::{MemberStatus, OrganizationStatus, ProjectStatus, UserStatus};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};
 pub use usage::{SessionEra, UsageMethod, UsageStatus};

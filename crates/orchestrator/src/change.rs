@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use roadstead_access::InstancePermit;
+use futures_util::{StreamExt as _, stream};
+use roadstead_access::{InstancePermit, Permit};
 use roadstead_accounts::PlainToken;
 use roadstead_control::StopReason;
 use roadstead_crypto::TokenKind;
 use roadstead_model::{Actor, Extension, InstanceId, InstanceStatus, Verb, expiry};
-use roadstead_store::{InstanceRow, NewToken};
+use roadstead_store::{InstanceRow, Leaving, NewToken, StoreError};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
@@ -19,6 +20,9 @@ use crate::error::ChangeError;
 use crate::launch::Launched;
 use crate::live::Request;
 use crate::parts::Orchestrator;
+
+/// Instances of somebody who leaves that are ended at one time.
+const ENDS_AT_ONCE: usize = 8;
 
 impl Orchestrator {
     /// Stops an instance and waits until it has ended.
@@ -160,6 +164,21 @@ impl Orchestrator {
         // A full queue means that others ask for the same.
         let _ = handle.requests.send(Request::Stop { reason, actor }).await;
         handle.wait_ended().await;
+    }
+
+    /// Ends everything that lives of whoever leaves, and waits until it has ended.
+    pub async fn end_all_of(&self, permit: &Permit, leaving: Leaving) -> Result<(), ChangeError> {
+        let actor = permit.actor().clone();
+        let this = self.clone();
+        let work = async move {
+            let live = this.0.store().instances().live_of_leaving(leaving).await?;
+            let ends = live.into_iter().map(|id| this.ask_to_end(id, StopReason::Requested, actor.clone()));
+            // Each waits for its own processes: one after the other would be as slow as they are many.
+            stream::iter(ends).buffer_unordered(ENDS_AT_ONCE).collect::<()>().await;
+            Ok::<(), StoreError>(())
+        };
+        self.0.parts.tasks.spawn(work).await.map_err(ChangeError::Panicked)??;
+        Ok(())
     }
 
     async fn push(

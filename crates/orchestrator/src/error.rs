@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roadstead_accounts::AccountsError;
 use roadstead_control::FailureCode;
-use roadstead_model::{InstanceId, InvalidTransition};
+use roadstead_model::{InstanceId, InvalidTransition, ProjectStatus};
 use roadstead_store::StoreError;
 use roadstead_supervisor::{ErrandError, StartError};
 
@@ -73,6 +73,15 @@ pub enum LaunchError {
          instance with another"
     )]
     CredentialGone,
+    /// The project of an instance that would be started again permits it no more.
+    #[error("the project of this instance is {}; an admin of the organisation can make it active again", status.as_str())]
+    ProjectNotActive {
+        /// What it is.
+        status: ProjectStatus,
+    },
+    /// The organisation of an instance that would be started again may not act.
+    #[error("the organisation of this instance is not active; ask a platform admin")]
+    OrganizationNotActive,
     /// The owner was deactivated or deleted while they asked.
     #[error("the user who would own the instance is not active any more")]
     OwnerNotActive,

@@ -16,6 +16,7 @@ mod doorkeeper;
 mod driver;
 mod end;
 mod error;
+mod export;
 mod holders;
 mod launch;
 mod leave;
@@ -49,8 +50,8 @@ pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
 pub use roadstead_store::{
-    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
-    UsageSum,
+    Cursor, EventRow, InstanceRow, InstanceState, Leaving, LogRow, Page, PortRow, TimelineCursor, UsageBy,
+    UsageRow, UsageSum,
 };
 pub use roadstead_supervisor::{Figures, Use};
 pub use shortage::Shortage;

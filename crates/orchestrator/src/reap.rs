@@ -18,6 +18,7 @@
 //! own, too. There it cannot see who answers for an instance, so it waits until nobody can have any business with it.
 
 mod attend;
+mod erase;
 mod lease;
 mod overdue;
 mod remind;
@@ -133,6 +134,7 @@ impl Reaper {
     pub async fn chores(&self) -> Result<(), StoreError> {
         self.store().ensure_partitions(self.now()).await?;
         self.store().idempotency().purge(self.now()).await?;
+        self.erase_accounts().await?;
         self.remind_of_credentials().await
     }
 

@@ -121,6 +121,7 @@ const UNIQUE: &[(&str, &str, &str)] = &[
     ("users_pkey", "user", "id"),
     ("organizations_slug_taken", "organisation", "slug"),
     ("projects_slug_taken", "project", "slug"),
+    ("org_members_once", "member", "user"),
     ("api_keys_hash_taken", "API key", "hash"),
     ("api_keys_pkey", "API key", "id"),
     ("mcp_types_name_taken", "server type", "name"),

@@ -5,6 +5,7 @@
 
 mod change;
 mod deadline;
+mod of_user;
 mod read;
 mod reap;
 mod reopen;
@@ -13,6 +14,7 @@ mod row;
 
 pub use change::{Ending, NewToken, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
+pub use of_user::Leaving;
 pub use read::InstanceFilter;
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};

@@ -18,11 +18,15 @@ pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
 pub mod log;
+pub mod member;
 pub mod migrate;
 pub mod node;
+pub mod organization;
 pub mod page;
+pub mod person;
 pub mod pool;
 pub mod port;
+pub mod project;
 pub mod provision;
 pub mod reaper_lease;
 pub mod ring_check;
@@ -43,7 +47,7 @@ pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
-    Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
+    Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance, Leaving,
     MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken, ProcessMark, Reaping, ReopenError,
     Reopening, ReserveError, Started, Stopping, UsedCredential,
 };
@@ -51,10 +55,14 @@ pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use member::{MemberRow, Members, MembershipRow, NewInvitation};
 pub use node::{NodeRow, Nodes};
+pub use organization::{NewOrganization, OrganizationRow, Organizations};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
+pub use person::{PeopleFilter, PersonRow};
 pub use pool::{SeenBy, Store};
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
+pub use project::{ProjectRow, Projects};
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};

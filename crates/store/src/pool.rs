@@ -182,10 +182,16 @@ nouns! {
     key_rotations: KeyRotations in key_rotation,
     /// Log lines.
     logs: Logs in log,
+    /// Members of organisations.
+    members: Members in member,
     /// Machines.
     nodes: Nodes in node,
+    /// Organisations.
+    organizations: Organizations in organization,
     /// The port pool.
     ports: Ports in port,
+    /// Projects.
+    projects: Projects in project,
     /// Who reaps on each machine.
     reaper_leases: ReaperLeases in reaper_lease,
     /// The probe of the master key.

@@ -1,12 +1,12 @@
 //! Server types: what may be launched. Their definition is a document that this crate does not read.
 
-use roadstead_model::{Era, TypeId, UserId};
-use serde_json::Value;
+use roadstead_model::{Audited, Care, Era, OrganizationId, ProjectId, TypeId, UserId};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 const TABLE: &str = "mcp_types";
@@ -20,6 +20,8 @@ pub struct NewType {
     pub name: String,
     /// All else.
     pub definition: TypeChange,
+    /// The project that it is for; none for everybody's.
+    pub project: Option<ProjectId>,
     /// Who registered it; none when it came with us.
     pub registered_by: Option<UserId>,
     /// Now.
@@ -60,6 +62,8 @@ pub struct TypeRow {
     pub name: String,
     /// All that may be changed.
     pub definition: TypeChange,
+    /// The project that it is for; none for everybody's.
+    pub project: Option<ProjectId>,
     /// Counts the changes, from 1.
     pub version: i32,
     /// The era that an instance of this version was found to speak, where the type itself names none.
@@ -100,6 +104,18 @@ pub enum TypeUpdate {
     Missing,
 }
 
+impl Audited for TypeRow {
+    fn fields(&self) -> Vec<(&'static str, Value, Care)> {
+        // A definition holds no secret: that is what credential slots are for.
+        vec![
+            ("name", json!(self.name), Care::Plain),
+            ("definition", self.definition.spec.clone(), Care::Plain),
+            ("project_id", json!(self.project.map(|project| project.to_string())), Care::Plain),
+            ("is_active", json!(self.is_active), Care::Plain),
+        ]
+    }
+}
+
 struct Record {
     id: Uuid,
     name: String,
@@ -118,6 +134,7 @@ struct Record {
     version: i32,
     is_active: bool,
     registered_by: Option<Uuid>,
+    project_id: Option<Uuid>,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -151,6 +168,7 @@ impl TryFrom<Record> for TypeRow {
                 max_duration_minutes: record.max_duration_minutes,
                 era: word(&record.era)?,
             },
+            project: record.project_id.map(ProjectId::from_uuid),
             version: record.version,
             probed,
             is_active: record.is_active,
@@ -167,16 +185,18 @@ pub struct Types<D> {
     pub(crate) db: D,
 }
 
-impl Types<System<'_>> {
+impl<D: Db> Types<D> {
     /// Creates a type, at version 1 and active.
     #[tracing::instrument(name = "db.type.create", skip_all, fields(type.name = %new.name), err(level = "debug"))]
-    pub async fn create(&self, new: &NewType) -> Result<(), StoreError> {
+    pub async fn create(&mut self, new: &NewType) -> Result<(), StoreError> {
+        const NAME: &str = "db.type.create";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let definition = &new.definition;
         sqlx::query!(
             "insert into mcp_types (id, name, display_name, description, icon_url, program, spec, config_template,
                                     required_scopes, resource_limits, max_duration_minutes, era, registered_by,
-                                    created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)",
+                                    project_id, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $14, $14)",
             new.id.uuid(),
             new.name,
             definition.display_name,
@@ -191,76 +211,97 @@ impl Types<System<'_>> {
             definition.era.as_str(),
             new.registered_by.map(UserId::uuid),
             new.at,
+            new.project.map(ProjectId::uuid),
         )
-        .execute(self.db.pool)
+        .execute(&mut *connection)
         .await
-        .during("db.type.create")
-        .map(drop)
+        .during(NAME)?;
+        connection.done().await.during(NAME)
     }
 
     /// The type of an id, active or not.
     #[tracing::instrument(name = "db.type.get", skip_all, fields(type.id = %id), err(level = "debug"))]
-    pub async fn get(&self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
+    pub async fn get(&mut self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
+        const NAME: &str = "db.type.get";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
+                    registered_by, project_id, created_at, updated_at
              from mcp_types where id = $1",
             id.uuid(),
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.type.get")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         record.map(TypeRow::try_from).transpose()
     }
 
     /// The type of a name, active or not.
     #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
-    pub async fn by_name(&self, name: &str) -> Result<Option<TypeRow>, StoreError> {
+    pub async fn by_name(&mut self, name: &str) -> Result<Option<TypeRow>, StoreError> {
+        const NAME: &str = "db.type.by_name";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
+                    registered_by, project_id, created_at, updated_at
              from mcp_types where name = $1",
             name,
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.type.by_name")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         record.map(TypeRow::try_from).transpose()
     }
 
-    /// Types, by name. They are few: a list is whole.
+    /// Types, by name: those for everybody and for projects of this organisation, or all. They are few: a list is whole.
     #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
-    pub async fn list(&self, only_active: bool) -> Result<Vec<TypeRow>, StoreError> {
+    pub async fn list(
+        &mut self,
+        only_active: bool,
+        within: Option<OrganizationId>,
+    ) -> Result<Vec<TypeRow>, StoreError> {
+        const NAME: &str = "db.type.list";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let records = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
-             from mcp_types where is_active or not $1 order by name",
+                    registered_by, project_id, created_at, updated_at
+             from mcp_types t
+             where (is_active or not $1) and ($2::uuid is null or project_id is null or exists (
+               select from projects p where p.id = t.project_id and p.organization_id = $2))
+             order by name",
             only_active,
+            within.map(OrganizationId::uuid),
         )
-        .fetch_all(self.db.pool)
+        .fetch_all(&mut *connection)
         .await
-        .during("db.type.list")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         records.into_iter().map(TypeRow::try_from).collect()
     }
 
     /// Changes a type, if it still has the expected version; without one, whatever it has.
     #[tracing::instrument(name = "db.type.update", skip_all, fields(type.id = %id), err(level = "debug"))]
     pub async fn update(
-        &self,
+        &mut self,
         id: TypeId,
         expected_version: Option<i32>,
         change: &TypeChange,
+        project: Option<ProjectId>,
     ) -> Result<TypeUpdate, StoreError> {
+        const NAME: &str = "db.type.update";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let updated = sqlx::query_scalar!(
             "update mcp_types
              set display_name = $3, description = $4, icon_url = $5, program = $6, spec = $7, config_template = $8,
-                 required_scopes = $9, resource_limits = $10, max_duration_minutes = $11, era = $12,
+                 required_scopes = $9, resource_limits = $10, max_duration_minutes = $11, era = $12, project_id = $13,
                  version = version + 1, probed_era = null, probed_at = null
              where id = $1 and ($2::integer is null or version = $2)
              returning version",
@@ -276,20 +317,49 @@ impl Types<System<'_>> {
             change.resource_limits,
             change.max_duration_minutes,
             change.era.as_str(),
+            project.map(ProjectId::uuid),
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.type.update")?;
+        .during(NAME)?;
         if let Some(version) = updated {
+            connection.done().await.during(NAME)?;
             return Ok(TypeUpdate::Updated { version });
         }
         let current = sqlx::query_scalar!("select version from mcp_types where id = $1", id.uuid())
-            .fetch_optional(self.db.pool)
+            .fetch_optional(&mut *connection)
             .await
-            .during("db.type.update")?;
+            .during(NAME)?;
+        connection.done().await.during(NAME)?;
         Ok(current.map_or(TypeUpdate::Missing, |version| TypeUpdate::Stale { version }))
     }
 
+    /// Allows or forbids launches of a type; what runs goes on. False when there is no such type.
+    #[tracing::instrument(name = "db.type.set_active", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn set_active(&mut self, id: TypeId, is_active: bool) -> Result<bool, StoreError> {
+        const NAME: &str = "db.type.set_active";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query!(
+            "update mcp_types
+             set is_active = $2, version = version + 1, probed_era = null, probed_at = null
+             where id = $1",
+            id.uuid(),
+            is_active
+        )
+        .execute(&mut *connection)
+        .await
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Forbids launches of a type; what runs goes on. False when there is no such type.
+    pub async fn disable(&mut self, id: TypeId) -> Result<bool, StoreError> {
+        self.set_active(id, false).await
+    }
+}
+
+impl Types<System<'_>> {
     /// Keeps the era that an instance of this version was found to speak. False when the type has changed since, or
     /// names its era itself.
     #[tracing::instrument(name = "db.type.remember_era", skip_all, fields(type.id = %id), err(level = "debug"))]
@@ -305,26 +375,5 @@ impl Types<System<'_>> {
         .await
         .during("db.type.remember_era")?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// Allows or forbids launches of a type; what runs goes on. False when there is no such type.
-    #[tracing::instrument(name = "db.type.set_active", skip_all, fields(type.id = %id), err(level = "debug"))]
-    pub async fn set_active(&self, id: TypeId, is_active: bool) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "update mcp_types
-             set is_active = $2, version = version + 1, probed_era = null, probed_at = null
-             where id = $1",
-            id.uuid(),
-            is_active
-        )
-        .execute(self.db.pool)
-        .await
-        .during("db.type.set_active")?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Forbids launches of a type; what runs goes on. False when there is no such type.
-    pub async fn disable(&self, id: TypeId) -> Result<bool, StoreError> {
-        self.set_active(id, false).await
     }
 }

@@ -1,13 +1,12 @@
 //! Users, each with an organisation and a project of their own.
 
-use roadstead_model::{OrganizationId, ProjectId, UserId};
+use roadstead_model::{OrganizationId, ProjectId, UserId, UserStatus};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::System;
+use crate::StoreError;
+use crate::db::{Db, System};
 use crate::error::During;
-use crate::page::one_more;
-use crate::{Cursor, Page, PageRequest, StoreError};
 
 /// A user to create, with the ids of the personal organisation and project that come along.
 #[derive(Debug, Clone)]
@@ -20,6 +19,8 @@ pub struct NewUser {
     pub name: String,
     /// Whether they administer the platform.
     pub is_admin: bool,
+    /// Whether they may act at once, or were invited.
+    pub status: UserStatus,
     /// The personal organisation's id.
     pub organization: OrganizationId,
     /// The personal project's id.
@@ -85,10 +86,12 @@ pub struct Users<D> {
     pub(crate) db: D,
 }
 
-impl Users<System<'_>> {
+impl<D: Db> Users<D> {
     /// Creates a user with a personal organisation and project, all or nothing.
     #[tracing::instrument(name = "db.user.create", skip_all, fields(user.id = %new.id), err(level = "debug"))]
-    pub async fn create(&self, new: &NewUser) -> Result<(), StoreError> {
+    pub async fn create(&mut self, new: &NewUser) -> Result<(), StoreError> {
+        const NAME: &str = "db.user.create";
+        let mut connection = self.db.connection().await.during(NAME)?;
         sqlx::query!(
             "with organization as (
                insert into organizations (id, name, slug, personal_of, created_at, updated_at)
@@ -100,9 +103,9 @@ impl Users<System<'_>> {
                insert into projects (id, organization_id, name, slug, created_at, updated_at)
                values ($3, $2, 'Default', 'default', $6, $6)
              )
-             insert into users (id, email, name, is_admin, default_organization_id, default_project_id,
+             insert into users (id, email, name, is_admin, default_organization_id, default_project_id, status, is_active,
                                 created_at, updated_at)
-             values ($1, $5, $4, $7, $2, $3, $6, $6)",
+             values ($1, $5, $4, $7, $2, $3, $8, $8 = 'active', $6, $6)",
             new.id.uuid(),
             new.organization.uuid(),
             new.project.uuid(),
@@ -110,13 +113,16 @@ impl Users<System<'_>> {
             new.email,
             new.at,
             new.is_admin,
+            new.status.as_str(),
         )
-        .execute(self.db.pool)
+        .execute(&mut *connection)
         .await
-        .during("db.user.create")
-        .map(drop)
+        .during(NAME)?;
+        connection.done().await.during(NAME)
     }
+}
 
+impl Users<System<'_>> {
     /// The user of an id.
     #[tracing::instrument(name = "db.user.get", skip_all, fields(user.id = %id), err(level = "debug"))]
     pub async fn get(&self, id: UserId) -> Result<Option<UserRow>, StoreError> {
@@ -149,27 +155,6 @@ impl Users<System<'_>> {
         Ok(record.map(UserRow::from))
     }
 
-    /// Users, oldest first.
-    #[tracing::instrument(name = "db.user.list", skip_all, err(level = "debug"))]
-    pub async fn list(&self, page: PageRequest) -> Result<Page<UserRow>, StoreError> {
-        let records = sqlx::query_as!(
-            Record,
-            "select id, email, name, is_active, is_admin, default_organization_id, default_project_id,
-                    created_at, updated_at
-             from users
-             where deleted_at is null and ($1::timestamptz is null or (created_at, id) > ($1, $2))
-             order by created_at, id limit $3",
-            page.after.map(|cursor| cursor.at),
-            page.after.map(|cursor| cursor.id),
-            one_more(page.limit),
-        )
-        .fetch_all(self.db.pool)
-        .await
-        .during("db.user.list")?;
-        let rows = records.into_iter().map(UserRow::from).collect();
-        Ok(Page::cut(rows, page.limit, |user: &UserRow| Cursor { at: user.created_at, id: user.id.uuid() }))
-    }
-
     /// Whether anybody administers the platform: if not, the first start makes one.
     #[tracing::instrument(name = "db.user.any_admin_exists", skip_all, err(level = "debug"))]
     pub async fn any_admin_exists(&self) -> Result<bool, StoreError> {
@@ -189,19 +174,5 @@ impl Users<System<'_>> {
             .await
             .during("db.user.count")?;
         Ok(u64::try_from(count).unwrap_or(0))
-    }
-
-    /// Soft-deletes a user and makes them inactive; their address is free again. False when there was none.
-    #[tracing::instrument(name = "db.user.delete", skip_all, fields(user.id = %id), err(level = "debug"))]
-    pub async fn delete(&self, id: UserId, at: OffsetDateTime) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "update users set deleted_at = $2, is_active = false where id = $1 and deleted_at is null",
-            id.uuid(),
-            at,
-        )
-        .execute(self.db.pool)
-        .await
-        .during("db.user.delete")?;
-        Ok(done.rows_affected() == 1)
     }
 }

@@ -32,6 +32,6 @@ impl FromRequestParts<ApiState> for Authenticated {
         let mut caller = state.accounts().authenticate(token, address(peer), agent).await?;
         let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         caller.request_id = request_id.map(str::to_owned);
-        Ok(Self(caller))
+        super::acting::acting(state, &parts.headers, caller).await.map(Self)
     }
 }

@@ -38,6 +38,29 @@ impl Fields {
         if self.problems.is_empty() { Ok(()) } else { Err(ApiError::validation(self.problems)) }
     }
 
+    /// Whether all was well so far, for a body whose rest has a schema of its own.
+    pub(crate) fn so_far(&mut self) -> Result<(), ApiError> {
+        let problems = std::mem::take(&mut self.problems);
+        if problems.is_empty() { Ok(()) } else { Err(ApiError::validation(problems)) }
+    }
+
+    /// A string that may be absent, or null: that empties it.
+    pub(crate) fn clearable_text(&mut self, field: &str, max_chars: usize) -> Option<Option<String>> {
+        let is_null = self.is_null(field);
+        let text = self.text(field, max_chars);
+        if is_null { Some(None) } else { text.map(Some) }
+    }
+
+    /// An object of at most so many bytes.
+    pub(crate) fn small_object(&mut self, field: &str, max_bytes: usize) -> Option<Map<String, Value>> {
+        let object = self.object(field)?;
+        if serde_json::to_vec(&object).is_ok_and(|bytes| bytes.len() <= max_bytes) {
+            return Some(object);
+        }
+        self.problem(field, format!("must be at most {max_bytes} bytes of JSON"));
+        None
+    }
+
     /// Takes a field; null is the same as absent.
     fn take(&mut self, field: &str) -> Option<Value> {
         self.left.remove(field).filter(|value| !value.is_null())

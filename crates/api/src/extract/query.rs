@@ -38,6 +38,27 @@ impl<T: std::str::FromStr + Send> FromRequestParts<ApiState> for PathId<T> {
     }
 }
 
+/// Two ids in the path; what is no id does not exist.
+pub(crate) struct PathIds<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A, B> FromRequestParts<ApiState> for PathIds<A, B>
+where
+    A: std::str::FromStr + Send,
+    B: std::str::FromStr + Send,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let missing = || ApiError::not_found("resource");
+        let texts = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((first, second)) = texts.map_err(|_| missing())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(missing()),
+        }
+    }
+}
+
 /// A name in the path; what is no text names nothing.
 pub(crate) struct PathName(pub(crate) String);
 

@@ -73,6 +73,8 @@ pub struct TypeBody {
     pub allow_private: Option<bool>,
     /// Whether a server that speaks HTTP may listen on more than the loopback address.
     pub allow_any_interface: Option<bool>,
+    /// The project that it is for; everybody's without.
+    pub project_id: Option<String>,
 }
 
 /// One secret that a type wants.
@@ -101,6 +103,8 @@ pub struct ServerType {
     pub version: i32,
     /// Whether it may be launched.
     pub is_active: bool,
+    /// The project that it is for; null for everybody's.
+    pub project_id: Option<String>,
     /// The era that an instance was found to speak, where the definition leaves it open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probed_era: Option<&'static str>,
@@ -123,6 +127,7 @@ impl ServerType {
             id: row.id.to_string(),
             version: row.version,
             is_active: row.is_active,
+            project_id: row.project.map(|project| project.to_string()),
             probed_era: row.probed.map(|found| found.era.as_str()),
             probed_at: row.probed.map(|found| rfc3339(found.at)),
             created_at: rfc3339(row.created_at),

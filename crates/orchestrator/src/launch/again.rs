@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::InstancePermit;
+use roadstead_accounts::AccountsError;
 use roadstead_metrics::OrphanKind;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, View, expiry};
+use roadstead_model::{
+    Actor, InstanceId, InstanceStatus, OrganizationStatus, Step, UserId, Verb, View, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
@@ -105,6 +108,7 @@ impl Orchestrator {
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
+        self.check_place(&self.row(asker.view, id).await?).await?;
         let (row, ownership) = self.claim(asker.view, id, verb).await?;
         let plan = Plan::again(&self.0, &row, life).await?;
         let at = self.0.now();
@@ -135,6 +139,20 @@ impl Orchestrator {
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
         }
         Ok(self.row(asker.view, id).await?)
+    }
+
+    /// Whether anything may be started where an instance belongs: that need not be where its asker acts.
+    async fn check_place(&self, row: &InstanceRow) -> Result<(), LaunchError> {
+        let accounts = &self.0.parts.accounts;
+        let standing = accounts.standing_of_project(row.project).await.map_err(|error| match error {
+            AccountsError::Store(error) => LaunchError::Store(error),
+            source => LaunchError::Secret { source },
+        })?;
+        match standing {
+            Some((status, _)) if !status.permits_starts() => Err(LaunchError::ProjectNotActive { status }),
+            Some((_, OrganizationStatus::Active)) => Ok(()),
+            _ => Err(LaunchError::OrganizationNotActive),
+        }
     }
 
     /// Becomes the owner of an instance that has ended, or says why it cannot be started again. Old processes are
@@ -215,6 +233,7 @@ impl Orchestrator {
     ) -> Result<InstanceRow, StartAgainError> {
         let row = self.row(asker.view, id).await?;
         row.standing(self.0.now()).permits(Verb::Restart)?;
+        self.check_place(&row).await?;
         let plan = Plan::again(&self.0, &row, Life::Same).await?;
         let unreachable = || ChangeError::Unreachable { instance: id };
         let handle = self.0.live.find(id).ok_or_else(unreachable)?;

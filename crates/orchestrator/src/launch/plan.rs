@@ -9,7 +9,7 @@ use roadstead_catalog::TypeSpec;
 use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
 use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
-use roadstead_store::{InstanceRow, Probed, UsedCredential};
+use roadstead_store::{InstanceRow, Probed, TypeRow, UsedCredential};
 use serde_json::{Map, Value};
 
 use crate::error::{LaunchError, Problem};
@@ -48,7 +48,9 @@ impl Plan {
     ) -> Result<Self, LaunchError> {
         let unknown = || LaunchError::TypeNotFound { name: request.type_name.clone() };
         let found = inner.store().types().by_name(&request.type_name).await?;
-        let found = found.filter(|row| row.is_active).ok_or_else(unknown)?;
+        // A type of another project is not there for this one.
+        let is_here = |row: &TypeRow| row.project.is_none_or(|project| project == permit.project());
+        let found = found.filter(|row| row.is_active && is_here(row)).ok_or_else(unknown)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| unknown())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());
 
@@ -95,7 +97,9 @@ impl Plan {
     /// secrets that it was launched with.
     pub(crate) async fn again(inner: &Inner, row: &InstanceRow, life: Life) -> Result<Self, LaunchError> {
         let disabled = || LaunchError::TypeNotActive { name: row.type_name.clone() };
-        let found = inner.store().types().get(row.type_id).await?.filter(|found| found.is_active);
+        let found = inner.store().types().get(row.type_id).await?;
+        let is_here = |found: &TypeRow| found.project.is_none_or(|project| project == row.project);
+        let found = found.filter(|found| found.is_active && is_here(found));
         let found = found.ok_or_else(disabled)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| disabled())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());

@@ -106,6 +106,6 @@ async fn a_held_port_has_an_instance_and_a_free_one_has_none() {
 async fn a_definition_that_is_no_object_is_refused() {
     let world = World::new().await;
     let change = roadstead_store::TypeChange { spec: json!([]), ..crate::world::definition() };
-    let error = world.store().types().update(world.type_id, None, &change).await.unwrap_err();
+    let error = world.store().types().update(world.type_id, None, &change, None).await.unwrap_err();
     assert!(matches!(&error, StoreError::Refused { constraint } if constraint == "mcp_types_spec_is_object"));
 }

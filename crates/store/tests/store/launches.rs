@@ -77,7 +77,7 @@ async fn a_refused_launch_leaves_nothing() {
 async fn a_deleted_or_unknown_owner_launches_nothing() {
     let mut world = World::new().await;
     let owner = world.another_user("gone@example.org").await;
-    assert!(world.store().users().delete(owner, world.now()).await.unwrap());
+    world.delete_user(owner, time::Duration::DAY).await;
     let new = NewInstance { user: owner, ..world.instance_on(3_001) };
     let error = world.store().instances().reserve(&new, 10).await.unwrap_err();
     assert!(matches!(error, ReserveError::NoOwner));

@@ -8,6 +8,7 @@ mod history;
 mod instances;
 mod launches;
 mod lifecycle;
+mod membership;
 mod people;
 mod pool;
 mod reaper;

@@ -156,7 +156,7 @@ async fn a_database_that_is_not_there_is_unavailable_and_a_broken_rule_is_not() 
     let error = Store::connect(nowhere, 1).await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
     let broken = roadstead_store::TypeChange { max_duration_minutes: 0, ..crate::world::definition() };
-    let error = world.store().types().update(world.type_id, None, &broken).await.unwrap_err();
+    let error = world.store().types().update(world.type_id, None, &broken, None).await.unwrap_err();
     assert!(!error.is_unavailable(), "{error:?}");
     world.store().close().await;
     assert!(world.store().ping().await.unwrap_err().is_unavailable());

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use roadstead_model::{
     Actor, BootId, Clock, Confinement, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId,
-    OrganizationId, Port, ProjectId, Reach, TypeId, UserId, View,
+    OrganizationId, Port, ProjectId, Reach, TypeId, UserId, UserStatus, View,
 };
 use roadstead_store::{
     Ending, NewInstance, NewToken, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store,
@@ -44,6 +44,7 @@ impl World {
             email: "Alice@example.org".to_owned(),
             name: "Alice".to_owned(),
             is_admin: false,
+            status: UserStatus::Active,
             organization: OrganizationId::new(&clock, &mut rng),
             project: ProjectId::new(&clock, &mut rng),
             at: clock.now(),
@@ -55,6 +56,7 @@ impl World {
             id: type_id,
             name: "echo".to_owned(),
             definition: definition(),
+            project: None,
             registered_by: None,
             at: clock.now(),
         };
@@ -80,12 +82,21 @@ impl World {
             email: email.to_owned(),
             name: "Another".to_owned(),
             is_admin: false,
+            status: UserStatus::Active,
             organization: OrganizationId::new(&self.clock, &mut self.rng),
             project: ProjectId::new(&self.clock, &mut self.rng),
             at: self.now(),
         };
         self.store().users().create(&user).await.unwrap();
         id
+    }
+
+    /// Deletes a user, to be erased so long from now.
+    pub async fn delete_user(&self, id: UserId, erased_in: time::Duration) {
+        let mut users = self.store().users();
+        let mut row = users.person(id).await.unwrap().unwrap();
+        (row.deleted_at, row.erase_after) = (Some(self.now()), Some(self.now() + erased_in));
+        users.save(&row).await.unwrap();
     }
 
     /// An instance on a port, with an hour to live, a moment after the last one.
