@@ -1,6 +1,7 @@
 //! What the command line may say: the commands over the REST API, with their help.
 
 pub mod admin;
+pub mod people;
 pub mod usage;
 pub mod use_it;
 
@@ -9,7 +10,8 @@ use clap_complete::Shell;
 use roadstead_model::{InstanceStatus, LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
-use admin::{CredentialsCommand, KeysCommand, MasterKeyCommand, TypesCommand, UsersCommand};
+use admin::{CredentialsCommand, KeysCommand, MasterKeyCommand, TypesCommand};
+use people::{AccountCommand, Members, OrgsCommand, ProjectsCommand, UsersCommand};
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
 
@@ -86,7 +88,7 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: Option<CredentialsCommand>,
     },
-    /// List and create users
+    /// List, create, suspend and delete users (administrators)
     #[command(
         after_help = "Examples:\n  roadstead users\n  roadstead users create ada@example.org --name Ada"
     )]
@@ -94,6 +96,30 @@ pub enum ClientCommand {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<UsersCommand>,
+    },
+    /// List, make, leave and delete organisations
+    #[command(visible_alias = "organizations", after_help = people::ORGS_EXAMPLES)]
+    Orgs {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<OrgsCommand>,
+    },
+    /// List, invite, change and remove members of an organisation, and accept invitations
+    #[command(after_help = people::MEMBERS_EXAMPLES)]
+    Members(Members),
+    /// List, make, pause and archive projects
+    #[command(after_help = people::PROJECTS_EXAMPLES)]
+    Projects {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<ProjectsCommand>,
+    },
+    /// Show, change, export and delete your own account
+    #[command(after_help = people::ACCOUNT_EXAMPLES)]
+    Account {
+        /// What to do; without it, show
+        #[command(subcommand)]
+        command: Option<AccountCommand>,
     },
     /// List, create and revoke API keys
     #[command(after_help = KEYS_EXAMPLES)]

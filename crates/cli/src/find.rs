@@ -84,6 +84,28 @@ pub(crate) async fn key(rest: &Rest, named: &str) -> Result<Value, CliError> {
     }
 }
 
+/// The one of a list in pages that is named by its address or short name, else as [`pick`] does.
+pub(crate) async fn among(
+    rest: &Rest,
+    noun: &'static str,
+    path: &str,
+    query: &[(&str, String)],
+    named: &str,
+) -> Result<Value, CliError> {
+    let mut query = query.to_vec();
+    query.push(("limit", MAX_PAGE.to_string()));
+    let rows = rest.all(path, &query, usize::MAX).await?;
+    let is_called = |row: &&Value| {
+        text(row, "email").eq_ignore_ascii_case(named)
+            || [text(row, "slug"), text(row, "user_id")].contains(&named)
+    };
+    let called: Vec<&Value> = rows.iter().filter(is_called).collect();
+    match called.as_slice() {
+        [one] if !named.is_empty() => Ok((*one).clone()),
+        _ => pick(noun, named, &rows)?.ok_or_else(|| missing(noun, named)),
+    }
+}
+
 /// A list that comes whole.
 pub(crate) async fn list(rest: &Rest, path: &str) -> Result<Vec<Value>, CliError> {
     match rest.get(path).await?.get_mut("data").map(Value::take) {

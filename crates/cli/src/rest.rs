@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::exit::Exit;
+use crate::failure::CliError;
 use crate::globals::Target;
 use crate::http;
 use crate::wire::{Envelope, Page, Refusal};
@@ -117,6 +118,28 @@ impl Rest {
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
         self.answer(self.request(Method::PUT, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    }
+
+    /// Deletes what answers with what became of it.
+    pub(crate) async fn delete_answer(&self, path: &str) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::DELETE, path, &[]).timeout(ANSWER_TIMEOUT)).await
+    }
+
+    /// Hands an answer on as it comes, however long it is.
+    pub(crate) async fn copy(
+        &self,
+        path: &str,
+        mut to: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let mut response = self.send(self.request(Method::GET, path, &[])).await?;
+        while let Some(chunk) = response.chunk().await.map_err(|source| self.unreachable(source))? {
+            to(&chunk)?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {

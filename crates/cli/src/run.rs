@@ -1,5 +1,6 @@
 //! Does what the command line said.
 
+mod account;
 mod again;
 mod completion;
 mod credentials;
@@ -10,6 +11,9 @@ mod launch;
 mod list;
 mod logs;
 mod master_key;
+mod members;
+mod orgs;
+mod projects;
 mod show;
 mod stats;
 mod token;
@@ -64,6 +68,10 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Types { command } => types::types(session, command).await,
         ClientCommand::Credentials { command } => credentials::credentials(session, command).await,
         ClientCommand::Users { command } => users::users(session, command).await,
+        ClientCommand::Orgs { command } => orgs::orgs(session, command).await,
+        ClientCommand::Members(wanted) => members::members(session, wanted).await,
+        ClientCommand::Projects { command } => projects::projects(session, command).await,
+        ClientCommand::Account { command } => account::account(session, command).await,
         ClientCommand::Keys { command } => keys::keys(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
         ClientCommand::ClientConfig(wanted) => use_it::client_config(session, &wanted).await,

@@ -50,6 +50,15 @@ pub(crate) fn token_from_stdin() -> Result<SecretString, CliError> {
     }
 }
 
+/// The token of an invitation, from a prompt or standard input.
+pub(crate) fn invitation() -> Result<String, CliError> {
+    let token = if std::io::stdin().is_terminal() { prompt("Invitation")? } else { read_stdin()? };
+    match token.trim() {
+        "" => Err(CliError::Usage("there is no invitation: it begins with ri_".to_owned())),
+        token => Ok(token.to_owned()),
+    }
+}
+
 fn ask(slots: &[&Slot]) -> Result<Secrets, CliError> {
     let mut secrets = Vec::new();
     for slot in slots {

@@ -1,4 +1,4 @@
-//! The commands on types, credentials, users, keys and the master key.
+//! The commands on types, credentials, keys and the master key.
 
 use clap::{Args, Subcommand};
 use roadstead_model::Scope;
@@ -160,29 +160,6 @@ pub struct End {
     /// It stops working at this moment: 2030-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
-}
-
-/// `users …`.
-#[derive(Debug, Subcommand)]
-#[non_exhaustive]
-pub enum UsersCommand {
-    /// List users
-    #[command(after_help = "Examples:\n  roadstead users list")]
-    List,
-    /// Create a user (administrators)
-    #[command(
-        after_help = "Examples:\n  roadstead users create ada@example.org --name 'Ada Lovelace'\n  roadstead users create root@example.org --name Root --admin"
-    )]
-    Create {
-        /// The user's address
-        email: String,
-        /// The user's name
-        #[arg(long)]
-        name: String,
-        /// May administer the platform
-        #[arg(long)]
-        admin: bool,
-    },
 }
 
 /// `keys …`.
