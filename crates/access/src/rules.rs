@@ -11,8 +11,8 @@ pub enum RuleBroken {
     /// Ownership is the owners' matter.
     #[error("only an owner of the organisation gives or takes ownership; ask one of them")]
     Ownership,
-    /// An admin makes nobody more than they are themselves.
-    #[error("this platform admin may not be acted for")]
+    /// A key that acts for a platform admin would be one.
+    #[error("nobody acts for a platform admin; use a key of theirs")]
     ActingForAdmin,
     /// Who acts for others is more than a member.
     #[error("only an owner or admin of the organisation, or a platform admin, acts for others")]
