@@ -58,15 +58,14 @@ impl Accounts {
         }
         may_invite(acting_role(permit), role)?;
         check_domain(email, &place.allowed_email_domains)?;
-        let user = match self.store().users().by_email(email).await? {
-            Some(found) => found.id,
-            None => {
-                let name = email.chars().take(roadstead_model::limits::MAX_NAME_CHARS).collect();
-                let new = NewUser { email: email.to_owned(), name, is_admin: false };
-                let new = self.row_of(new, UserStatus::Invited);
-                change.users().create(&new).await?;
-                new.id
-            }
+        let user = if let Some(found) = self.store().users().by_email(email).await? {
+            found.id
+        } else {
+            let name = email.chars().take(roadstead_model::limits::MAX_NAME_CHARS).collect();
+            let new = NewUser { email: email.to_owned(), name, is_admin: false };
+            let new = self.row_of(new, UserStatus::Invited);
+            change.users().create(&new).await?;
+            new.id
         };
         let at = self.now();
         let (new, token) = {

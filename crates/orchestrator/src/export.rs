@@ -33,7 +33,7 @@ impl Orchestrator {
         of: &InstanceRow,
         after: Option<TimelineCursor>,
     ) -> Result<Page<EventRow, TimelineCursor>, ChangeError> {
-        self.owned(permit, of)?;
+        owned(permit, of)?;
         Ok(self.0.store().events().list(of.id, after, EXPORT_BATCH, Order::Ascending).await?)
     }
 
@@ -44,7 +44,7 @@ impl Orchestrator {
         of: &InstanceRow,
         after: Option<TimelineCursor>,
     ) -> Result<Page<LogRow, TimelineCursor>, ChangeError> {
-        self.owned(permit, of)?;
+        owned(permit, of)?;
         let filter = LogFilter {
             instance: of.id,
             since: None,
@@ -58,8 +58,8 @@ impl Orchestrator {
         };
         Ok(self.0.store().logs().list(&filter).await?)
     }
+}
 
-    fn owned(&self, permit: &Permit, row: &InstanceRow) -> Result<(), ChangeError> {
-        if row.user == permit.user() { Ok(()) } else { Err(ChangeError::NotFound) }
-    }
+fn owned(permit: &Permit, row: &InstanceRow) -> Result<(), ChangeError> {
+    if row.user == permit.user() { Ok(()) } else { Err(ChangeError::NotFound) }
 }
