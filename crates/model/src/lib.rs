@@ -21,6 +21,7 @@ pub mod restart;
 pub mod scope;
 pub mod step;
 pub mod transport;
+pub mod turns;
 pub mod usage;
 
 pub use bridge::{BridgeLimit, BridgeLimits};
@@ -46,4 +47,5 @@ pub use restart::{
 pub use scope::{Scope, Scopes};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};
+pub use turns::Turns;
 pub use usage::{SessionEra, UsageMethod, UsageStatus};
