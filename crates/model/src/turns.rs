@@ -181,7 +181,9 @@ mod tests {
                 Happens::Leave(id) => {
                     let id = instance(*id);
                     let was_there = model.values().flatten().any(|each| *each == id);
-                    model.values_mut().for_each(|theirs| theirs.retain(|each| *each != id));
+                    for theirs in model.values_mut() {
+                        theirs.retain(|each| *each != id);
+                    }
                     assert_eq!(turns.leave(id), was_there);
                 }
                 Happens::Next => {
