@@ -18,7 +18,7 @@ const MAX_REASON_CHARS: usize = 200;
 /// List API keys
 ///
 /// Names, hints and scopes; a key itself is shown once, when it is made.
-#[utoipa::path(get, path = "/api-keys", tag = "api-keys",
+#[utoipa::path(get, operation_id = "keys_list", path = "/api-keys", tag = "api-keys",
     responses((status = 200, body = All<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -32,7 +32,8 @@ pub(crate) async fn list(
 /// Create an API key
 ///
 /// With at most the scopes of the key that makes it. The key is shown only here.
-#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = KeyBody,
+#[utoipa::path(post, operation_id = "keys_create", path = "/api-keys", tag = "api-keys",
+    request_body = KeyBody,
     responses((status = 201, body = NewApiKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, description = "More scopes than one's own", body = ErrorBody),
         (status = 404, description = "No such user", body = ErrorBody), (status = 413, body = ErrorBody),
@@ -70,7 +71,7 @@ pub(crate) async fn create(
 /// Revoke an API key
 ///
 /// At once; `reason` is kept.
-#[utoipa::path(delete, path = "/api-keys/{id}", tag = "api-keys",
+#[utoipa::path(delete, operation_id = "keys_revoke", path = "/api-keys/{id}", tag = "api-keys",
     params(("id" = String, Path), ("reason" = Option<String>, Query)),
     responses((status = 204, description = "Revoked"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -34,7 +34,8 @@ impl FromRequestParts<ApiState> for MayScrape {
 ///
 /// OpenMetrics text. From this machine without a key, unless a proxy stands in front; else with a platform admin's key
 /// that has the scope `settings:read`.
-#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("api_key" = [])),
+#[utoipa::path(get, operation_id = "metrics", path = "/metrics", tag = "health",
+    security((), ("api_key" = [])),
     responses((status = 200, body = String, content_type = "application/openmetrics-text"),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn metrics(State(state): State<ApiState>, _may: MayScrape) -> Response {

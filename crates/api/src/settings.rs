@@ -10,7 +10,7 @@ use crate::state::ApiState;
 use crate::wire::{All, PortEntry, SettingBody, Settings};
 
 /// List settings
-#[utoipa::path(get, path = "/settings", tag = "settings",
+#[utoipa::path(get, operation_id = "settings_list", path = "/settings", tag = "settings",
     responses((status = 200, body = Settings), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
@@ -24,7 +24,8 @@ pub(crate) async fn list(
 /// Change a setting
 ///
 /// In force at once; a smaller port range lets ports in use go when their instances end.
-#[utoipa::path(put, path = "/settings/{key}", tag = "settings", params(("key" = String, Path)),
+#[utoipa::path(put, operation_id = "settings_set", path = "/settings/{key}", tag = "settings",
+    params(("key" = String, Path)),
     request_body = SettingBody,
     responses((status = 200, body = Settings), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 415, body = ErrorBody),
@@ -52,7 +53,7 @@ pub(crate) async fn set(
 }
 
 /// The port pool
-#[utoipa::path(get, path = "/ports", tag = "settings",
+#[utoipa::path(get, operation_id = "ports_list", path = "/ports", tag = "settings",
     responses((status = 200, body = All<PortEntry>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn ports(
     State(state): State<ApiState>,

@@ -14,7 +14,8 @@ use crate::wire::{All, ServerType, TypeBody};
 /// List server types
 ///
 /// Disabled ones too with `all=true`.
-#[utoipa::path(get, path = "/types", tag = "types", params(("all" = Option<bool>, Query)),
+#[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
+    params(("all" = Option<bool>, Query)),
     responses((status = 200, body = All<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
@@ -32,7 +33,8 @@ pub(crate) async fn list(
 /// Get a server type
 ///
 /// By id or by name, with its credential slots and configuration schema.
-#[utoipa::path(get, path = "/types/{id}", tag = "types", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "types_get", path = "/types/{id}", tag = "types",
+    params(("id" = String, Path)),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
@@ -48,7 +50,8 @@ pub(crate) async fn get(
 /// Create a server type
 ///
 /// Platform admins only: a type names a program that will run. Every mistake is named at once.
-#[utoipa::path(post, path = "/types", tag = "types", request_body = TypeBody,
+#[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
+    request_body = TypeBody,
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -73,7 +76,8 @@ pub(crate) async fn create(
 /// Replace a server type's definition
 ///
 /// With `If-Match` naming the version that was read. Running instances keep what they were launched with.
-#[utoipa::path(put, path = "/types/{id}", tag = "types", request_body = TypeBody,
+#[utoipa::path(put, operation_id = "types_update", path = "/types/{id}", tag = "types",
+    request_body = TypeBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
@@ -103,7 +107,8 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
 /// Disable a server type
 ///
 /// It launches no more; running instances go on.
-#[utoipa::path(post, path = "/types/{id}/disable", tag = "types", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "types_disable", path = "/types/{id}/disable", tag = "types",
+    params(("id" = String, Path)),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn disable(

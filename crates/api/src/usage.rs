@@ -21,7 +21,7 @@ const MAX_TOOL_CHARS: usize = 128;
 /// `sort=at`: the caller's own, or all for a platform admin. What was said in a call is never kept. With `summary`
 /// the answer is what they add up to by tool, day (UTC) or instance, at most 1000 sums: days newest first, else those
 /// of the most calls first; `sort`, `limit` and `cursor` then do not apply.
-#[utoipa::path(get, path = "/usage", tag = "usage",
+#[utoipa::path(get, operation_id = "usage_list", path = "/usage", tag = "usage",
     params(("instance" = Option<String>, Query, description = "An instance's id"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("tool" = Option<String>, Query, description = "A tool's or prompt's name, or where a resource lives"),

@@ -17,7 +17,7 @@ const MAX_EMAIL_CHARS: usize = 254;
 /// List users
 ///
 /// Platform admins only.
-#[utoipa::path(get, path = "/users", tag = "users",
+#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<User>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -36,7 +36,8 @@ pub(crate) async fn list(
 /// Create a user
 ///
 /// Platform admins only. A user gets a personal organisation and project.
-#[utoipa::path(post, path = "/users", tag = "users", request_body = UserBody,
+#[utoipa::path(post, operation_id = "users_create", path = "/users", tag = "users",
+    request_body = UserBody,
     responses((status = 201, body = User), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -72,7 +73,7 @@ fn looks_like_email(text: &str) -> bool {
 }
 
 /// Who am I?
-#[utoipa::path(get, path = "/me", tag = "users",
+#[utoipa::path(get, operation_id = "me_get", path = "/me", tag = "users",
     responses((status = 200, body = Me), (status = 401, body = ErrorBody)))]
 pub(crate) async fn me(
     State(state): State<ApiState>,

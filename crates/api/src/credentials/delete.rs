@@ -11,7 +11,7 @@ use crate::state::ApiState;
 /// Delete a credential
 ///
 /// Its sealed values are destroyed. Refused while instances hold it; with `force=true`, those that run are stopped first.
-#[utoipa::path(delete, path = "/credentials/{id}", tag = "credentials",
+#[utoipa::path(delete, operation_id = "credentials_delete", path = "/credentials/{id}", tag = "credentials",
     params(("id" = String, Path), ("force" = Option<bool>, Query, description = "Stop the instances that hold it")),
     responses((status = 204, description = "Gone"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),

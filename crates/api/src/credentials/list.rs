@@ -11,7 +11,7 @@ use crate::wire::{All, Credential};
 /// List one's credentials
 ///
 /// Names, hints and ends only. One whose end is near has the status `expiring`.
-#[utoipa::path(get, path = "/credentials", tag = "credentials",
+#[utoipa::path(get, operation_id = "credentials_list", path = "/credentials", tag = "credentials",
     responses((status = 200, body = All<Credential>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,

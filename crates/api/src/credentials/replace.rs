@@ -16,7 +16,8 @@ use crate::wire::{CredentialChangeBody, ReplacedCredential};
 ///
 /// All values at once, or none. The old ones are destroyed, and the instances that run with them are restarted: the answer names
 /// those that were, and those that could not be. Instances that have ended take the new values at their next start.
-#[utoipa::path(put, path = "/credentials/{id}", tag = "credentials", request_body = CredentialChangeBody,
+#[utoipa::path(put, operation_id = "credentials_replace", path = "/credentials/{id}", tag = "credentials",
+    request_body = CredentialChangeBody,
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     responses((status = 200, body = ReplacedCredential), (status = 400, body = ErrorBody),

@@ -12,7 +12,8 @@ use crate::wire::Credential;
 /// Show a credential
 ///
 /// Its name, hints and end; never its values.
-#[utoipa::path(get, path = "/credentials/{id}", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "credentials_get", path = "/credentials/{id}", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = Credential), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn show(

@@ -12,7 +12,8 @@ use crate::wire::CredentialUsage;
 /// Show who uses a credential
 ///
 /// The instances that hold it, with the version of the values that each has, and what happened to it.
-#[utoipa::path(get, path = "/credentials/{id}/usage", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "credentials_usage", path = "/credentials/{id}/usage", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = CredentialUsage), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn usage(

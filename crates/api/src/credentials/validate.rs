@@ -13,7 +13,8 @@ use crate::wire::CredentialValidation;
 ///
 /// Asks the service that it is for, as its type says, whether it takes it. `unknown` when that says neither yes nor no, or cannot
 /// be reached.
-#[utoipa::path(post, path = "/credentials/{id}/validate", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "credentials_validate", path = "/credentials/{id}/validate", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = CredentialValidation), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, description = "It was replaced meanwhile", body = ErrorBody),

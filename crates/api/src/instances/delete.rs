@@ -11,7 +11,8 @@ use crate::state::ApiState;
 /// Delete an instance
 ///
 /// Stops it if it runs, then removes it from every list. Its events and log lines stay until retention.
-#[utoipa::path(delete, path = "/instances/{id}", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "instances_delete", path = "/instances/{id}", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 204, description = "Gone"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn delete(

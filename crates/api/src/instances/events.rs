@@ -12,7 +12,7 @@ use crate::wire::{Event, Page, cursor_field, limit_field};
 /// List an instance's events
 ///
 /// What happened to it, oldest first, with who did it.
-#[utoipa::path(get, path = "/instances/{id}/events", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_events", path = "/instances/{id}/events", tag = "instances",
     params(("id" = String, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Event>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -12,7 +12,8 @@ use crate::wire::Instance;
 /// Expire an instance
 ///
 /// Ends it now exactly as its deadline would.
-#[utoipa::path(post, path = "/instances/{id}/expire", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "instances_expire", path = "/instances/{id}/expire", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Instance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, description = "Its status does not permit it", body = ErrorBody)))]
 pub(crate) async fn expire(

@@ -14,7 +14,8 @@ use crate::wire::{ExtendBody, Instance};
 ///
 /// `expires_in` counts from now, `by` from the present deadline; give one of them. The change is in force
 /// when the answer comes.
-#[utoipa::path(post, path = "/instances/{id}/extend", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "instances_extend", path = "/instances/{id}/extend", tag = "instances",
+    params(("id" = String, Path)),
     request_body = ExtendBody,
     responses((status = 200, body = Instance), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),

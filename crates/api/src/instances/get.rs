@@ -10,7 +10,8 @@ use crate::state::ApiState;
 use crate::wire::{Alive, Instance, Queue};
 
 /// Get an instance
-#[utoipa::path(get, path = "/instances/{id}", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "instances_get", path = "/instances/{id}", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Instance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(

@@ -13,7 +13,7 @@ use crate::wire::{Instance, Page, choice, cursor_field, limit_field};
 /// List instances
 ///
 /// The caller's own; all of them for a platform admin. Newest first unless `sort=created_at`.
-#[utoipa::path(get, path = "/instances", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_list", path = "/instances", tag = "instances",
     params(("status" = Option<String>, Query, description = "pending, running, expired, disconnected, stopped or error"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("sort" = Option<String>, Query, description = "`-created_at` (default) or `created_at`"),

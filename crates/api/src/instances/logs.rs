@@ -26,7 +26,7 @@ const MAX_SEARCH_CHARS: usize = 200;
 ///
 /// Newest first unless `order=asc`. With `follow=true` the answer is a stream of server-sent events named
 /// `log`: the lines asked for, then each new one, until the instance has ended.
-#[utoipa::path(get, path = "/instances/{id}/logs", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_logs", path = "/instances/{id}/logs", tag = "instances",
     params(("id" = String, Path), ("level" = Option<String>, Query, description = "At least: debug, info, warn, error"),
         ("source" = Option<String>, Query, description = "process, system or api"),
         ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),

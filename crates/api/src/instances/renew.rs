@@ -13,7 +13,7 @@ use crate::wire::{Instance, RenewBody, wait_field, wait_status};
 /// Renew an instance
 ///
 /// Starts an instance again whose time was up, with a new deadline. Id, URL and token stay.
-#[utoipa::path(post, path = "/instances/{id}/renew", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_renew", path = "/instances/{id}/renew", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<RenewBody>,

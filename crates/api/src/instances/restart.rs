@@ -14,7 +14,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 ///
 /// Ends the server's processes, with the grace of a stop for calls in flight, and starts it afresh. Id, URL, token and
 /// deadline stay; sessions are gone, and clients initialise again. Meanwhile its URL answers 503.
-#[utoipa::path(post, path = "/instances/{id}/restart", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_restart", path = "/instances/{id}/restart", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<StartBody>,

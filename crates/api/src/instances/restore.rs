@@ -14,7 +14,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 ///
 /// Starts an instance again that was lost, stopped or failed. Id, URL, token and deadline stay; past its deadline it is
 /// renewed instead.
-#[utoipa::path(post, path = "/instances/{id}/restore", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_restore", path = "/instances/{id}/restore", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<StartBody>,

@@ -12,7 +12,8 @@ use crate::wire::Instance;
 /// Revoke an instance's access token
 ///
 /// The token is refused from the moment of the answer, and nothing opens the instance until `rotate-token` makes another.
-#[utoipa::path(post, path = "/instances/{id}/revoke-token", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "instances_revoke_token", path = "/instances/{id}/revoke-token", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Instance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, description = "It is not running", body = ErrorBody),
         (status = 503, description = "Not acknowledged", body = ErrorBody)))]

@@ -13,7 +13,8 @@ use crate::wire::Launched;
 /// Replace an instance's access token
 ///
 /// The old token is refused from the moment of the answer. The new one is shown only here.
-#[utoipa::path(post, path = "/instances/{id}/rotate-token", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "instances_rotate_token", path = "/instances/{id}/rotate-token", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Launched), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, description = "It is not running", body = ErrorBody),
         (status = 503, description = "Not acknowledged", body = ErrorBody)))]

@@ -13,7 +13,8 @@ use crate::wire::Stats;
 ///
 /// Processor time, memory, processes and open files of all its processes together, looked at every ten seconds. What
 /// cannot be known is null.
-#[utoipa::path(get, path = "/instances/{id}/stats", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "instances_stats", path = "/instances/{id}/stats", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Stats), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn stats(
