@@ -11,6 +11,6 @@ mod limits;
 mod network;
 mod rate;
 
-pub use limits::{Limits, Rates};
+pub use limits::Limits;
 pub use network::Network;
 pub use rate::{Refused, Standing, Subject, Verdict};
