@@ -10,6 +10,7 @@ use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{All, ServerType, TypeBody};
+use roadstead_model::Operation;
 
 /// List server types
 ///
@@ -23,7 +24,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<All<ServerType>>, ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesList)?;
     let all = fields.text("all", 5).as_deref() == Some("true");
     fields.finish()?;
     let types = state.accounts().types(&permit, !all).await?;
@@ -42,7 +43,7 @@ pub(crate) async fn get(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<([(http::HeaderName, String); 1], Json<ServerType>), ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesGet)?;
     let found = state.accounts().type_named(&permit, &named).await?;
     Ok(([(header::ETAG, format!("\"{}\"", found.version))], Json(ServerType::new(found))))
 }
@@ -61,7 +62,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesCreate)?;
     let spec = Value::Object(fields.rest());
     let work = {
         let state = state.clone();
@@ -89,7 +90,7 @@ pub(crate) async fn update(
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesUpdate)?;
     let expected = expected_version(&headers)?;
     let spec = Value::Object(fields.rest());
     let updated = state.accounts().update_type(&permit, &named, expected, spec).await?;
@@ -116,7 +117,7 @@ pub(crate) async fn disable(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesDisable)?;
     let disabled = state.accounts().disable_type(&permit, &named).await?;
     Ok(Json(ServerType::new(disabled)))
 }
