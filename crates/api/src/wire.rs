@@ -27,7 +27,8 @@ pub use credential::{
 };
 pub(crate) use instance::View;
 pub use instance::{
-    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
+    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, Queue, RenewBody, StartBody,
+    TypeSummary,
 };
 pub use master_key::{MasterKey, Rotation};
 pub use people::{
