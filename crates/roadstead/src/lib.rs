@@ -4,6 +4,7 @@ pub mod command;
 pub mod config;
 pub mod data_folder;
 pub mod database;
+pub mod db;
 pub mod doctor;
 pub mod down;
 pub mod handover;

@@ -9,12 +9,14 @@ mod convert;
 mod error;
 
 pub mod api_key;
+pub mod backup;
 pub mod credential;
 pub mod event;
 pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
 pub mod log;
+pub mod maintain;
 pub mod migrate;
 pub mod node;
 pub mod page;
@@ -22,6 +24,7 @@ pub mod pool;
 pub mod port;
 pub mod provision;
 pub mod reaper_lease;
+pub mod restore;
 pub mod ring_check;
 pub mod setting;
 pub mod types;
@@ -45,6 +48,7 @@ pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use maintain::Maintenance;
 pub use node::{NodeRow, Nodes};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
 pub use pool::Store;
