@@ -3,18 +3,23 @@
 //! ```text
 //! migrations   migrate, list, create, validate, rollback
 //! look         size, table-sizes, stats, locks, analyze, vacuum
+//! backup       backup: one file of everything, at one moment
+//! restore      restore: everything, or the missing rows of one table
 //! ```
 //! All of it connects as the owner of the tables. A private cluster that did not run is started for it, and stopped again.
 
 pub mod command;
 
+mod archive;
+mod backup;
 mod look;
 mod migrations;
+mod restore;
 
 use anyhow::bail;
 use roadstead_cli::Exit;
-use roadstead_cli::sheet::Paper;
-use roadstead_model::{Randomness, SystemClock};
+use roadstead_cli::sheet::{Paper, PrintError};
+use roadstead_model::{InstallationId, Randomness, SystemClock};
 use roadstead_store::PgConnectOptions;
 use roadstead_store::maintain::Maintenance;
 
@@ -22,7 +27,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderLock};
 use crate::database::{Database, private_cluster};
 use crate::down::{confirmed, holder, installation};
-use crate::postgres::{Status, StopMode};
+use crate::postgres::{Postgres, Status, StopMode, Tools};
 
 pub use self::command::DbCommand;
 
@@ -37,9 +42,13 @@ pub struct Refused {
 
 /// The database that a command looks after.
 pub(crate) struct Place {
+    pub(crate) folder: DataFolder,
+    pub(crate) installation: InstallationId,
     /// Ours while no service runs.
     lock: Option<DataFolderLock>,
     pub(crate) database: Database,
+    /// Where the private cluster is, or would be.
+    cluster: Postgres,
     /// Whether the private cluster was started for this.
     started: bool,
 }
@@ -47,18 +56,20 @@ pub(crate) struct Place {
 /// `roadstead db …`.
 pub async fn db(config: &Config, command: DbCommand, json: bool, no_color: bool) -> anyhow::Result<Exit> {
     let paper = Paper::new(json, no_color);
-    if let DbCommand::Create { name } = &command {
-        return migrations::create(&paper, name);
+    match &command {
+        DbCommand::Create { name } => return migrations::create(&paper, name),
+        DbCommand::Restore(args) => return Box::pin(restore::restore(config, &paper, args)).await,
+        _ => {}
     }
     let place = Place::open(config, matches!(command, DbCommand::Migrate { .. })).await?;
-    let done = Box::pin(run(&place, command, &paper)).await;
+    let done = Box::pin(run(&place, config, command, &paper)).await;
     // What went wrong first is the one to know.
     let left = place.leave().await;
     let exit = done?;
     left.map(|()| exit)
 }
 
-async fn run(place: &Place, command: DbCommand, paper: &Paper) -> anyhow::Result<Exit> {
+async fn run(place: &Place, config: &Config, command: DbCommand, paper: &Paper) -> anyhow::Result<Exit> {
     match command {
         DbCommand::Migrate { to } => migrations::migrate(place, paper, to).await,
         DbCommand::List => migrations::list(place, paper).await,
@@ -70,8 +81,16 @@ async fn run(place: &Place, command: DbCommand, paper: &Paper) -> anyhow::Result
         DbCommand::Locks => look::locks(place, paper).await,
         DbCommand::Analyze => look::analyze(place, paper).await,
         DbCommand::Vacuum { full, yes } => look::vacuum(place, paper, full, yes).await,
-        DbCommand::Create { .. } => unreachable!("it needs no database"),
+        DbCommand::Backup(args) => backup::backup(place, config, paper, &args).await,
+        DbCommand::Create { .. } | DbCommand::Restore(_) => {
+            unreachable!("they open the database themselves, or none")
+        }
     }
+}
+
+/// Whether a command ended because nobody read its answer to the end.
+pub fn was_read_enough(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<PrintError>().is_some_and(|error| error.exit() == Exit::Ok)
 }
 
 impl Refused {
@@ -103,7 +122,8 @@ impl Place {
                 Status::Running { .. }
             );
         let database = Database::open(config, folder.path(), installation, &randomness, |_| {}).await?;
-        Ok(Self { lock, database, started })
+        let cluster = private_cluster(config, folder.path(), installation);
+        Ok(Self { folder, installation, lock, database, cluster, started })
     }
 
     /// Leaves the database as it was found.
@@ -122,6 +142,11 @@ impl Place {
 
     pub(crate) async fn maintenance(&self) -> anyhow::Result<Maintenance> {
         Ok(Maintenance::open(self.owner()).await?)
+    }
+
+    /// PostgreSQL's own programs for backups.
+    pub(crate) async fn tools(&self, server: u32) -> anyhow::Result<Tools> {
+        Ok(self.cluster.tools(self.owner(), self.database.is_private(), server).await?)
     }
 
     /// Refuses while the service runs.

@@ -98,6 +98,8 @@ async fn run(cli: Cli, config: Option<Config>) -> Exit {
         Command::Reset { yes } => down::reset(&config, yes).await,
         Command::Db(command) => match db::db(&config, command, json, no_color()).await {
             Ok(exit) => return exit,
+            // Whoever read our output has read enough.
+            Err(error) if db::was_read_enough(&error) => return Exit::Ok,
             Err(error) => Err(error),
         },
     };

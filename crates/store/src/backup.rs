@@ -93,6 +93,18 @@ impl Snapshot {
         .during("db.snapshot.closed_functions")
     }
 
+    /// Schemas that are not ours.
+    #[tracing::instrument(name = "db.snapshot.foreign_schemas", skip_all, err(level = "debug"))]
+    pub async fn foreign_schemas(&mut self) -> Result<Vec<String>, StoreError> {
+        sqlx::query_scalar!(
+            r#"select nspname::text as "name!" from pg_namespace
+               where nspname not in ('public', 'information_schema') and nspname !~ '^pg_' order by 1"#,
+        )
+        .fetch_all(&mut self.connection)
+        .await
+        .during("db.snapshot.foreign_schemas")
+    }
+
     /// Lets go of the moment.
     pub async fn release(self) -> Result<(), StoreError> {
         self.connection.close().await.during("db.snapshot.release")

@@ -1,6 +1,8 @@
 //! What `roadstead db` can be told to do.
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
 
 /// Looking after the database.
 #[derive(Debug, Subcommand)]
@@ -64,4 +66,61 @@ pub enum DbCommand {
     /// Show who waits for whom
     #[command(after_help = "Example:\n  roadstead db locks")]
     Locks,
+    /// Write everything to one file, while everything goes on
+    #[command(after_help = "Examples:
+  roadstead db backup                      To backups/ in the data folder
+  roadstead db backup --to /mnt/nightly --verify --keep 7
+  roadstead db backup --with-keys --to /media/safe/all.tar
+
+Without --with-keys the master key is not in it: keep a copy of the key file elsewhere, or no credential can be opened again.")]
+    Backup(BackupArgs),
+    /// Bring back what a backup holds: everything, or the missing rows of one table
+    #[command(after_help = "Examples:
+  roadstead db restore roadstead-20260101-020000.tar
+  roadstead --data-dir /srv/other db restore all.tar
+  roadstead db restore nightly.tar --replace --yes
+  roadstead db restore nightly.tar --table credentials   Says what is missing; with --yes it is put back
+
+The service must not run, except for --table. The file is checked before anything is changed.")]
+    Restore(RestoreArgs),
+}
+
+/// What to back up, and where to.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// The file to write, or an existing folder to put one into [default: `backups` in the data folder]
+    #[arg(long, value_name = "PATH")]
+    pub to: Option<PathBuf>,
+    /// Compress the whole file with gzip, instead of the database in it
+    #[arg(long)]
+    pub gzip: bool,
+    /// Afterwards, restore it into a database that is thrown away, and count
+    #[arg(long)]
+    pub verify: bool,
+    /// Afterwards, delete all but the newest N in that folder
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+    /// Put the master key into it: whoever has the file has every credential
+    #[arg(long)]
+    pub with_keys: bool,
+}
+
+/// What to restore, and how.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Only the rows of this table that are missing
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["replace", "same_installation"])]
+    pub table: Option<String>,
+    /// Put it in the place of what the database holds
+    #[arg(long)]
+    pub replace: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Be the installation that the backup was made of: only where that one runs no more
+    #[arg(long)]
+    pub same_installation: bool,
 }
