@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use roadstead_accounts::NewKey;
-use roadstead_model::{ApiKeyId, Scope, UserId};
+use roadstead_model::{ApiKeyId, Operation, Scope, UserId};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathId, QueryFields};
@@ -18,13 +18,13 @@ const MAX_REASON_CHARS: usize = 200;
 /// List API keys
 ///
 /// Names, hints and scopes; a key itself is shown once, when it is made.
-#[utoipa::path(get, path = "/api-keys", tag = "api-keys",
+#[utoipa::path(get, operation_id = "keys_list", path = "/api-keys", tag = "api-keys",
     responses((status = 200, body = All<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<All<ApiKey>>, ApiError> {
-    let permit = caller.may_read_keys()?;
+    let permit = caller.key_permit(Operation::KeysList)?;
     let keys = state.accounts().keys(&permit).await?;
     Ok(Json(All { data: keys.into_iter().map(ApiKey::new).collect() }))
 }
@@ -32,7 +32,8 @@ pub(crate) async fn list(
 /// Create an API key
 ///
 /// With at most the scopes of the key that makes it. The key is shown only here.
-#[utoipa::path(post, path = "/api-keys", tag = "api-keys", request_body = KeyBody,
+#[utoipa::path(post, operation_id = "keys_create", path = "/api-keys", tag = "api-keys",
+    request_body = KeyBody,
     responses((status = 201, body = NewApiKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, description = "More scopes than one's own", body = ErrorBody),
         (status = 404, description = "No such user", body = ErrorBody), (status = 413, body = ErrorBody),
@@ -43,7 +44,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_keys()?;
+    let permit = caller.key_permit(Operation::KeysCreate)?;
     let new = NewKey {
         name: fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS),
         scopes: match fields.words::<Scope>("scopes", "scope") {
@@ -70,7 +71,7 @@ pub(crate) async fn create(
 /// Revoke an API key
 ///
 /// At once; `reason` is kept.
-#[utoipa::path(delete, path = "/api-keys/{id}", tag = "api-keys",
+#[utoipa::path(delete, operation_id = "keys_revoke", path = "/api-keys/{id}", tag = "api-keys",
     params(("id" = String, Path), ("reason" = Option<String>, Query)),
     responses((status = 204, description = "Revoked"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -80,7 +81,7 @@ pub(crate) async fn revoke(
     PathId(id): PathId<ApiKeyId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_keys()?;
+    let permit = caller.key_permit(Operation::KeysRevoke)?;
     let reason = fields.text("reason", MAX_REASON_CHARS);
     fields.finish()?;
     state.accounts().revoke_key(&permit, id, reason.as_deref()).await?;

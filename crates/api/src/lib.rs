@@ -12,6 +12,7 @@ pub mod master_key;
 mod metrics;
 mod request_id;
 pub mod router;
+mod routes;
 pub mod settings;
 mod state;
 pub mod types;

@@ -7,6 +7,7 @@ use http::header;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Authenticated;
 use crate::state::ApiState;
+use roadstead_model::Operation;
 
 /// Who may see the metrics: whoever is on this machine, and elsewhere or behind a proxy a platform admin.
 pub(crate) struct MayScrape;
@@ -25,7 +26,7 @@ impl FromRequestParts<ApiState> for MayScrape {
             return Ok(Self);
         }
         let Authenticated(caller) = Authenticated::from_request_parts(parts, state).await?;
-        let _permit = caller.may_read_settings()?;
+        let _permit = caller.admin_permit(Operation::SettingsList)?;
         Ok(Self)
     }
 }
@@ -34,7 +35,8 @@ impl FromRequestParts<ApiState> for MayScrape {
 ///
 /// OpenMetrics text. From this machine without a key, unless a proxy stands in front; else with a platform admin's key
 /// that has the scope `settings:read`.
-#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("api_key" = [])),
+#[utoipa::path(get, operation_id = "metrics", path = "/metrics", tag = "health",
+    security((), ("api_key" = [])),
     responses((status = 200, body = String, content_type = "application/openmetrics-text"),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn metrics(State(state): State<ApiState>, _may: MayScrape) -> Response {

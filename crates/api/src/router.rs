@@ -1,4 +1,4 @@
-//! Every path of the API, and the description that is generated from the same list.
+//! The API as one router, and the description that is generated from the same list of paths.
 
 use axum::extract::DefaultBodyLimit;
 use axum::{Router, middleware};
@@ -7,15 +7,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{
-    credentials, health, instances, keys, master_key, metrics, request_id, settings, types, usage, users,
-};
+use crate::{request_id, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -69,43 +66,7 @@ pub fn shield(access: Router, state: ApiState, browsers: Browsers) -> Router {
 }
 
 fn described() -> OpenApiRouter<ApiState> {
-    let base = OpenApiRouter::new()
-        .routes(routes!(instances::list::list, instances::launch::launch))
-        .routes(routes!(instances::get::get, instances::delete::delete))
-        .routes(routes!(instances::stop::stop))
-        .routes(routes!(instances::expire::expire))
-        .routes(routes!(instances::extend::extend))
-        .routes(routes!(instances::restart::restart))
-        .routes(routes!(instances::restore::restore))
-        .routes(routes!(instances::renew::renew))
-        .routes(routes!(instances::rotate_token::rotate_token))
-        .routes(routes!(instances::revoke_token::revoke_token))
-        .routes(routes!(instances::logs::logs))
-        .routes(routes!(instances::events::events))
-        .routes(routes!(instances::stats::stats))
-        .routes(routes!(usage::list))
-        .routes(routes!(types::list, types::create))
-        .routes(routes!(types::get, types::update))
-        .routes(routes!(types::disable))
-        .routes(routes!(credentials::list::list, credentials::create::create))
-        .routes(routes!(credentials::show::show, credentials::replace::replace, credentials::delete::delete))
-        .routes(routes!(credentials::usage::usage))
-        .routes(routes!(credentials::validate::validate))
-        .routes(routes!(users::list, users::create))
-        .routes(routes!(users::me))
-        .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::revoke))
-        .routes(routes!(master_key::get))
-        .routes(routes!(master_key::rotate))
-        .routes(routes!(master_key::retire))
-        .routes(routes!(settings::list))
-        .routes(routes!(settings::set))
-        .routes(routes!(settings::ports));
-    OpenApiRouter::with_openapi(Description::openapi())
-        .nest("/api/v1", base)
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(metrics::metrics))
+    OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", routes::api()).merge(routes::public())
 }
 
 async fn no_such_path() -> ApiError {

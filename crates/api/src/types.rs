@@ -10,11 +10,13 @@ use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{All, ServerType, TypeBody};
+use roadstead_model::Operation;
 
 /// List server types
 ///
 /// Disabled ones too with `all=true`.
-#[utoipa::path(get, path = "/types", tag = "types", params(("all" = Option<bool>, Query)),
+#[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
+    params(("all" = Option<bool>, Query)),
     responses((status = 200, body = All<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
@@ -22,7 +24,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<All<ServerType>>, ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesList)?;
     let all = fields.text("all", 5).as_deref() == Some("true");
     fields.finish()?;
     let types = state.accounts().types(&permit, !all).await?;
@@ -32,7 +34,8 @@ pub(crate) async fn list(
 /// Get a server type
 ///
 /// By id or by name, with its credential slots and configuration schema.
-#[utoipa::path(get, path = "/types/{id}", tag = "types", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "types_get", path = "/types/{id}", tag = "types",
+    params(("id" = String, Path)),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
@@ -40,7 +43,7 @@ pub(crate) async fn get(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<([(http::HeaderName, String); 1], Json<ServerType>), ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesGet)?;
     let found = state.accounts().type_named(&permit, &named).await?;
     Ok(([(header::ETAG, format!("\"{}\"", found.version))], Json(ServerType::new(found))))
 }
@@ -48,7 +51,8 @@ pub(crate) async fn get(
 /// Create a server type
 ///
 /// Platform admins only: a type names a program that will run. Every mistake is named at once.
-#[utoipa::path(post, path = "/types", tag = "types", request_body = TypeBody,
+#[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
+    request_body = TypeBody,
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -58,7 +62,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesCreate)?;
     let spec = Value::Object(fields.rest());
     let work = {
         let state = state.clone();
@@ -73,7 +77,8 @@ pub(crate) async fn create(
 /// Replace a server type's definition
 ///
 /// With `If-Match` naming the version that was read. Running instances keep what they were launched with.
-#[utoipa::path(put, path = "/types/{id}", tag = "types", request_body = TypeBody,
+#[utoipa::path(put, operation_id = "types_update", path = "/types/{id}", tag = "types",
+    request_body = TypeBody,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
@@ -85,7 +90,7 @@ pub(crate) async fn update(
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesUpdate)?;
     let expected = expected_version(&headers)?;
     let spec = Value::Object(fields.rest());
     let updated = state.accounts().update_type(&permit, &named, expected, spec).await?;
@@ -103,7 +108,8 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
 /// Disable a server type
 ///
 /// It launches no more; running instances go on.
-#[utoipa::path(post, path = "/types/{id}/disable", tag = "types", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "types_disable", path = "/types/{id}/disable", tag = "types",
+    params(("id" = String, Path)),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn disable(
@@ -111,7 +117,7 @@ pub(crate) async fn disable(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesDisable)?;
     let disabled = state.accounts().disable_type(&permit, &named).await?;
     Ok(Json(ServerType::new(disabled)))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use roadstead_model::{InstanceId, UsageStatus};
+use roadstead_model::{InstanceId, Operation, UsageStatus};
 use roadstead_orchestrator::{UsageBy, UsageQuery};
 
 use crate::error::{ApiError, ErrorBody};
@@ -21,7 +21,7 @@ const MAX_TOOL_CHARS: usize = 128;
 /// `sort=at`: the caller's own, or all for a platform admin. What was said in a call is never kept. With `summary`
 /// the answer is what they add up to by tool, day (UTC) or instance, at most 1000 sums: days newest first, else those
 /// of the most calls first; `sort`, `limit` and `cursor` then do not apply.
-#[utoipa::path(get, path = "/usage", tag = "usage",
+#[utoipa::path(get, operation_id = "usage_list", path = "/usage", tag = "usage",
     params(("instance" = Option<String>, Query, description = "An instance's id"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("tool" = Option<String>, Query, description = "A tool's or prompt's name, or where a resource lives"),
@@ -38,7 +38,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Response, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::UsageList)?;
     let by = summary(&mut fields);
     let query = read(&mut fields, by.is_some());
     fields.finish()?;

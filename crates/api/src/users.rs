@@ -10,6 +10,7 @@ use crate::extract::{Authenticated, JsonBody, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{Me, Page, User, UserBody, cursor_field, limit_field};
+use roadstead_model::Operation;
 
 /// Longest e-mail address (RFC 5321).
 const MAX_EMAIL_CHARS: usize = 254;
@@ -17,7 +18,7 @@ const MAX_EMAIL_CHARS: usize = 254;
 /// List users
 ///
 /// Platform admins only.
-#[utoipa::path(get, path = "/users", tag = "users",
+#[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users",
     params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<User>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -26,7 +27,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<User>>, ApiError> {
-    let permit = caller.may_read_users()?;
+    let permit = caller.admin_permit(Operation::UsersList)?;
     let page = PageRequest { after: cursor_field(&mut fields), limit: limit_field(&mut fields) };
     fields.finish()?;
     let users = state.accounts().users(&permit, page).await?;
@@ -36,7 +37,8 @@ pub(crate) async fn list(
 /// Create a user
 ///
 /// Platform admins only. A user gets a personal organisation and project.
-#[utoipa::path(post, path = "/users", tag = "users", request_body = UserBody,
+#[utoipa::path(post, operation_id = "users_create", path = "/users", tag = "users",
+    request_body = UserBody,
     responses((status = 201, body = User), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -46,7 +48,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_users()?;
+    let permit = caller.admin_permit(Operation::UsersCreate)?;
     let new = NewUser {
         email: fields.required_text("email", MAX_EMAIL_CHARS),
         name: fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS),
@@ -72,7 +74,7 @@ fn looks_like_email(text: &str) -> bool {
 }
 
 /// Who am I?
-#[utoipa::path(get, path = "/me", tag = "users",
+#[utoipa::path(get, operation_id = "me_get", path = "/me", tag = "users",
     responses((status = 200, body = Me), (status = 401, body = ErrorBody)))]
 pub(crate) async fn me(
     State(state): State<ApiState>,

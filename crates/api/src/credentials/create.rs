@@ -10,11 +10,13 @@ use crate::extract::{Authenticated, JsonBody};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{Credential, CredentialBody};
+use roadstead_model::Operation;
 
 /// Store a credential
 ///
 /// Values are sealed at once and can never be read again.
-#[utoipa::path(post, path = "/credentials", tag = "credentials", request_body = CredentialBody,
+#[utoipa::path(post, operation_id = "credentials_create", path = "/credentials", tag = "credentials",
+    request_body = CredentialBody,
     responses((status = 201, body = Credential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, description = "You have one of that name for this type", body = ErrorBody),
@@ -25,7 +27,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsCreate)?;
     let type_name = fields.required_text("type", 50);
     let name = fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS);
     let expires_at = end_field(&mut fields, state.view().now).flatten();

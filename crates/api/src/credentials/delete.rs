@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId, QueryFields};
@@ -11,7 +11,7 @@ use crate::state::ApiState;
 /// Delete a credential
 ///
 /// Its sealed values are destroyed. Refused while instances hold it; with `force=true`, those that run are stopped first.
-#[utoipa::path(delete, path = "/credentials/{id}", tag = "credentials",
+#[utoipa::path(delete, operation_id = "credentials_delete", path = "/credentials/{id}", tag = "credentials",
     params(("id" = String, Path), ("force" = Option<bool>, Query, description = "Stop the instances that hold it")),
     responses((status = 204, description = "Gone"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody),
@@ -23,7 +23,7 @@ pub(crate) async fn delete(
     PathId(id): PathId<CredentialId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsDelete)?;
     let force: bool = fields.parsed("force", "true or false").unwrap_or_default();
     fields.finish()?;
     let work = {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use roadstead_accounts::ChangedCredential;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use super::end_field;
 use crate::error::{ApiError, ErrorBody};
@@ -16,7 +16,8 @@ use crate::wire::{CredentialChangeBody, ReplacedCredential};
 ///
 /// All values at once, or none. The old ones are destroyed, and the instances that run with them are restarted: the answer names
 /// those that were, and those that could not be. Instances that have ended take the new values at their next start.
-#[utoipa::path(put, path = "/credentials/{id}", tag = "credentials", request_body = CredentialChangeBody,
+#[utoipa::path(put, operation_id = "credentials_replace", path = "/credentials/{id}", tag = "credentials",
+    request_body = CredentialChangeBody,
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     responses((status = 200, body = ReplacedCredential), (status = 400, body = ErrorBody),
@@ -30,7 +31,7 @@ pub(crate) async fn replace(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsReplace)?;
     let name = fields.name("name");
     let expires_at = end_field(&mut fields, state.view().now);
     let values = fields.secrets("values");

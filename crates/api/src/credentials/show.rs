@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -12,7 +12,8 @@ use crate::wire::Credential;
 /// Show a credential
 ///
 /// Its name, hints and end; never its values.
-#[utoipa::path(get, path = "/credentials/{id}", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "credentials_get", path = "/credentials/{id}", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = Credential), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn show(
@@ -20,6 +21,6 @@ pub(crate) async fn show(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<Credential>, ApiError> {
-    let permit = caller.may_read_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsGet)?;
     Ok(Json(Credential::new(state.accounts().credential(&permit, id).await?)))
 }

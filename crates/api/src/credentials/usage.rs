@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -12,7 +12,8 @@ use crate::wire::CredentialUsage;
 /// Show who uses a credential
 ///
 /// The instances that hold it, with the version of the values that each has, and what happened to it.
-#[utoipa::path(get, path = "/credentials/{id}/usage", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "credentials_usage", path = "/credentials/{id}/usage", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = CredentialUsage), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn usage(
@@ -20,6 +21,6 @@ pub(crate) async fn usage(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<CredentialUsage>, ApiError> {
-    let permit = caller.may_read_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsUsage)?;
     Ok(Json(CredentialUsage::new(state.accounts().credential_usage(&permit, id).await?)))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -13,7 +13,8 @@ use crate::wire::CredentialValidation;
 ///
 /// Asks the service that it is for, as its type says, whether it takes it. `unknown` when that says neither yes nor no, or cannot
 /// be reached.
-#[utoipa::path(post, path = "/credentials/{id}/validate", tag = "credentials", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "credentials_validate", path = "/credentials/{id}/validate", tag = "credentials",
+    params(("id" = String, Path)),
     responses((status = 200, body = CredentialValidation), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, description = "It was replaced meanwhile", body = ErrorBody),
@@ -23,7 +24,7 @@ pub(crate) async fn validate(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<CredentialValidation>, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsValidate)?;
     let work = {
         let state = state.clone();
         async move { Ok(state.orchestrator().validate_credential(permit, id).await?) }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId, QueryFields};
@@ -12,7 +12,7 @@ use crate::wire::{Event, Page, cursor_field, limit_field};
 /// List an instance's events
 ///
 /// What happened to it, oldest first, with who did it.
-#[utoipa::path(get, path = "/instances/{id}/events", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_events", path = "/instances/{id}/events", tag = "instances",
     params(("id" = String, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Event>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -22,7 +22,7 @@ pub(crate) async fn events(
     PathId(id): PathId<InstanceId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<Event>>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesEvents)?;
     let after = cursor_field(&mut fields);
     let limit = limit_field(&mut fields);
     fields.finish()?;

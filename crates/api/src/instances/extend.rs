@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 use roadstead_orchestrator::Extension;
 
 use crate::error::{ApiError, ErrorBody};
@@ -14,7 +14,8 @@ use crate::wire::{ExtendBody, Instance};
 ///
 /// `expires_in` counts from now, `by` from the present deadline; give one of them. The change is in force
 /// when the answer comes.
-#[utoipa::path(post, path = "/instances/{id}/extend", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "instances_extend", path = "/instances/{id}/extend", tag = "instances",
+    params(("id" = String, Path)),
     request_body = ExtendBody,
     responses((status = 200, body = Instance), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
@@ -26,7 +27,7 @@ pub(crate) async fn extend(
     PathId(id): PathId<InstanceId>,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<Instance>, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesExtend)?;
     let extension = match (fields.duration("expires_in"), fields.duration("by")) {
         (Some(from_now), None) => Some(Extension::FromNow(from_now)),
         (None, Some(by)) => Some(Extension::By(by)),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::{InstanceId, InstanceStatus};
+use roadstead_model::{InstanceId, InstanceStatus, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -10,7 +10,8 @@ use crate::state::ApiState;
 use crate::wire::{Alive, Instance};
 
 /// Get an instance
-#[utoipa::path(get, path = "/instances/{id}", tag = "instances", params(("id" = String, Path)),
+#[utoipa::path(get, operation_id = "instances_get", path = "/instances/{id}", tag = "instances",
+    params(("id" = String, Path)),
     responses((status = 200, body = Instance), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
@@ -18,7 +19,7 @@ pub(crate) async fn get(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<Json<Instance>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesGet)?;
     let instance = state.orchestrator().get(&permit, id).await?;
     let alive = match instance.status() {
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),

@@ -15,7 +15,8 @@ use crate::wire::{LaunchBody, Launched, wait_field};
 ///
 /// Starts a server of the given type as a confined process of its own and answers with its access URL and
 /// token. The token is shown only here. The launch goes on if the caller hangs up.
-#[utoipa::path(post, path = "/instances", tag = "instances", request_body = LaunchBody,
+#[utoipa::path(post, operation_id = "instances_launch", path = "/instances", tag = "instances",
+    request_body = LaunchBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     responses(
         (status = 201, description = "Ready", body = Launched),

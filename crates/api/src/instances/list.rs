@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceStatus;
+use roadstead_model::{InstanceStatus, Operation};
 use roadstead_orchestrator::InstanceQuery;
 
 use crate::error::{ApiError, ErrorBody};
@@ -13,7 +13,7 @@ use crate::wire::{Instance, Page, choice, cursor_field, limit_field};
 /// List instances
 ///
 /// The caller's own; all of them for a platform admin. Newest first unless `sort=created_at`.
-#[utoipa::path(get, path = "/instances", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_list", path = "/instances", tag = "instances",
     params(("status" = Option<String>, Query, description = "pending, running, expired, disconnected, stopped or error"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("sort" = Option<String>, Query, description = "`-created_at` (default) or `created_at`"),
@@ -26,7 +26,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<Instance>>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesList)?;
     let status = fields.parsed::<InstanceStatus>("status", "a status of an instance");
     let type_name = fields.text("type", 50);
     let oldest_first = choice(&mut fields, "sort", ["-created_at", "created_at"]);

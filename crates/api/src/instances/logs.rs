@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt};
-use roadstead_model::{InstanceId, LogLevel, LogSource};
+use roadstead_model::{InstanceId, LogLevel, LogSource, Operation};
 use roadstead_orchestrator::{LogFollower, LogQuery};
 
 use crate::error::{ApiError, ErrorBody};
@@ -26,7 +26,7 @@ const MAX_SEARCH_CHARS: usize = 200;
 ///
 /// Newest first unless `order=asc`. With `follow=true` the answer is a stream of server-sent events named
 /// `log`: the lines asked for, then each new one, until the instance has ended.
-#[utoipa::path(get, path = "/instances/{id}/logs", tag = "instances",
+#[utoipa::path(get, operation_id = "instances_logs", path = "/instances/{id}/logs", tag = "instances",
     params(("id" = String, Path), ("level" = Option<String>, Query, description = "At least: debug, info, warn, error"),
         ("source" = Option<String>, Query, description = "process, system or api"),
         ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
@@ -41,7 +41,7 @@ pub(crate) async fn logs(
     PathId(id): PathId<InstanceId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Response, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesLogs)?;
     let follow = choice(&mut fields, "follow", ["false", "true"]);
     let query = read(&mut fields);
     fields.finish()?;

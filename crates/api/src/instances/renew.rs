@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::HeaderMap;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
@@ -13,7 +13,7 @@ use crate::wire::{Instance, RenewBody, wait_field, wait_status};
 /// Renew an instance
 ///
 /// Starts an instance again whose time was up, with a new deadline. Id, URL and token stay.
-#[utoipa::path(post, path = "/instances/{id}/renew", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_renew", path = "/instances/{id}/renew", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<RenewBody>,
@@ -35,7 +35,7 @@ pub(crate) async fn renew(
     headers: HeaderMap,
     OptionalBody(JsonBody { mut fields, bytes }): OptionalBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_restore_instances()?;
+    let permit = caller.start_again_permit(Operation::InstancesRenew)?;
     let expires_in = fields.duration("expires_in");
     let wait = wait_field(&mut fields);
     fields.finish()?;

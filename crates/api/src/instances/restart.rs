@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::HeaderMap;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
@@ -14,7 +14,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 ///
 /// Ends the server's processes, with the grace of a stop for calls in flight, and starts it afresh. Id, URL, token and
 /// deadline stay; sessions are gone, and clients initialise again. Meanwhile its URL answers 503.
-#[utoipa::path(post, path = "/instances/{id}/restart", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_restart", path = "/instances/{id}/restart", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<StartBody>,
@@ -35,7 +35,7 @@ pub(crate) async fn restart(
     headers: HeaderMap,
     OptionalBody(JsonBody { mut fields, bytes }): OptionalBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesRestart)?;
     let wait = wait_field(&mut fields);
     fields.finish()?;
     let work = {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::HeaderMap;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
@@ -14,7 +14,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 ///
 /// Starts an instance again that was lost, stopped or failed. Id, URL, token and deadline stay; past its deadline it is
 /// renewed instead.
-#[utoipa::path(post, path = "/instances/{id}/restore", tag = "instances",
+#[utoipa::path(post, operation_id = "instances_restore", path = "/instances/{id}/restore", tag = "instances",
     params(("id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
     request_body = Option<StartBody>,
@@ -36,7 +36,7 @@ pub(crate) async fn restore(
     headers: HeaderMap,
     OptionalBody(JsonBody { mut fields, bytes }): OptionalBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_restore_instances()?;
+    let permit = caller.start_again_permit(Operation::InstancesRestore)?;
     let wait = wait_field(&mut fields);
     fields.finish()?;
     let work = {

@@ -1,0 +1,14 @@
+//! `/settings` and `/ports`: how the service is set, and what it has given away.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::settings;
+use crate::state::ApiState;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(settings::list))
+        .routes(routes!(settings::set))
+        .routes(routes!(settings::ports))
+}

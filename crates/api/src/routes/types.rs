@@ -1,0 +1,14 @@
+//! `/types`: kinds of servers.
+
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::state::ApiState;
+use crate::types;
+
+pub(crate) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(types::list, types::create))
+        .routes(routes!(types::get, types::update))
+        .routes(routes!(types::disable))
+}
