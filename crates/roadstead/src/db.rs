@@ -3,6 +3,7 @@
 //! ```text
 //! migrations   migrate, list, create, validate, rollback
 //! look         size, table-sizes, stats, locks, analyze, vacuum
+//! cleanup      cleanup: what retention does every day, now
 //! backup       backup: one file of everything, at one moment
 //! restore      restore: everything, or the missing rows of one table
 //! ```
@@ -12,6 +13,7 @@ pub mod command;
 
 mod archive;
 mod backup;
+mod cleanup;
 mod look;
 mod migrations;
 mod restore;
@@ -81,6 +83,7 @@ async fn run(place: &Place, config: &Config, command: DbCommand, paper: &Paper) 
         DbCommand::Locks => look::locks(place, paper).await,
         DbCommand::Analyze => look::analyze(place, paper).await,
         DbCommand::Vacuum { full, yes } => look::vacuum(place, paper, full, yes).await,
+        DbCommand::Cleanup(args) => cleanup::cleanup(place, paper, &args).await,
         DbCommand::Backup(args) => backup::backup(place, config, paper, &args).await,
         DbCommand::Create { .. } | DbCommand::Restore(_) => {
             unreachable!("they open the database themselves, or none")

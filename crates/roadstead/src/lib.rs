@@ -14,6 +14,7 @@ pub mod listen;
 pub mod postgres;
 pub mod profile;
 pub mod reaper;
+pub mod retention;
 pub mod rotation;
 pub mod service;
 pub mod sockets;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use roadstead_model::InstanceId;
 
 /// Looking after the database.
 #[derive(Debug, Subcommand)]
@@ -66,6 +67,13 @@ pub enum DbCommand {
     /// Show who waits for whom
     #[command(after_help = "Example:\n  roadstead db locks")]
     Locks,
+    /// Remove what the retention policies say is old; only says what would go unless --yes
+    #[command(after_help = "Examples:
+  roadstead db cleanup                             What the daily run would remove now
+  roadstead db cleanup --yes
+  roadstead db cleanup --table mcp_logs --days 90 --yes
+  roadstead db cleanup --instance 0199c0de-… --days 3 --yes   The old log lines of one instance")]
+    Cleanup(CleanupArgs),
     /// Write everything to one file, while everything goes on
     #[command(after_help = "Examples:
   roadstead db backup                      To backups/ in the data folder
@@ -83,6 +91,23 @@ Without --with-keys the master key is not in it: keep a copy of the key file els
 
 The service must not run, except for --table. The file is checked before anything is changed.")]
     Restore(RestoreArgs),
+}
+
+/// What to remove.
+#[derive(Debug, Clone, Args)]
+pub struct CleanupArgs {
+    /// Keep so many days instead of the policy's, of tables at least as many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub days: Option<u32>,
+    /// Only this table
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// Only the log lines of this instance
+    #[arg(long, value_name = "ID", conflicts_with = "table")]
+    pub instance: Option<InstanceId>,
+    /// Remove it
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What to back up, and where to.
