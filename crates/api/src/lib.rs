@@ -11,6 +11,7 @@ pub mod keys;
 pub mod master_key;
 mod metrics;
 mod request_id;
+mod retention;
 pub mod router;
 mod routes;
 pub mod settings;

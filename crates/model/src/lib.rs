@@ -20,6 +20,7 @@ pub mod port;
 pub mod randomness;
 pub mod reconcile;
 pub mod restart;
+pub mod retention;
 pub mod role;
 pub mod scope;
 pub mod step;
