@@ -1,6 +1,6 @@
 //! Query parameters and path ids, read as strictly as bodies.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
@@ -17,11 +17,20 @@ impl FromRequestParts<ApiState> for QueryFields {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri)
+        let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|_| ApiError::new(Code::Malformed, "the query cannot be read"))?;
-        let object: Map<String, Value> =
-            query.0.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        Ok(Self(Fields::new(object)))
+        let mut object = Map::new();
+        let mut repeated = BTreeSet::new();
+        for (name, value) in query.0 {
+            if object.insert(name.clone(), Value::String(value)).is_some() {
+                repeated.insert(name);
+            }
+        }
+        let mut fields = Fields::new(object);
+        for name in repeated {
+            fields.problem(&name, "is given more than once");
+        }
+        Ok(Self(fields))
     }
 }
 
