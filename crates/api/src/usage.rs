@@ -20,7 +20,7 @@ const MAX_TOOL_CHARS: usize = 128;
 /// One entry for each `tools/call`, `resources/read` and `prompts/get` through an instance, newest first unless
 /// `sort=at`: the caller's own, or all for a platform admin. What was said in a call is never kept. With `summary`
 /// the answer is what they add up to by tool, day (UTC) or instance, at most 1000 sums: days newest first, else those
-/// of the most calls first; `sort`, `limit` and `cursor` then do not apply.
+/// of the most calls first; `sort`, `limit` and `cursor` cannot be given then.
 #[utoipa::path(get, operation_id = "usage_list", path = "/usage", tag = "usage",
     params(("instance" = Option<String>, Query, format = Uuid, description = "Only calls through this instance"),
         ("type" = Option<String>, Query, description = "A server type's name"),

@@ -17,7 +17,7 @@ pub(super) fn rules(name: &str) -> Option<Value> {
         "limit" => json!({"minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE}),
         "cursor" => json!({"minLength": 1, "maxLength": 500, "pattern": "^[A-Za-z0-9_-]+$"}),
         "since" | "until" => json!({"format": "date-time", "maxLength": 40}),
-        "type" => json!({"minLength": 1, "maxLength": 50, "pattern": "^[a-z0-9][a-z0-9-]*$"}),
+        "type" => json!({"minLength": 1, "maxLength": 50, "pattern": TEXT}),
         "wait" => json!({"enum": ["ready", "none"], "default": "ready"}),
         "name" => json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": TEXT}),
         "email" => {
