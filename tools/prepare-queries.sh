@@ -4,6 +4,8 @@
 #   tools/prepare-queries.sh           after a change of a statement or a migration
 #   tools/prepare-queries.sh --check   fails when .sqlx is not what it would write
 #
+# PREPARE_PROFILE=dev uses what a development build has compiled already.
+#
 # Needs initdb, postgres and psql, from PATH or /usr/lib/postgresql. The database is thrown away.
 set -eu
 cd "$(dirname "$0")/.."
@@ -61,7 +63,7 @@ done
 touch crates/store/src/lib.rs
 host=$(printf %s "$work" | sed 's,/,%2F,g')
 SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$work/queries" DATABASE_URL="postgres://owner@$host/postgres" \
-  cargo check --release --quiet -p roadstead-store
+  cargo check --profile "${PREPARE_PROFILE:-release}" --quiet -p roadstead-store
 touch crates/store/src/lib.rs
 
 if [ "$check" = yes ]; then

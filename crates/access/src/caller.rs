@@ -2,31 +2,81 @@
 
 use std::net::IpAddr;
 
-use roadstead_model::{Actor, ApiKeyId, OrganizationId, ProjectId, Scope, Scopes, UserId};
-
-use crate::permit::{
-    AdminPermit, CredentialPermit, InstancePermit, KeyPermit, LaunchPermit, TypeReadPermit, Visible,
+use roadstead_model::{
+    Actor, ApiKeyId, Operation, OrganizationId, ProjectId, Reach, Role, Scope, Scopes, UserId, View,
 };
 
-/// Who calls, through which key, from where.
+use crate::matrix::{Platform, line};
+use crate::permit::{
+    AdminPermit, CredentialPermit, InstancePermit, KeyPermit, LaunchPermit, Permit, TypeReadPermit,
+};
+
+/// How somebody showed who they are. Whatever other ways there will be, they end here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// By an API key.
+    Key(ApiKeyId),
+}
+
+/// What a project permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProjectStatus {
+    /// Everything.
+    #[default]
+    Active,
+    /// Nothing new is started.
+    Paused,
+    /// Only looking.
+    Archived,
+}
+
+impl ProjectStatus {
+    /// The word used in rows and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Archived => "archived",
+        }
+    }
+
+    /// From the word; what is not known permits only looking.
+    pub fn from_word(word: &str) -> Self {
+        match word {
+            "active" => Self::Active,
+            "paused" => Self::Paused,
+            _ => Self::Archived,
+        }
+    }
+}
+
+/// Who calls, by which means, from where.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The user who owns the key.
+    /// For whom is acted: whose rows these are.
     pub user: UserId,
-    /// The user's default organisation.
+    /// The organisation that is acted in.
     pub organization: OrganizationId,
-    /// The user's default project.
+    /// The project that is acted in.
     pub project: ProjectId,
+    /// What the project permits.
+    pub project_status: ProjectStatus,
+    /// What the user is to the organisation.
+    pub role: Role,
     /// Whether the user is a platform admin.
     pub is_admin: bool,
-    /// The key.
-    pub key: ApiKeyId,
+    /// How they showed it.
+    pub means: Means,
+    /// The owner of the key, when they act for another.
+    pub acting: Option<UserId>,
     /// What the key may be used for.
     pub scopes: Scopes,
     /// The caller's address.
     pub ip_address: Option<IpAddr>,
     /// The caller's `User-Agent`.
     pub user_agent: Option<String>,
+    /// The request's id.
+    pub request_id: Option<String>,
 }
 
 /// Why a permit was refused.
@@ -41,120 +91,105 @@ pub enum Denied {
     /// Only platform admins may.
     #[error("only a platform admin may do this")]
     NotAdmin,
+    /// The role does not permit it.
+    #[error("a {} of the organisation may not do this; ask one of its admins", role.as_str())]
+    Role {
+        /// The caller's role.
+        role: Role,
+    },
+    /// The project does not permit it.
+    #[error("the project is {}; an admin of the organisation can make it active again", status.as_str())]
+    Project {
+        /// What it is.
+        status: ProjectStatus,
+    },
 }
 
 impl Caller {
+    /// The key that was used.
+    pub const fn key(&self) -> ApiKeyId {
+        let Means::Key(key) = self.means;
+        key
+    }
+
+    /// May the caller do this, and how far does it reach? The one place where the table of permissions is asked.
+    pub fn may(&self, operation: Operation) -> Result<Permit, Denied> {
+        let line = line(operation);
+        if line.platform == Platform::Only && !self.is_admin {
+            return Err(Denied::NotAdmin);
+        }
+        if let Some(scope) = line.scope.filter(|scope| !self.scopes.contains(*scope)) {
+            return Err(Denied::Scope { scope });
+        }
+        let reach = match (self.is_admin, line.platform) {
+            (true, Platform::All | Platform::Only) => Reach::All,
+            (true, Platform::Own) => Reach::Own,
+            (false, _) => line.allowed(self.role).reach().ok_or(Denied::Role { role: self.role })?,
+        };
+        let permits = match self.project_status {
+            ProjectStatus::Active => true,
+            ProjectStatus::Paused => line.while_paused,
+            ProjectStatus::Archived => line.while_archived,
+        };
+        if !permits {
+            return Err(Denied::Project { status: self.project_status });
+        }
+        let view = View { user: self.user, organization: self.organization, reach };
+        Ok(Permit { operation, view, project: self.project, role: self.role, actor: self.actor() })
+    }
+
     /// May the caller launch instances for themselves?
     pub fn may_launch(&self) -> Result<LaunchPermit, Denied> {
-        self.needs(Scope::InstancesLaunch)?;
-        Ok(LaunchPermit {
-            owner: self.user,
-            organization: self.organization,
-            project: self.project,
-            actor: self.actor(),
-        })
+        self.may(Operation::InstancesLaunch).map(LaunchPermit)
     }
 
-    /// May the caller see instances, their logs and events?
-    pub fn may_read_instances(&self) -> Result<InstancePermit, Denied> {
-        self.needs(Scope::InstancesRead)?;
-        Ok(InstancePermit { visible: self.reach(), actor: self.actor() })
+    /// May the caller do this with instances?
+    pub fn instance_permit(&self, operation: Operation) -> Result<InstancePermit, Denied> {
+        self.may(operation).map(InstancePermit)
     }
 
-    /// May the caller stop, expire, extend, restart, delete instances and rotate their tokens?
-    pub fn may_change_instances(&self) -> Result<InstancePermit, Denied> {
-        self.needs(Scope::InstancesWrite)?;
-        Ok(InstancePermit { visible: self.reach(), actor: self.actor() })
-    }
-
-    /// May the caller start instances again that have ended? It takes what launching takes: a server, of their owner's
-    /// quota.
-    pub fn may_restore_instances(&self) -> Result<InstancePermit, Denied> {
-        self.needs(Scope::InstancesLaunch)?;
-        self.may_change_instances()
+    /// May the caller start instances again that have ended? It takes what launching takes, and what changing takes: a
+    /// server, of their owner's quota.
+    pub fn start_again_permit(&self, operation: Operation) -> Result<InstancePermit, Denied> {
+        if !self.scopes.contains(Scope::InstancesWrite) {
+            return Err(Denied::Scope { scope: Scope::InstancesWrite });
+        }
+        self.may(operation).map(InstancePermit)
     }
 
     /// May the caller see server types?
-    pub fn may_read_types(&self) -> Result<TypeReadPermit, Denied> {
-        self.needs(Scope::TypesRead)?;
-        Ok(TypeReadPermit(()))
+    pub fn type_permit(&self, operation: Operation) -> Result<TypeReadPermit, Denied> {
+        self.may(operation).map(TypeReadPermit)
     }
 
-    /// May the caller define and change server types?
-    pub fn may_change_types(&self) -> Result<AdminPermit, Denied> {
-        self.admin(Scope::TypesWrite)
+    /// May the caller do this with their credentials? Not even an admin sees another user's.
+    pub fn credential_permit(&self, operation: Operation) -> Result<CredentialPermit, Denied> {
+        self.may(operation).map(CredentialPermit)
     }
 
-    /// May the caller see their credentials' names and hints? Not even an admin sees another user's.
-    pub fn may_read_credentials(&self) -> Result<CredentialPermit, Denied> {
-        self.needs(Scope::CredentialsRead)?;
-        Ok(CredentialPermit { visible: Visible::Own(self.user), actor: self.actor() })
+    /// May the caller do this with API keys?
+    pub fn key_permit(&self, operation: Operation) -> Result<KeyPermit, Denied> {
+        let permit = self.may(operation)?;
+        Ok(KeyPermit { permit, grantable: self.scopes.clone() })
     }
 
-    /// May the caller create and delete their credentials?
-    pub fn may_change_credentials(&self) -> Result<CredentialPermit, Denied> {
-        self.needs(Scope::CredentialsWrite)?;
-        Ok(CredentialPermit { visible: Visible::Own(self.user), actor: self.actor() })
-    }
-
-    /// May the caller see users?
-    pub fn may_read_users(&self) -> Result<AdminPermit, Denied> {
-        self.admin(Scope::UsersRead)
-    }
-
-    /// May the caller create users?
-    pub fn may_change_users(&self) -> Result<AdminPermit, Denied> {
-        self.admin(Scope::UsersWrite)
-    }
-
-    /// May the caller see API keys?
-    pub fn may_read_keys(&self) -> Result<KeyPermit, Denied> {
-        self.needs(Scope::KeysRead)?;
-        Ok(self.key_permit())
-    }
-
-    /// May the caller make and revoke API keys?
-    pub fn may_change_keys(&self) -> Result<KeyPermit, Denied> {
-        self.needs(Scope::KeysWrite)?;
-        Ok(self.key_permit())
-    }
-
-    /// May the caller see settings and the port pool?
-    pub fn may_read_settings(&self) -> Result<AdminPermit, Denied> {
-        self.admin(Scope::SettingsRead)
-    }
-
-    /// May the caller change settings?
-    pub fn may_change_settings(&self) -> Result<AdminPermit, Denied> {
-        self.admin(Scope::SettingsWrite)
-    }
-
-    fn key_permit(&self) -> KeyPermit {
-        KeyPermit { visible: self.reach(), user: self.user, grantable: self.scopes.clone() }
-    }
-
-    fn admin(&self, scope: Scope) -> Result<AdminPermit, Denied> {
+    /// May the caller, as a platform admin, do this?
+    pub fn admin_permit(&self, operation: Operation) -> Result<AdminPermit, Denied> {
         if !self.is_admin {
             return Err(Denied::NotAdmin);
         }
-        self.needs(scope)?;
-        Ok(AdminPermit { actor: self.actor() })
+        self.may(operation).map(AdminPermit)
     }
 
-    fn needs(&self, scope: Scope) -> Result<(), Denied> {
-        if self.scopes.contains(scope) { Ok(()) } else { Err(Denied::Scope { scope }) }
-    }
-
-    const fn reach(&self) -> Visible {
-        if self.is_admin { Visible::All } else { Visible::Own(self.user) }
-    }
-
-    fn actor(&self) -> Actor {
+    /// Who acts, for events and the audit log: the owner of the key, and for whom.
+    pub fn actor(&self) -> Actor {
         Actor {
-            user: Some(self.user),
-            api_key: Some(self.key),
+            user: Some(self.acting.unwrap_or(self.user)),
+            api_key: Some(self.key()),
+            on_behalf_of: self.acting.map(|_| self.user),
             ip_address: self.ip_address,
             user_agent: self.user_agent.clone(),
+            request_id: self.request_id.clone(),
         }
     }
 }
@@ -163,23 +198,31 @@ impl Caller {
 mod tests {
     use super::*;
 
-    fn caller(is_admin: bool, scopes: Scopes) -> Caller {
-        let nil = roadstead_model::UserId::from_uuid("00000000-0000-7000-8000-000000000001".parse().unwrap());
+    fn caller(role: Role, is_admin: bool, scopes: Scopes) -> Caller {
+        let id = UserId::from_uuid("00000000-0000-7000-8000-000000000001".parse().unwrap()).uuid();
         Caller {
-            user: nil,
-            organization: OrganizationId::from_uuid(nil.uuid()),
-            project: ProjectId::from_uuid(nil.uuid()),
+            user: UserId::from_uuid(id),
+            organization: OrganizationId::from_uuid(id),
+            project: ProjectId::from_uuid(id),
+            project_status: ProjectStatus::Active,
+            role,
             is_admin,
-            key: ApiKeyId::from_uuid(nil.uuid()),
+            means: Means::Key(ApiKeyId::from_uuid(id)),
+            acting: None,
             scopes,
             ip_address: None,
             user_agent: None,
+            request_id: None,
         }
+    }
+
+    fn owner(is_admin: bool, scopes: Scopes) -> Caller {
+        caller(Role::Owner, is_admin, scopes)
     }
 
     #[test]
     fn a_key_without_the_scope_is_refused_by_name() {
-        let denied = caller(false, Scopes::default()).may_launch().unwrap_err();
+        let denied = owner(false, Scopes::default()).may_launch().unwrap_err();
         assert_eq!(denied, Denied::Scope { scope: Scope::InstancesLaunch });
         assert!(denied.to_string().contains("instances:launch"));
     }
@@ -188,30 +231,61 @@ mod tests {
     fn starting_again_takes_what_launching_and_changing_take() {
         for missing in [Scope::InstancesLaunch, Scope::InstancesWrite] {
             let scopes = Scopes::all().iter().filter(|scope| *scope != missing).collect();
-            let denied = caller(true, scopes).may_restore_instances().unwrap_err();
+            let denied = owner(true, scopes).start_again_permit(Operation::InstancesRenew).unwrap_err();
             assert_eq!(denied, Denied::Scope { scope: missing });
         }
-        assert!(caller(false, Scopes::all()).may_restore_instances().is_ok());
+        assert!(owner(false, Scopes::all()).start_again_permit(Operation::InstancesRestore).is_ok());
     }
 
     #[test]
     fn only_an_admin_may_define_types_whatever_the_scopes() {
-        assert_eq!(caller(false, Scopes::all()).may_change_types().unwrap_err(), Denied::NotAdmin);
-        assert!(caller(true, Scopes::all()).may_change_types().is_ok());
-        assert!(caller(true, Scopes::default()).may_change_types().is_err());
+        let may = |caller: Caller| caller.admin_permit(Operation::TypesCreate);
+        assert_eq!(may(owner(false, Scopes::all())).unwrap_err(), Denied::NotAdmin);
+        assert!(may(owner(true, Scopes::all())).is_ok());
+        assert!(may(owner(true, Scopes::default())).is_err());
     }
 
     #[test]
     fn an_admin_sees_all_instances_but_only_their_own_credentials() {
-        let admin = caller(true, Scopes::all());
-        assert_eq!(admin.may_read_instances().unwrap().visible(), Visible::All);
-        assert_eq!(admin.may_read_credentials().unwrap().visible(), Visible::Own(admin.user));
+        let admin = owner(true, Scopes::all());
+        let reach = |operation| admin.may(operation).unwrap().view().reach;
+        assert_eq!(reach(Operation::InstancesList), Reach::All);
+        assert_eq!(reach(Operation::CredentialsList), Reach::Own);
+    }
+
+    #[test]
+    fn a_viewer_sees_the_organisations_and_changes_nothing() {
+        let viewer = caller(Role::Viewer, false, Scopes::all());
+        assert_eq!(viewer.may(Operation::InstancesGet).unwrap().view().reach, Reach::Organization);
+        let denied = viewer.instance_permit(Operation::InstancesStop).unwrap_err();
+        assert_eq!(denied, Denied::Role { role: Role::Viewer });
+    }
+
+    #[test]
+    fn a_paused_project_starts_nothing_and_an_archived_one_is_looked_at() {
+        let mut member = caller(Role::Member, false, Scopes::all());
+        member.project_status = ProjectStatus::Paused;
+        assert!(member.may_launch().is_err());
+        assert!(member.may(Operation::InstancesExtend).is_ok());
+        member.project_status = ProjectStatus::Archived;
+        assert!(member.may(Operation::InstancesExtend).is_err());
+        assert!(member.may(Operation::InstancesStop).is_ok(), "what runs can be ended");
+        assert!(member.may(Operation::InstancesLogs).is_ok());
+    }
+
+    #[test]
+    fn who_acts_for_another_is_told_as_both() {
+        let mut caller = owner(false, Scopes::all());
+        let another = UserId::from_uuid("00000000-0000-7000-8000-000000000002".parse().unwrap());
+        caller.acting = Some(another);
+        let actor = caller.actor();
+        assert_eq!((actor.user, actor.on_behalf_of), (Some(another), Some(caller.user)));
     }
 
     #[test]
     fn a_new_key_can_be_granted_no_more_than_the_callers_scopes() {
         let scopes: Scopes = [Scope::KeysWrite, Scope::InstancesRead].into_iter().collect();
-        let permit = caller(false, scopes.clone()).may_change_keys().unwrap();
+        let permit = owner(false, scopes.clone()).key_permit(Operation::KeysCreate).unwrap();
         assert!(permit.grantable().covers(&scopes));
         assert!(!permit.grantable().covers(&Scopes::all()));
     }

@@ -2,131 +2,124 @@
 //!
 //! Fields are private and only `Caller` makes one, so code without a permit does not compile.
 
-use roadstead_model::{Actor, OrganizationId, ProjectId, Scopes, UserId};
+use roadstead_model::{
+    Actor, AuditOutcome, Changes, NewAudit, Operation, OrganizationId, ProjectId, Role, Scopes, UserId, View,
+};
+use time::OffsetDateTime;
 
-/// Whose rows a permit reaches. What lies outside does not exist for the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Visible {
-    /// Only one user's.
-    Own(UserId),
-    /// Everybody's: platform admins.
-    All,
-}
-
-impl Visible {
-    /// The owner that rows must have; none when all are visible.
-    pub const fn owner(self) -> Option<UserId> {
-        match self {
-            Self::Own(user) => Some(user),
-            Self::All => None,
-        }
-    }
-}
-
-/// The right to launch instances for one user.
-#[derive(Debug)]
+/// The right to one operation: for whom, how far, and by whom.
+#[derive(Debug, Clone)]
 #[must_use]
-pub struct LaunchPermit {
-    pub(crate) owner: UserId,
-    pub(crate) organization: OrganizationId,
+pub struct Permit {
+    pub(crate) operation: Operation,
+    pub(crate) view: View,
     pub(crate) project: ProjectId,
+    pub(crate) role: Role,
     pub(crate) actor: Actor,
 }
 
-impl LaunchPermit {
-    /// Who will own the instance.
-    pub const fn owner(&self) -> UserId {
-        self.owner
+impl Permit {
+    /// What it permits.
+    pub const fn operation(&self) -> Operation {
+        self.operation
     }
 
-    /// The organisation it will belong to.
+    /// Whose rows it reaches. What lies outside does not exist for the caller.
+    pub const fn view(&self) -> View {
+        self.view
+    }
+
+    /// The user it is for.
+    pub const fn user(&self) -> UserId {
+        self.view.user
+    }
+
+    /// The organisation that the caller acts in.
     pub const fn organization(&self) -> OrganizationId {
-        self.organization
+        self.view.organization
     }
 
-    /// The project it will belong to.
+    /// The project that the caller acts in.
     pub const fn project(&self) -> ProjectId {
         self.project
     }
 
-    /// Who launches, for the events.
+    /// What the caller is to the organisation.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Who acts, for events and the audit log.
     pub const fn actor(&self) -> &Actor {
         &self.actor
     }
+
+    /// The audit entry of what was done by it, in the chain of the caller's organisation.
+    pub fn entry(&self, resource: &dyn std::fmt::Display, changes: Changes, at: OffsetDateTime) -> NewAudit {
+        NewAudit {
+            organization: Some(self.view.organization),
+            project: Some(self.project),
+            actor: self.actor.clone(),
+            action: self.operation.action(),
+            resource_id: Some(resource.to_string()),
+            changes,
+            outcome: AuditOutcome::Done,
+            sensitive: false,
+            retention_days: None,
+            at,
+        }
+    }
 }
 
-macro_rules! reaching_permits {
+macro_rules! permits {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
-        #[derive(Debug)]
+        #[derive(Debug, Clone)]
         #[must_use]
-        pub struct $name {
-            pub(crate) visible: Visible,
-            pub(crate) actor: Actor,
-        }
+        pub struct $name(pub(crate) Permit);
 
-        impl $name {
-            /// Whose rows it reaches.
-            pub const fn visible(&self) -> Visible {
-                self.visible
-            }
+        impl std::ops::Deref for $name {
+            type Target = Permit;
 
-            /// Who acts, for the events.
-            pub const fn actor(&self) -> &Actor {
-                &self.actor
+            fn deref(&self) -> &Permit {
+                &self.0
             }
         }
     )+};
 }
 
-reaching_permits! {
+permits! {
+    /// The right to launch instances for one user.
+    LaunchPermit,
     /// The right to see or change instances.
     InstancePermit,
     /// The right to see or change credentials.
     CredentialPermit,
+    /// The right to see server types.
+    TypeReadPermit,
+    /// The right of a platform admin: types, users, settings, the port pool.
+    AdminPermit,
 }
 
 /// The right to see, make or revoke API keys; a new key may carry at most the caller's own scopes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct KeyPermit {
-    pub(crate) visible: Visible,
-    pub(crate) user: UserId,
+    pub(crate) permit: Permit,
     pub(crate) grantable: Scopes,
 }
 
+impl std::ops::Deref for KeyPermit {
+    type Target = Permit;
+
+    fn deref(&self) -> &Permit {
+        &self.permit
+    }
+}
+
 impl KeyPermit {
-    /// Whose keys it reaches.
-    pub const fn visible(&self) -> Visible {
-        self.visible
-    }
-
-    /// The user who acts.
-    pub const fn user(&self) -> UserId {
-        self.user
-    }
-
     /// The scopes that a new key may carry.
     pub const fn grantable(&self) -> &Scopes {
         &self.grantable
-    }
-}
-
-/// The right to see server types.
-#[derive(Debug)]
-#[must_use]
-pub struct TypeReadPermit(pub(crate) ());
-
-/// The right of a platform admin: types, users, settings, the port pool.
-#[derive(Debug)]
-#[must_use]
-pub struct AdminPermit {
-    pub(crate) actor: Actor,
-}
-
-impl AdminPermit {
-    /// Who acts.
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use roadstead_access::Caller;
+use roadstead_access::{Caller, Means, ProjectStatus};
 use roadstead_crypto::{PlainToken, TokenKind};
 use roadstead_store::{KeyUse, StoreError};
 
@@ -26,6 +26,12 @@ pub enum AuthenticationError {
     /// Its user may not act.
     #[error("the user of this API key is not active; ask a platform admin")]
     UserInactive,
+    /// What its user works in, or their place in it, was suspended.
+    #[error("the {what} of this API key is suspended; ask one of its admins")]
+    NotActive {
+        /// Which of them.
+        what: &'static str,
+    },
     /// The database.
     #[error("the key could not be looked up")]
     Store(#[source] StoreError),
@@ -59,16 +65,24 @@ impl Accounts {
         if !found.user.is_active {
             return Err(AuthenticationError::UserInactive);
         }
+        if !found.place.organization_is_active {
+            return Err(AuthenticationError::NotActive { what: "organisation" });
+        }
+        let role = found.place.role.ok_or(AuthenticationError::NotActive { what: "membership" })?;
         self.note_use(KeyUse { id: found.key.id, at: now, ip_address });
         Ok(Caller {
             user: found.user.id,
-            organization: found.user.default_organization,
-            project: found.user.default_project,
+            organization: found.place.organization,
+            project: found.place.project,
+            project_status: ProjectStatus::from_word(&found.place.project_status),
+            role,
             is_admin: found.user.is_admin,
-            key: found.key.id,
+            means: Means::Key(found.key.id),
+            acting: None,
             scopes: found.key.scopes,
             ip_address,
             user_agent,
+            request_id: None,
         })
     }
 

@@ -187,7 +187,7 @@ impl Accounts {
         permit: &CredentialPermit,
         id: CredentialId,
     ) -> Result<CredentialRow, AccountsError> {
-        let row = self.store().credentials().get(id, permit.visible().owner()).await?;
+        let row = self.store().credentials().get(id, permit.view().owner()).await?;
         row.ok_or(AccountsError::NotFound { what: "credential" })
     }
 
@@ -235,7 +235,7 @@ impl Accounts {
 
     /// The caller's credentials.
     pub async fn credentials(&self, permit: &CredentialPermit) -> Result<Vec<Credential>, AccountsError> {
-        let Some(owner) = permit.visible().owner() else { return Ok(Vec::new()) };
+        let Some(owner) = permit.view().owner() else { return Ok(Vec::new()) };
         let lead = self.settings_in_force().await?.remind_before;
         let rows = self.store().credentials().list(owner, None).await?;
         Ok(rows.into_iter().map(|row| self.seen(row, lead)).collect())
@@ -265,7 +265,7 @@ impl Accounts {
         id: CredentialId,
         holding: Holding,
     ) -> Result<DeletedCredential, AccountsError> {
-        let owner = permit.visible().owner();
+        let owner = permit.view().owner();
         match self.store().credentials().delete(id, owner, holding, permit.actor(), self.now()).await? {
             Deletion::Done => Ok(DeletedCredential::Gone),
             Deletion::Missing => Err(AccountsError::NotFound { what: "credential" }),
@@ -279,7 +279,7 @@ impl Accounts {
         permit: &CredentialPermit,
         id: CredentialId,
     ) -> Result<(), AccountsError> {
-        let done = self.store().credentials().switch_off(id, permit.visible().owner()).await?;
+        let done = self.store().credentials().switch_off(id, permit.view().owner()).await?;
         if done { Ok(()) } else { Err(AccountsError::NotFound { what: "credential" }) }
     }
 

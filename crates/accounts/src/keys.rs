@@ -43,7 +43,7 @@ impl Accounts {
             return Err(AccountsError::Invalid(vec![("expires_in".to_owned(), message)]));
         }
         let user = new.user.unwrap_or_else(|| permit.user());
-        if permit.visible().owner().is_some_and(|own| own != user) {
+        if permit.view().owner().is_some_and(|own| own != user) {
             return Err(AccountsError::NotFound { what: "user" });
         }
         self.insert_key(user, new.name, new.scopes, new.expires_in, None).await
@@ -66,6 +66,9 @@ impl Accounts {
         let row = NewApiKey {
             id,
             user,
+            organization: None,
+            project: None,
+            created_by: user,
             name,
             prefix: TokenKind::ApiKey.prefix().to_owned(),
             hash: *token.hash().as_bytes(),
@@ -91,8 +94,7 @@ impl Accounts {
         id: ApiKeyId,
         reason: Option<&str>,
     ) -> Result<(), AccountsError> {
-        let revoked =
-            self.store().api_keys().revoke(id, permit.visible().owner(), reason, self.now()).await?;
+        let revoked = self.store().api_keys().revoke(id, permit.view(), reason, self.now()).await?;
         if revoked { Ok(()) } else { Err(AccountsError::NotFound { what: "API key" }) }
     }
 }

@@ -51,12 +51,20 @@ codes! {
     HostNotAllowed = "HOST_NOT_ALLOWED", FORBIDDEN;
     /// A page of another site asks.
     OriginNotAllowed = "ORIGIN_NOT_ALLOWED", FORBIDDEN;
+    /// The user, their organisation or their place in it was suspended.
+    NotActive = "NOT_ACTIVE", FORBIDDEN;
+    /// The key may not be used from this address.
+    AddressNotAllowed = "ADDRESS_NOT_ALLOWED", FORBIDDEN;
     /// Missing, or not the caller's.
     NotFound = "NOT_FOUND", NOT_FOUND;
     /// No such server type, or a disabled one.
     TypeNotFound = "TYPE_NOT_FOUND", NOT_FOUND;
     /// No such credential of the caller.
     CredentialNotFound = "CREDENTIAL_NOT_FOUND", NOT_FOUND;
+    /// The invitation is unknown, used, withdrawn or too old.
+    InvitationInvalid = "INVITATION_INVALID", NOT_FOUND;
+    /// The link to an export is unknown or has ended.
+    LinkGone = "EXPORT_GONE", NOT_FOUND;
     /// The path exists, with another method.
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED;
     /// The instance's status does not permit the verb.
@@ -81,6 +89,12 @@ codes! {
     KeyInUse = "MASTER_KEY_IN_USE", CONFLICT;
     /// A request with the same idempotency key is still running.
     IdempotencyInProgress = "IDEMPOTENCY_IN_PROGRESS", CONFLICT;
+    /// The project is paused or archived.
+    ProjectNotActive = "PROJECT_NOT_ACTIVE", CONFLICT;
+    /// The organisation would have no owner any more.
+    LastOwner = "LAST_OWNER", CONFLICT;
+    /// The events after this position are not kept any more.
+    EventsGone = "EVENTS_GONE", GONE;
     /// The row has changed since it was read.
     StaleVersion = "STALE_VERSION", PRECONDITION_FAILED;
     /// The body is larger than the limit.
@@ -95,8 +109,18 @@ codes! {
     ValidationUnsupported = "VALIDATION_UNSUPPORTED", UNPROCESSABLE_ENTITY;
     /// An idempotency key was used before, with another body.
     IdempotencyMismatch = "IDEMPOTENCY_MISMATCH", UNPROCESSABLE_ENTITY;
+    /// The organisation does not take e-mail addresses of this domain.
+    DomainNotAllowed = "EMAIL_DOMAIN_NOT_ALLOWED", UNPROCESSABLE_ENTITY;
     /// The user has as many live instances as they may.
     QuotaReached = "INSTANCE_QUOTA_REACHED", TOO_MANY_REQUESTS;
+    /// Too many requests in too short a time.
+    RateLimited = "RATE_LIMITED", TOO_MANY_REQUESTS;
+    /// A quota of the user or the organisation is used up.
+    QuotaOfSum = "QUOTA_REACHED", TOO_MANY_REQUESTS;
+    /// The key has made as many requests as it may in this day or month.
+    KeyLimitReached = "KEY_LIMIT_REACHED", TOO_MANY_REQUESTS;
+    /// As many launches wait for their turn as may wait.
+    LaunchQueueFull = "LAUNCH_QUEUE_FULL", TOO_MANY_REQUESTS;
     /// A fault of ours.
     Internal = "INTERNAL_ERROR", INTERNAL_SERVER_ERROR;
     /// The server could not be started, or ended before it was ready.
@@ -111,6 +135,8 @@ codes! {
     ShimUnreachable = "INSTANCE_UNREACHABLE", SERVICE_UNAVAILABLE;
     /// Roadstead is stopping.
     ShuttingDown = "SHUTTING_DOWN", SERVICE_UNAVAILABLE;
+    /// A platform admin has switched launches off.
+    LaunchesDisabled = "LAUNCHES_DISABLED", SERVICE_UNAVAILABLE;
     /// The server did not become ready within its budget.
     ServerNotReady = "SERVER_NOT_READY", GATEWAY_TIMEOUT;
 }
@@ -222,7 +248,11 @@ pub(crate) const ERROR_MARK: HeaderName = HeaderName::from_static("x-roadstead-e
 
 impl From<Denied> for ApiError {
     fn from(denied: Denied) -> Self {
-        Self::new(Code::Forbidden, denied.to_string())
+        let code = match denied {
+            Denied::Scope { .. } | Denied::NotAdmin | Denied::Role { .. } => Code::Forbidden,
+            Denied::Project { .. } => Code::ProjectNotActive,
+        };
+        Self::new(code, denied.to_string())
     }
 }
 
@@ -235,6 +265,7 @@ impl From<AuthenticationError> for ApiError {
             AuthenticationError::Expired
             | AuthenticationError::Revoked
             | AuthenticationError::UserInactive => Self::new(Code::KeyNotActive, error.to_string()),
+            AuthenticationError::NotActive { .. } => Self::new(Code::NotActive, error.to_string()),
             AuthenticationError::Store(_) => Self::database(&error),
         }
     }

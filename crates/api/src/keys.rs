@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use roadstead_accounts::NewKey;
-use roadstead_model::{ApiKeyId, Scope, UserId};
+use roadstead_model::{ApiKeyId, Operation, Scope, UserId};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathId, QueryFields};
@@ -24,7 +24,7 @@ pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<All<ApiKey>>, ApiError> {
-    let permit = caller.may_read_keys()?;
+    let permit = caller.key_permit(Operation::KeysList)?;
     let keys = state.accounts().keys(&permit).await?;
     Ok(Json(All { data: keys.into_iter().map(ApiKey::new).collect() }))
 }
@@ -45,7 +45,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_keys()?;
+    let permit = caller.key_permit(Operation::KeysCreate)?;
     let new = NewKey {
         name: fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS),
         scopes: match fields.words::<Scope>("scopes", "scope") {
@@ -82,7 +82,7 @@ pub(crate) async fn revoke(
     PathId(id): PathId<ApiKeyId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_keys()?;
+    let permit = caller.key_permit(Operation::KeysRevoke)?;
     let reason = fields.text("reason", MAX_REASON_CHARS);
     fields.finish()?;
     state.accounts().revoke_key(&permit, id, reason.as_deref()).await?;

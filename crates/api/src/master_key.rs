@@ -8,6 +8,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathName};
 use crate::state::ApiState;
 use crate::wire::{MasterKey, Rotation};
+use roadstead_model::Operation;
 
 /// The master keys
 ///
@@ -18,7 +19,7 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<MasterKey>, ApiError> {
-    let permit = caller.may_change_settings()?;
+    let permit = caller.admin_permit(Operation::MasterKeyGet)?;
     Ok(Json(MasterKey::new(state.accounts().master_keys(&permit).await?)))
 }
 
@@ -33,7 +34,7 @@ pub(crate) async fn rotate(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<(StatusCode, Json<Rotation>), ApiError> {
-    let permit = caller.may_change_settings()?;
+    let permit = caller.admin_permit(Operation::MasterKeyRotate)?;
     let work = {
         let state = state.clone();
         async move { Ok(state.accounts().rotate_master_key(&permit).await?) }
@@ -55,7 +56,7 @@ pub(crate) async fn retire(
     Authenticated(caller): Authenticated,
     PathName(id): PathName,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_settings()?;
+    let permit = caller.admin_permit(Operation::MasterKeyRetire)?;
     let key = id.parse().map_err(|_| ApiError::not_found("master key"))?;
     let work = {
         let state = state.clone();

@@ -7,6 +7,7 @@ use http::header;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Authenticated;
 use crate::state::ApiState;
+use roadstead_model::Operation;
 
 /// Who may see the metrics: whoever is on this machine, and elsewhere or behind a proxy a platform admin.
 pub(crate) struct MayScrape;
@@ -25,7 +26,7 @@ impl FromRequestParts<ApiState> for MayScrape {
             return Ok(Self);
         }
         let Authenticated(caller) = Authenticated::from_request_parts(parts, state).await?;
-        let _permit = caller.may_read_settings()?;
+        let _permit = caller.admin_permit(Operation::SettingsList)?;
         Ok(Self)
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathName};
 use crate::state::ApiState;
 use crate::wire::{All, PortEntry, SettingBody, Settings};
+use roadstead_model::Operation;
 
 /// List settings
 #[utoipa::path(get, operation_id = "settings_list", path = "/settings", tag = "settings",
@@ -16,7 +17,7 @@ pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<Settings>, ApiError> {
-    let permit = caller.may_read_settings()?;
+    let permit = caller.admin_permit(Operation::SettingsList)?;
     let settings: Map<String, Value> = state.accounts().settings(&permit).await?.into_iter().collect();
     Ok(Json(Settings { data: Value::Object(settings) }))
 }
@@ -36,7 +37,7 @@ pub(crate) async fn set(
     PathName(key): PathName,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<Settings>, ApiError> {
-    let permit = caller.may_change_settings()?;
+    let permit = caller.admin_permit(Operation::SettingsSet)?;
     let mut body = fields.rest();
     let value = body.remove("value");
     for unknown in body.keys() {
@@ -59,7 +60,7 @@ pub(crate) async fn ports(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<All<PortEntry>>, ApiError> {
-    let permit = caller.may_read_settings()?;
+    let permit = caller.admin_permit(Operation::PortsList)?;
     let ports = state.orchestrator().ports(&permit).await?;
     Ok(Json(All { data: ports.into_iter().map(PortEntry::new).collect() }))
 }

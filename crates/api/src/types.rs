@@ -11,6 +11,7 @@ use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{All, ServerType, TypeBody};
+use roadstead_model::Operation;
 
 /// List server types
 ///
@@ -24,7 +25,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<All<ServerType>>, ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesList)?;
     let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
     fields.finish()?;
     let types = state.accounts().types(&permit, !all).await?;
@@ -43,7 +44,7 @@ pub(crate) async fn get(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<Versioned, ApiError> {
-    let permit = caller.may_read_types()?;
+    let permit = caller.type_permit(Operation::TypesGet)?;
     let found = state.accounts().type_named(&permit, &named).await?;
     Ok(versioned(found))
 }
@@ -62,7 +63,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesCreate)?;
     let spec = Value::Object(fields.rest());
     let work = {
         let state = state.clone();
@@ -90,7 +91,7 @@ pub(crate) async fn update(
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Versioned, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesUpdate)?;
     let expected = expected_version(&headers)?;
     let spec = Value::Object(fields.rest());
     let updated = state.accounts().update_type(&permit, &named, expected, spec).await?;
@@ -124,7 +125,7 @@ pub(crate) async fn disable(
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
 ) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.may_change_types()?;
+    let permit = caller.admin_permit(Operation::TypesDisable)?;
     let disabled = state.accounts().disable_type(&permit, &named).await?;
     Ok(Json(ServerType::new(disabled)))
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use roadstead_model::{InstanceId, UsageStatus};
+use roadstead_model::{InstanceId, Operation, UsageStatus};
 use roadstead_orchestrator::{UsageBy, UsageQuery};
 
 use crate::error::{ApiError, ErrorBody};
@@ -37,7 +37,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Response, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::UsageList)?;
     let by = summary(&mut fields);
     let query = read(&mut fields, by.is_some());
     fields.finish()?;

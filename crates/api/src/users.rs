@@ -10,6 +10,7 @@ use crate::extract::{Authenticated, JsonBody, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{Me, Page, User, UserBody, cursor_field, limit_field};
+use roadstead_model::Operation;
 
 /// Longest e-mail address (RFC 5321).
 const MAX_EMAIL_CHARS: usize = 254;
@@ -26,7 +27,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<User>>, ApiError> {
-    let permit = caller.may_read_users()?;
+    let permit = caller.admin_permit(Operation::UsersList)?;
     let page = PageRequest { after: cursor_field(&mut fields), limit: limit_field(&mut fields) };
     fields.finish()?;
     let users = state.accounts().users(&permit, page).await?;
@@ -48,7 +49,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_users()?;
+    let permit = caller.admin_permit(Operation::UsersCreate)?;
     let new = NewUser {
         email: fields.required_text("email", MAX_EMAIL_CHARS),
         name: fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS),

@@ -79,20 +79,33 @@ impl std::str::FromStr for EventType {
     }
 }
 
-/// Who caused an event: a person through a key, or the system itself.
+/// Who caused an event or a change: a person through a key, or the system itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The acting user; none when the system acted.
     pub user: Option<UserId>,
     /// The key that was used.
     pub api_key: Option<ApiKeyId>,
+    /// The user for whom the key's owner acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<UserId>,
     /// The caller's address.
     pub ip_address: Option<std::net::IpAddr>,
     /// The caller's `User-Agent`, cut to a limit.
     pub user_agent: Option<String>,
+    /// The id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl Actor {
     /// The system itself.
-    pub const SYSTEM: Self = Self { user: None, api_key: None, ip_address: None, user_agent: None };
+    pub const SYSTEM: Self = Self {
+        user: None,
+        api_key: None,
+        on_behalf_of: None,
+        ip_address: None,
+        user_agent: None,
+        request_id: None,
+    };
 }

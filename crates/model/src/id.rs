@@ -69,18 +69,24 @@ macro_rules! ids {
 ids! {
     /// An API key.
     ApiKeyId,
+    /// An entry of the audit log.
+    AuditId,
     /// One boot of a machine.
     BootId,
     /// A user's named set of secret values for one server type.
     CredentialId,
     /// A step in an instance's life.
     EventId,
+    /// Something made ready to be downloaded.
+    ExportId,
     /// One data folder's installation of Roadstead.
     InstallationId,
     /// One running copy of a server type.
     InstanceId,
     /// A line that a server or we said.
     LogId,
+    /// A user's place in an organisation.
+    MemberId,
     /// A machine that runs instances.
     NodeId,
     /// A group of users.
@@ -93,6 +99,8 @@ ids! {
     RequestId,
     /// One run over everything that is sealed, to seal it with another master key.
     RotationId,
+    /// One run over what is too old to be kept.
+    RunId,
     /// A kind of MCP server.
     TypeId,
     /// What one call cost.

@@ -1,5 +1,6 @@
 //! The nouns and their pure rules: ids, ports, statuses, transitions, expiry, clock. Knows no I/O.
 
+pub mod audit;
 pub mod bridge;
 pub mod clock;
 pub mod confinement;
@@ -14,15 +15,18 @@ pub mod idle;
 pub mod instance;
 pub mod limits;
 pub mod log;
+pub mod operation;
 pub mod port;
 pub mod randomness;
 pub mod reconcile;
 pub mod restart;
+pub mod role;
 pub mod scope;
 pub mod step;
 pub mod transport;
 pub mod usage;
 
+pub use audit::{ActorKind, AuditOutcome, Audited, Care, Changes, NewAudit};
 pub use bridge::{BridgeLimit, BridgeLimits};
 pub use clock::{Clock, MockClock, SystemClock};
 pub use confinement::{Confinement, ConfinementLevel, Held, LEAST_LANDLOCK_ABI, LimitsHeld, Mechanisms};
@@ -32,17 +36,19 @@ pub use era::Era;
 pub use event::{Actor, EventType};
 pub use expiry::Extension;
 pub use id::{
-    ApiKeyId, BootId, CredentialId, EventId, InstallationId, InstanceId, LogId, NodeId, OrganizationId,
-    ProjectId, ReaperId, RequestId, RotationId, TypeId, UsageId, UserId,
+    ApiKeyId, AuditId, BootId, CredentialId, EventId, ExportId, InstallationId, InstanceId, LogId, MemberId,
+    NodeId, OrganizationId, ProjectId, ReaperId, RequestId, RotationId, RunId, TypeId, UsageId, UserId,
 };
 pub use idle::{Activity, Idle, WhyAlive, why_alive};
 pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
 pub use log::{LogLevel, LogSource};
+pub use operation::Operation;
 pub use port::{Port, PortRange, PortRangeError};
 pub use randomness::Randomness;
 pub use restart::{
     RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,
 };
+pub use role::{Reach, Role, View};
 pub use scope::{Scope, Scopes};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};

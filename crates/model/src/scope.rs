@@ -51,6 +51,24 @@ scopes! {
     SettingsRead = "settings:read",
     /// Change settings; for platform admins only.
     SettingsWrite = "settings:write",
+    /// See organisations and their members.
+    OrganizationsRead = "organizations:read",
+    /// Make and change organisations and their members.
+    OrganizationsWrite = "organizations:write",
+    /// See projects.
+    ProjectsRead = "projects:read",
+    /// Make, change, pause and archive projects.
+    ProjectsWrite = "projects:write",
+    /// See what calls cost.
+    UsageRead = "usage:read",
+    /// See and export the audit log.
+    AuditRead = "audit:read",
+    /// Follow the events of everything that one may see.
+    EventsRead = "events:read",
+    /// Act for another user, whom a request names in `X-Roadstead-User`.
+    UsersAct = "users:act",
+    /// See and change how long things are kept, and remove what is older; for platform admins only.
+    DatabaseAdmin = "database:admin",
 }
 
 impl std::str::FromStr for Scope {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use roadstead_access::{AdminPermit, InstancePermit};
 use roadstead_control::Alive;
-use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource, UserId};
+use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource, View};
 use roadstead_port_allocator::PortStatus;
 use roadstead_store::{
     Cursor, EventRow, InstanceFilter, InstanceRow, LogFilter, LogRow, Order, Page, PortRow, StoreError,
@@ -89,16 +89,16 @@ pub struct LogFollower {
 impl Orchestrator {
     /// One instance that the permit reaches.
     pub async fn get(&self, permit: &InstancePermit, id: InstanceId) -> Result<InstanceRow, ChangeError> {
-        self.row(permit.visible().owner(), id).await
+        self.row(Some(permit.view()), id).await
     }
 
-    /// One instance, of a user or of anybody.
-    pub(crate) async fn row(
-        &self,
-        visible_to: Option<UserId>,
-        id: InstanceId,
-    ) -> Result<InstanceRow, ChangeError> {
-        let row = self.0.store().instances().get(id, visible_to).await?;
+    /// One instance: in somebody's view, or any.
+    pub(crate) async fn row(&self, view: Option<View>, id: InstanceId) -> Result<InstanceRow, ChangeError> {
+        let store = self.0.store();
+        let row = match view {
+            Some(seer) => store.seen_by(seer).instances().get(id, view).await?,
+            None => store.instances().get(id, None).await?,
+        };
         row.ok_or(ChangeError::NotFound)
     }
 
@@ -121,14 +121,14 @@ impl Orchestrator {
         query: InstanceQuery,
     ) -> Result<Page<InstanceRow>, ChangeError> {
         let filter = InstanceFilter {
-            user: permit.visible().owner(),
+            view: Some(permit.view()),
             status: query.status.map(|status| (status, self.0.now())),
             type_name: query.type_name,
             after: query.after,
             limit: query.limit,
             order: order(query.oldest_first),
         };
-        Ok(self.0.store().instances().list(&filter).await?)
+        Ok(self.0.store().seen_by(permit.view()).instances().list(&filter).await?)
     }
 
     /// What happened to an instance, oldest first.

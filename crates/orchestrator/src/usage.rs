@@ -150,7 +150,7 @@ async fn append(store: &Store, facts: &[NewUsage]) -> Result<u64, StoreError> {
 
 fn filter(permit: &InstancePermit, query: UsageQuery) -> UsageFilter {
     UsageFilter {
-        user: permit.visible().owner(),
+        view: Some(permit.view()),
         instance: query.instance,
         type_name: query.type_name,
         tool: query.tool,

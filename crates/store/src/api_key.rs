@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use roadstead_model::{ApiKeyId, OrganizationId, ProjectId, Scope, Scopes, UserId};
-use sqlx::PgPool;
+use roadstead_model::era::UnknownWord;
+use roadstead_model::{ApiKeyId, OrganizationId, ProjectId, Role, Scope, Scopes, UserId, View};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::db::System;
 use crate::error::During;
 use crate::{StoreError, UserRow, convert};
 
@@ -19,6 +20,12 @@ pub struct NewApiKey {
     pub id: ApiKeyId,
     /// Whose it is.
     pub user: UserId,
+    /// The organisation that is acted in with it; none for the user's own.
+    pub organization: Option<OrganizationId>,
+    /// The project that is acted in with it; none for the user's own.
+    pub project: Option<ProjectId>,
+    /// Who made it.
+    pub created_by: UserId,
     /// What its owner calls it.
     pub name: String,
     /// The public start of the key.
@@ -75,6 +82,23 @@ pub struct KeyWithUser {
     pub key: ApiKeyRow,
     /// Its user; not deleted, but perhaps inactive.
     pub user: UserRow,
+    /// Where it acts.
+    pub place: KeyPlace,
+}
+
+/// Where a key acts, and what its user is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// The organisation.
+    pub organization: OrganizationId,
+    /// Whether the organisation may act.
+    pub organization_is_active: bool,
+    /// The project.
+    pub project: ProjectId,
+    /// The project's status, as a word.
+    pub project_status: String,
+    /// The user's role; none when they are no active member of the organisation.
+    pub role: Option<Role>,
 }
 
 /// That a key was used.
@@ -133,19 +157,21 @@ impl TryFrom<Record> for ApiKeyRow {
 
 /// The API keys' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct ApiKeys<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct ApiKeys<D> {
+    pub(crate) db: D,
 }
 
-impl ApiKeys<'_> {
+impl ApiKeys<System<'_>> {
     /// Creates a key.
     #[tracing::instrument(name = "db.api_key.create", skip_all, fields(api_key.id = %new.id), err(level = "debug"))]
     pub async fn create(&self, new: &NewApiKey) -> Result<(), StoreError> {
         let scopes: Vec<String> = new.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
-        sqlx::query!(
-            "insert into api_keys (id, user_id, name, prefix, key_hash, hint, scopes, expires_at,
-                                   created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        let done = sqlx::query!(
+            "insert into api_keys (id, user_id, organization_id, project_id, created_by, name, prefix, key_hash, hint, scopes,
+                                   expires_at, created_at, updated_at)
+             select $1, $2, coalesce($10, u.default_organization_id), coalesce($11, u.default_project_id), $12, $3, $4, $5, $6,
+                    $7, $8, $9, $9
+             from users u where u.id = $2",
             new.id.uuid(),
             new.user.uuid(),
             new.name,
@@ -155,11 +181,14 @@ impl ApiKeys<'_> {
             &scopes,
             new.expires_at,
             new.at,
+            new.organization.map(OrganizationId::uuid),
+            new.project.map(ProjectId::uuid),
+            new.created_by.uuid(),
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
-        .during("db.api_key.create")
-        .map(drop)
+        .during("db.api_key.create")?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Missing { noun: "user" }) }
     }
 
     /// The key of a hash with its user, in one round trip. Whether it still opens anything is the caller's to judge.
@@ -170,12 +199,19 @@ impl ApiKeys<'_> {
                       k.revoke_reason, k.last_used_at, host(k.last_used_ip) as last_used_ip, k.created_at, k.updated_at,
                       u.email, u.name as user_name, u.is_active as user_is_active, u.is_admin,
                       u.default_organization_id, u.default_project_id,
-                      u.created_at as user_created_at, u.updated_at as user_updated_at
+                      u.created_at as user_created_at, u.updated_at as user_updated_at,
+                      k.organization_id, k.project_id, o.status = 'active' and o.deleted_at is null as "organization_is_active!",
+                      case when p.deleted_at is null then p.status else 'archived' end as "project_status!",
+                      m.role as "role?"
                from api_keys k join users u on u.id = k.user_id and u.deleted_at is null
+                    join organizations o on o.id = k.organization_id
+                    join projects p on p.id = k.project_id
+                    left join org_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
+                                               and m.status = 'active'
                where k.key_hash = $1"#,
             &hash[..],
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.api_key.by_hash")?;
         let Some(row) = row else { return Ok(None) };
@@ -190,6 +226,16 @@ impl ApiKeys<'_> {
             created_at: row.user_created_at,
             updated_at: row.user_updated_at,
         };
+        let place =
+            KeyPlace {
+                organization: OrganizationId::from_uuid(row.organization_id),
+                organization_is_active: row.organization_is_active,
+                project: ProjectId::from_uuid(row.project_id),
+                project_status: row.project_status,
+                role: row.role.as_deref().map(str::parse).transpose().map_err(|error: UnknownWord| {
+                    StoreError::inconsistent(TABLE, row.id, error.to_string())
+                })?,
+            };
         let key = Record {
             id: row.id,
             user_id: row.user_id,
@@ -206,7 +252,7 @@ impl ApiKeys<'_> {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user }))
+        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user, place }))
     }
 
     /// A user's keys, oldest first.
@@ -219,7 +265,7 @@ impl ApiKeys<'_> {
              from api_keys where user_id = $1 order by created_at, id",
             user.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.api_key.list")?;
         records.into_iter().map(ApiKeyRow::try_from).collect()
@@ -240,30 +286,31 @@ impl ApiKeys<'_> {
             id.uuid(),
             visible_to.map(UserId::uuid),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.api_key.get")?;
         record.map(ApiKeyRow::try_from).transpose()
     }
 
-    /// Ends a key for good. False when there is none, it is not visible, or it was revoked before.
+    /// Ends a key for good. False when there is none in view, or it was revoked before.
     #[tracing::instrument(name = "db.api_key.revoke", skip_all, fields(api_key.id = %id), err(level = "debug"))]
     pub async fn revoke(
         &self,
         id: ApiKeyId,
-        visible_to: Option<UserId>,
+        view: View,
         reason: Option<&str>,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "update api_keys set is_active = false, revoked_at = $4, revoke_reason = $3
-             where id = $1 and is_active and ($2::uuid is null or user_id = $2)",
+             where id = $1 and is_active and ($2::uuid is null or user_id = $2) and ($5::uuid is null or organization_id = $5)",
             id.uuid(),
-            visible_to.map(UserId::uuid),
+            view.owner().map(UserId::uuid),
             reason,
             at,
+            view.within().map(OrganizationId::uuid),
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.api_key.revoke")?;
         Ok(done.rows_affected() == 1)
@@ -293,7 +340,7 @@ impl ApiKeys<'_> {
             &times,
             &addresses as &[Option<String>],
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.api_key.touch_many")
         .map(drop)

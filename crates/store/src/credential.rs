@@ -9,12 +9,12 @@ mod validation;
 use roadstead_model::{Actor, CredentialId, OrganizationId, ProjectId, TypeId, UserId, Validity};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
 use crate::convert::ActorColumns;
+use crate::db::System;
 use crate::error::During;
 
 pub use change::CredentialChange;
@@ -169,11 +169,11 @@ impl TryFrom<Record> for CredentialRow {
 
 /// The credentials' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Credentials<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Credentials<D> {
+    pub(crate) db: D,
 }
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// Creates a credential and its slots, all or nothing.
     #[tracing::instrument(name = "db.credential.create", skip_all, fields(credential.id = %new.id), err(level = "debug"))]
     pub async fn create(&self, new: &NewCredential) -> Result<(), StoreError> {
@@ -208,7 +208,7 @@ impl Credentials<'_> {
             actor.user,
             actor.api_key,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.credential.create")
         .map(drop)
@@ -233,7 +233,7 @@ impl Credentials<'_> {
             id.uuid(),
             owner.map(UserId::uuid),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.credential.get")?;
         record.map(CredentialRow::try_from).transpose()
@@ -259,7 +259,7 @@ impl Credentials<'_> {
             owner.uuid(),
             type_id.map(TypeId::uuid),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.credential.list")?;
         records.into_iter().map(CredentialRow::try_from).collect()
@@ -273,7 +273,7 @@ impl Credentials<'_> {
             "select slot, sealed from credential_secrets where credential_id = $1 order by slot",
             id.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.credential.sealed_slots")
     }
@@ -286,7 +286,7 @@ impl Credentials<'_> {
             id.uuid(),
             at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.credential.touch")
         .map(drop)

@@ -52,6 +52,12 @@ pub enum StoreError {
         /// The rule's name in the migrations.
         constraint: String,
     },
+    /// The service may not take the role that row security is made for.
+    #[error(
+        "the database role of this service may not take the role roadstead_caller; as an administrator: \
+         grant roadstead_caller to the role of the service"
+    )]
+    NoCallerRole,
     /// Nothing was prepared for the month that a row belongs to.
     #[error("no partition is prepared for the time of a row of {table}")]
     NoPartition {

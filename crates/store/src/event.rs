@@ -2,11 +2,11 @@
 
 use roadstead_model::{Actor, ApiKeyId, EventId, EventType, InstanceId, UserId};
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::convert::ActorColumns;
+use crate::db::System;
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Order, Origin, Page, StoreError, TimelineCursor, convert};
@@ -94,6 +94,7 @@ impl TryFrom<Record> for EventRow {
                 api_key: record.api_key_id.map(ApiKeyId::from_uuid),
                 ip_address: convert::address(record.ip_address.as_deref()).map_err(wrong)?,
                 user_agent: record.user_agent,
+                ..Actor::SYSTEM
             },
         })
     }
@@ -101,11 +102,11 @@ impl TryFrom<Record> for EventRow {
 
 /// The events' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Events<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Events<D> {
+    pub(crate) db: D,
 }
 
-impl Events<'_> {
+impl Events<System<'_>> {
     /// Stores an event. False when it is stored already, or there is no such instance.
     #[tracing::instrument(
         name = "db.event.append", skip_all,
@@ -131,7 +132,7 @@ impl Events<'_> {
             actor.ip_address,
             actor.user_agent,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.event.append")?;
         Ok(done.rows_affected() == 1)
@@ -159,7 +160,7 @@ impl Events<'_> {
                     after.map(|cursor| cursor.origin.as_str()),
                     one_more(limit),
                 )
-                .fetch_all(self.pool)
+                .fetch_all(self.db.pool)
                 .await
             };
         }

@@ -7,9 +7,9 @@
 //! A claim whose holder died is taken over once it is older than the caller allows.
 
 use roadstead_model::UserId;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use crate::db::System;
 use crate::error::During;
 use crate::{StoreError, convert};
 
@@ -57,11 +57,11 @@ pub enum Claim {
 
 /// The claims' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Idempotency<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Idempotency<D> {
+    pub(crate) db: D,
 }
 
-impl Idempotency<'_> {
+impl Idempotency<System<'_>> {
     /// Claims a key, or says what is under it. Of two requests at once, one gets it.
     #[tracing::instrument(name = "db.idempotency.begin", skip_all, err(level = "debug"))]
     pub async fn begin(&self, claim: &NewClaim<'_>) -> Result<Claim, StoreError> {
@@ -81,7 +81,7 @@ impl Idempotency<'_> {
             claim.expires_at,
             claim.stale_before,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.idempotency.begin")?;
         if mine.rows_affected() == 1 {
@@ -102,7 +102,7 @@ impl Idempotency<'_> {
             route,
             key,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.idempotency.lookup")?;
         let Some(row) = row else { return Ok(None) };
@@ -137,7 +137,7 @@ impl Idempotency<'_> {
             i32::from(status),
             sealed,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.idempotency.answer")?;
         Ok(done.rows_affected() == 1)
@@ -153,7 +153,7 @@ impl Idempotency<'_> {
             route,
             key,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.idempotency.abandon")
         .map(drop)
@@ -163,7 +163,7 @@ impl Idempotency<'_> {
     #[tracing::instrument(name = "db.idempotency.purge", skip_all, err(level = "debug"))]
     pub async fn purge(&self, now: OffsetDateTime) -> Result<u64, StoreError> {
         let done = sqlx::query!("delete from idempotency_keys where expires_at <= $1", now)
-            .execute(self.pool)
+            .execute(self.db.pool)
             .await
             .during("db.idempotency.purge")?;
         Ok(done.rows_affected())

@@ -19,12 +19,10 @@ pub use reopen::{Desired, NewLife, ReopenError, Reopening};
 pub use reserve::{NewInstance, ReserveError, UsedCredential};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 
-use sqlx::PgPool;
-
 const TABLE: &str = "mcp_instances";
 
 /// The instances' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Instances<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Instances<D> {
+    pub(crate) db: D,
 }

@@ -6,11 +6,11 @@ mod retire;
 
 use roadstead_model::RotationId;
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 pub use batch::{HeldValues, SealedTable, SealedValue, ValuePlace};
@@ -70,11 +70,11 @@ impl TryFrom<Record> for RotationRow {
 
 /// The rotations' rows, and every sealed value.
 #[derive(Debug, Clone, Copy)]
-pub struct KeyRotations<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct KeyRotations<D> {
+    pub(crate) db: D,
 }
 
-impl KeyRotations<'_> {
+impl KeyRotations<System<'_>> {
     /// Begins a run to a key, if none is under way. False when one is.
     #[tracing::instrument(name = "db.key_rotation.begin", skip_all, err(level = "debug"))]
     pub async fn begin(&self, id: RotationId, to_key: u32, at: OffsetDateTime) -> Result<bool, StoreError> {
@@ -90,7 +90,7 @@ impl KeyRotations<'_> {
             at,
             &to_key.to_be_bytes()[..],
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.key_rotation.begin")?;
         Ok(done.rows_affected() == 1)
@@ -104,7 +104,7 @@ impl KeyRotations<'_> {
             "select id, to_key, started_at, finished_at, total, done, failed, failures
              from key_rotations where finished_at is null",
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.key_rotation.unfinished")?;
         record.map(RotationRow::try_from).transpose()
@@ -118,7 +118,7 @@ impl KeyRotations<'_> {
             "select id, to_key, started_at, finished_at, total, done, failed, failures
              from key_rotations order by started_at desc, id desc limit 1",
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.key_rotation.latest")?;
         record.map(RotationRow::try_from).transpose()
@@ -128,7 +128,7 @@ impl KeyRotations<'_> {
     #[tracing::instrument(name = "db.key_rotation.forget", skip_all, fields(rotation.id = %id), err(level = "debug"))]
     pub async fn forget(&self, id: RotationId) -> Result<bool, StoreError> {
         let done = sqlx::query!("delete from key_rotations where id = $1 and finished_at is null", id.uuid())
-            .execute(self.pool)
+            .execute(self.db.pool)
             .await
             .during("db.key_rotation.forget")?;
         Ok(done.rows_affected() == 1)
@@ -143,7 +143,7 @@ impl KeyRotations<'_> {
             i64::try_from(failed).unwrap_or(i64::MAX),
             failures,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.key_rotation.note_pass")
         .map(drop)
@@ -172,7 +172,7 @@ impl KeyRotations<'_> {
             &rotation.to_key.to_be_bytes()[..],
             probe,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.key_rotation.finish")?;
         Ok(done.rows_affected() == 1)

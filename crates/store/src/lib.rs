@@ -6,9 +6,12 @@
 //! The statements are checked against the migrations at compile time, by way of `.sqlx/`.
 
 mod convert;
+mod db;
 mod error;
 
 pub mod api_key;
+pub mod audit;
+pub mod change;
 pub mod credential;
 pub mod event;
 pub mod idempotency;
@@ -28,11 +31,14 @@ pub mod types;
 pub mod usage;
 pub mod user;
 
-pub use api_key::{ApiKeyRow, ApiKeys, KeyUse, KeyWithUser, NewApiKey};
+pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use audit::Audit;
+pub use change::Change;
 pub use credential::{
     CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,
     Holding, NewCredential, NewSlot, SealedSlot, SlotHint,
 };
+pub use db::{Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use idempotency::{Claim, Idempotency, NewClaim};
@@ -47,7 +53,7 @@ pub use key_rotation::{
 pub use log::{LogFilter, LogRow, Logs, NewLog};
 pub use node::{NodeRow, Nodes};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
-pub use pool::Store;
+pub use pool::{SeenBy, Store};
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use ring_check::RingChecks;
@@ -59,3 +65,5 @@ pub use user::{NewUser, UserRow, Users};
 
 /// The name of the role that the application connects as: it reads and writes rows and makes no tables.
 pub const APPLICATION_ROLE: &str = "roadstead_app";
+/// The name of the role that a transaction for a caller takes: the database shows it the caller's rows alone.
+pub const CALLER_ROLE: &str = "roadstead_caller";

@@ -2,10 +2,10 @@
 
 use roadstead_model::{InstanceId, LogId, LogLevel, LogSource};
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::db::System;
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Order, Origin, Page, StoreError, TimelineCursor};
@@ -123,8 +123,8 @@ impl TryFrom<Record> for LogRow {
 
 /// The lines' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Logs<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Logs<D> {
+    pub(crate) db: D,
 }
 
 /// The columns of many lines, for one statement.
@@ -156,7 +156,7 @@ impl From<&[NewLog]> for Columns {
     }
 }
 
-impl Logs<'_> {
+impl Logs<System<'_>> {
     /// Stores lines; says how many were new. Lines that are stored already, or of unknown instances, are not.
     #[tracing::instrument(name = "db.log.append", skip_all, fields(lines = lines.len()), err(level = "debug"))]
     pub async fn append(&self, lines: &[NewLog]) -> Result<u64, StoreError> {
@@ -165,12 +165,13 @@ impl Logs<'_> {
         }
         let columns = Columns::from(lines);
         let done = sqlx::query!(
-            "insert into mcp_logs (id, mcp_instance_id, at, seq, origin, level, source, message, metadata)
-             select uuid_v7(l.at), l.instance, l.at, coalesce(l.seq, nextval('mcp_node_seq')),
+            "insert into mcp_logs (id, mcp_instance_id, owner_id, organization_id, at, seq, origin, level, source, message,
+                                   metadata)
+             select uuid_v7(l.at), l.instance, i.user_id, i.organization_id, l.at, coalesce(l.seq, nextval('mcp_node_seq')),
                     case when l.seq is null then 'node' else 'shim' end, l.level, l.source, l.message, l.metadata
              from unnest($1::uuid[], $2::timestamptz[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
                   with ordinality as l (instance, at, seq, level, source, message, metadata, place)
-             where exists (select from mcp_instances i where i.id = l.instance)
+             join mcp_instances i on i.id = l.instance
              order by l.place
              on conflict do nothing",
             &columns.instances,
@@ -181,7 +182,7 @@ impl Logs<'_> {
             &columns.messages,
             &columns.metadata as &[Option<Value>],
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.log.append")?;
         Ok(done.rows_affected())
@@ -215,7 +216,7 @@ impl Logs<'_> {
                     filter.after.map(|cursor| cursor.origin.as_str()),
                     one_more(filter.limit),
                 )
-                .fetch_all(self.pool)
+                .fetch_all(self.db.pool)
                 .await
             };
         }
@@ -252,7 +253,7 @@ impl Logs<'_> {
             position,
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.log.follow")?;
         records.into_iter().map(LogRow::try_from).collect()

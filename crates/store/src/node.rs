@@ -1,10 +1,10 @@
 //! Machines that run instances.
 
 use roadstead_model::{BootId, NodeId};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// A machine.
@@ -22,11 +22,11 @@ pub struct NodeRow {
 
 /// The machines' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Nodes<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Nodes<D> {
+    pub(crate) db: D,
 }
 
-impl Nodes<'_> {
+impl Nodes<System<'_>> {
     /// Records that a machine is there.
     #[tracing::instrument(name = "db.node.upsert", skip_all, fields(node.id = %node.id), err(level = "debug"))]
     pub async fn upsert(&self, node: &NodeRow) -> Result<(), StoreError> {
@@ -39,7 +39,7 @@ impl Nodes<'_> {
             node.boot_id.uuid(),
             node.last_seen_at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.node.upsert")
         .map(drop)
@@ -49,7 +49,7 @@ impl Nodes<'_> {
     #[tracing::instrument(name = "db.node.get", skip_all, fields(node.id = %id), err(level = "debug"))]
     pub async fn get(&self, id: NodeId) -> Result<Option<NodeRow>, StoreError> {
         let row = sqlx::query!("select hostname, boot_id, last_seen_at from nodes where id = $1", id.uuid())
-            .fetch_optional(self.pool)
+            .fetch_optional(self.db.pool)
             .await
             .during("db.node.get")?;
         Ok(row.map(|row| NodeRow {

@@ -1,4 +1,4 @@
-//! The store itself: a pool of connections of the application role.
+//! The store itself: a pool of connections of the application role, and one for callers.
 
 use std::time::Duration;
 
@@ -6,7 +6,11 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 
+use roadstead_model::View;
+
 use crate::StoreError;
+use crate::change::Change;
+use crate::db::{self, Seen, System, Within};
 use crate::error::During;
 
 /// How long a request waits for a connection before it is told that the database is busy.
@@ -19,32 +23,68 @@ const MONTHS_AHEAD: i32 = 3;
 /// A line written just before the month turned may arrive just after.
 const LATE_ARRIVAL: time::Duration = time::Duration::days(7);
 
+/// Statements that a connection keeps prepared: more than there are, or each is prepared anew.
+const PREPARED_STATEMENTS: usize = 512;
+
 /// Access to every table. Cheap to clone: clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Store {
+    /// The service's own.
     pub(crate) pool: PgPool,
+    /// For callers, behind row security.
+    pub(crate) callers: PgPool,
 }
 
 impl Store {
-    /// Opens a pool of at most `max_connections`; fails at once when the database does not answer.
+    /// Opens pools of at most `max_connections` together; fails at once when the database does not answer, or does not
+    /// let the service take the callers' role.
     #[tracing::instrument(name = "db.connect", skip_all, err(level = "debug"))]
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection: &mut PgConnection, meta| {
-                Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) })
-            })
-            .connect_with(options)
-            .await
-            .during("db.connect")?;
-        Ok(Self { pool })
+        let options = options.statement_cache_capacity(PREPARED_STATEMENTS);
+        // Callers wait for nothing but the database; drivers hold connections through the steps of a launch.
+        let for_callers = (max_connections * 2 / 5).max(1);
+        let own = max_connections.saturating_sub(for_callers).max(1);
+        let pool = pool_of(own).connect_with(options.clone()).await.during("db.connect")?;
+        let store = Self { pool, callers: pool_of(for_callers).connect_lazy_with(options) };
+        if !store.may_take_callers_role().await? {
+            return Err(StoreError::NoCallerRole);
+        }
+        Ok(store)
+    }
+
+    async fn may_take_callers_role(&self) -> Result<bool, StoreError> {
+        // A database that is not migrated yet has no such role, and says so itself when somebody calls.
+        sqlx::query_scalar!(
+            r#"select coalesce((select pg_has_role(oid, 'member') from pg_roles where rolname = $1), true) as "may!""#,
+            crate::CALLER_ROLE,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .during("db.connect")
     }
 
     /// Closes every connection after the statements that are under way.
     pub async fn close(&self) {
+        self.callers.close().await;
         self.pool.close().await;
+    }
+
+    /// Looks through a caller's eyes: every noun's statements are held to their rows by the database, too.
+    pub const fn seen_by(&self, view: View) -> SeenBy<'_> {
+        SeenBy { store: self, view }
+    }
+
+    /// Begins a change for a caller, who can touch their rows only.
+    #[tracing::instrument(name = "db.change", skip_all, err(level = "debug"))]
+    pub async fn change(&self, view: View) -> Result<Change<'_>, StoreError> {
+        let begin = db::beginning(view, db::Access::Change);
+        Ok(Change::new(self.callers.begin_with(begin).await.during("db.change")?))
+    }
+
+    /// Begins a change of the service itself.
+    #[tracing::instrument(name = "db.system_change", skip_all, err(level = "debug"))]
+    pub async fn system_change(&self) -> Result<Change<'_>, StoreError> {
+        Ok(Change::new(self.pool.begin().await.during("db.system_change")?))
     }
 
     /// Whether the database answers.
@@ -83,18 +123,51 @@ impl Store {
     }
 }
 
+fn pool_of(max_connections: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut PgConnection, meta| {
+            Box::pin(async move { Ok(meta.idle_for < TRUSTED_IDLE || connection.ping().await.is_ok()) })
+        })
+}
+
+/// The tables through a caller's eyes.
+#[derive(Debug, Clone, Copy)]
+pub struct SeenBy<'a> {
+    store: &'a Store,
+    view: View,
+}
+
 macro_rules! nouns {
     ($($(#[$doc:meta])* $method:ident: $handle:ident in $module:ident),+ $(,)?) => {
         impl Store {$(
             $(#[$doc])*
-            pub fn $method(&self) -> crate::$module::$handle<'_> {
-                crate::$module::$handle { pool: &self.pool }
+            pub const fn $method(&self) -> crate::$module::$handle<System<'_>> {
+                crate::$module::$handle { db: System { pool: &self.pool } }
+            }
+        )+}
+
+        impl<'a> SeenBy<'a> {$(
+            $(#[$doc])*
+            pub const fn $method(&self) -> crate::$module::$handle<Seen<'a>> {
+                crate::$module::$handle { db: Seen { callers: &self.store.callers, view: self.view } }
+            }
+        )+}
+
+        impl Change<'_> {$(
+            $(#[$doc])*
+            pub fn $method(&mut self) -> crate::$module::$handle<Within<'_>> {
+                crate::$module::$handle { db: Within { connection: self.connection() } }
             }
         )+}
     };
 }
 
 nouns! {
+    /// Who changed what.
+    audit: Audit in audit,
     /// API keys.
     api_keys: ApiKeys in api_key,
     /// Credentials and their sealed slots.

@@ -1,9 +1,9 @@
 //! The port pool as rows: what is in it, what is held, what rests. Leases are taken and given back with instances.
 
 use roadstead_model::{InstanceId, NodeId, Port, PortRange};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use crate::db::System;
 use crate::error::During;
 use crate::{StoreError, convert};
 
@@ -50,11 +50,11 @@ pub struct RangeChange {
 
 /// The ports' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Ports<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Ports<D> {
+    pub(crate) db: D,
 }
 
-impl Ports<'_> {
+impl Ports<System<'_>> {
     /// Every port of a node's pool, lowest first.
     #[tracing::instrument(name = "db.port.map", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn map(&self, node: NodeId) -> Result<Vec<PortRow>, StoreError> {
@@ -63,7 +63,7 @@ impl Ports<'_> {
              from port_allocations where node_id = $1 order by port",
             node.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.port.map")?;
         rows.into_iter()
@@ -89,7 +89,7 @@ impl Ports<'_> {
             node.uuid(),
             instance.uuid(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.port.former")?;
         port.map(number).transpose()
@@ -117,7 +117,7 @@ impl Ports<'_> {
             i32::from(range.first().get()),
             i32::from(range.last().get()),
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.port.ensure_range")?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -144,7 +144,7 @@ impl Ports<'_> {
             i32::from(port.get()),
             until,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.port.mark_quarantined")
         .map(drop)
@@ -166,7 +166,7 @@ impl Ports<'_> {
             &ports,
             &times,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.port.stamp_health")
         .map(drop)
@@ -182,7 +182,7 @@ impl Ports<'_> {
              order by released_at nulls first, port",
             node.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.port.recently_released")?;
         rows.into_iter()

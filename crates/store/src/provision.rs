@@ -35,7 +35,19 @@ async fn role(connection: &mut PgConnection, password: &str) -> Result<(), sqlx:
     .bind(password)
     .fetch_one(&mut *connection)
     .await?;
-    connection.execute(AssertSqlSafe(statement)).await.map(drop)
+    connection.execute(AssertSqlSafe(statement)).await?;
+    // What a transaction for a caller takes: no login, no rights but those that the migrations give it.
+    connection
+        .execute(
+            "do $$ begin
+               if not exists (select from pg_roles where rolname = 'roadstead_caller') then
+                 create role roadstead_caller nologin;
+               end if;
+             end $$;
+             grant roadstead_caller to roadstead_app",
+        )
+        .await
+        .map(drop)
 }
 
 async fn create_database(connection: &mut PgConnection, database: &str) -> Result<(), sqlx::Error> {

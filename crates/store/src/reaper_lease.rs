@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use roadstead_model::NodeId;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::db::System;
 use crate::error::During;
 use crate::{StoreError, convert};
 
@@ -38,11 +38,11 @@ pub struct LeaseRow {
 
 /// The leases' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct ReaperLeases<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct ReaperLeases<D> {
+    pub(crate) db: D,
 }
 
-impl ReaperLeases<'_> {
+impl ReaperLeases<System<'_>> {
     /// Takes or renews a machine's lease for `term` from now on. False while another one has it, and for a machine
     /// that is not known. A service takes it from the service before it, which its data folder's lock proves gone.
     #[tracing::instrument(name = "db.reaper_lease.take", skip_all, fields(node.id = %node), err(level = "debug"))]
@@ -63,7 +63,7 @@ impl ReaperLeases<'_> {
             convert::process_number(asks.pid),
             term.as_secs_f64(),
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.reaper_lease.take")?;
         Ok(done.rows_affected() == 1)
@@ -73,7 +73,7 @@ impl ReaperLeases<'_> {
     #[tracing::instrument(name = "db.reaper_lease.give_up", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn give_up(&self, node: NodeId, holder: Uuid) -> Result<(), StoreError> {
         sqlx::query!("delete from reaper_leases where node_id = $1 and holder = $2", node.uuid(), holder)
-            .execute(self.pool)
+            .execute(self.db.pool)
             .await
             .during("db.reaper_lease.give_up")
             .map(drop)
@@ -87,7 +87,7 @@ impl ReaperLeases<'_> {
              where node_id = $1 and until > clock_timestamp()",
             node.uuid(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.reaper_lease.holder")?;
         Ok(row.map(|row| LeaseRow {

@@ -1,23 +1,23 @@
 //! One known value under the master key, by which a wrong key is noticed.
 
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// The probe's single row.
 #[derive(Debug, Clone, Copy)]
-pub struct RingChecks<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct RingChecks<D> {
+    pub(crate) db: D,
 }
 
-impl RingChecks<'_> {
+impl RingChecks<System<'_>> {
     /// The sealed probe; none before the first start.
     #[tracing::instrument(name = "db.ring_check.load", skip_all, err(level = "debug"))]
     pub async fn load(&self) -> Result<Option<Vec<u8>>, StoreError> {
         sqlx::query_scalar!("select sealed from ring_check")
-            .fetch_optional(self.pool)
+            .fetch_optional(self.db.pool)
             .await
             .during("db.ring_check.load")
     }
@@ -30,7 +30,7 @@ impl RingChecks<'_> {
             sealed,
             at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.ring_check.insert")?;
         Ok(done.rows_affected() == 1)

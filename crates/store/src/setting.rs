@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// A setting.
@@ -24,16 +24,16 @@ pub struct SettingRow {
 
 /// The settings' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Settings<D> {
+    pub(crate) db: D,
 }
 
-impl Settings<'_> {
+impl Settings<System<'_>> {
     /// Every setting's value.
     #[tracing::instrument(name = "db.setting.all", skip_all, err(level = "debug"))]
     pub async fn all(&self) -> Result<BTreeMap<String, Value>, StoreError> {
         let rows = sqlx::query!("select key, value from system_settings")
-            .fetch_all(self.pool)
+            .fetch_all(self.db.pool)
             .await
             .during("db.setting.all")?;
         Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
@@ -46,7 +46,7 @@ impl Settings<'_> {
             SettingRow,
             "select key, value, description, updated_at from system_settings order by key"
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.setting.list")
     }
@@ -55,7 +55,7 @@ impl Settings<'_> {
     #[tracing::instrument(name = "db.setting.get", skip_all, fields(setting.key = key), err(level = "debug"))]
     pub async fn get(&self, key: &str) -> Result<Option<Value>, StoreError> {
         sqlx::query_scalar!("select value from system_settings where key = $1", key)
-            .fetch_optional(self.pool)
+            .fetch_optional(self.db.pool)
             .await
             .during("db.setting.get")
     }
@@ -64,7 +64,7 @@ impl Settings<'_> {
     #[tracing::instrument(name = "db.setting.set", skip_all, fields(setting.key = key), err(level = "debug"))]
     pub async fn set(&self, key: &str, value: &Value) -> Result<bool, StoreError> {
         let done = sqlx::query!("update system_settings set value = $2 where key = $1", key, value)
-            .execute(self.pool)
+            .execute(self.db.pool)
             .await
             .during("db.setting.set")?;
         Ok(done.rows_affected() == 1)

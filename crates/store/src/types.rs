@@ -2,11 +2,11 @@
 
 use roadstead_model::{Era, TypeId, UserId};
 use serde_json::Value;
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 const TABLE: &str = "mcp_types";
@@ -163,11 +163,11 @@ impl TryFrom<Record> for TypeRow {
 
 /// The server types' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Types<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Types<D> {
+    pub(crate) db: D,
 }
 
-impl Types<'_> {
+impl Types<System<'_>> {
     /// Creates a type, at version 1 and active.
     #[tracing::instrument(name = "db.type.create", skip_all, fields(type.name = %new.name), err(level = "debug"))]
     pub async fn create(&self, new: &NewType) -> Result<(), StoreError> {
@@ -192,7 +192,7 @@ impl Types<'_> {
             new.registered_by.map(UserId::uuid),
             new.at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.type.create")
         .map(drop)
@@ -209,7 +209,7 @@ impl Types<'_> {
              from mcp_types where id = $1",
             id.uuid(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.type.get")?;
         record.map(TypeRow::try_from).transpose()
@@ -226,7 +226,7 @@ impl Types<'_> {
              from mcp_types where name = $1",
             name,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.type.by_name")?;
         record.map(TypeRow::try_from).transpose()
@@ -243,7 +243,7 @@ impl Types<'_> {
              from mcp_types where is_active or not $1 order by name",
             only_active,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.type.list")?;
         records.into_iter().map(TypeRow::try_from).collect()
@@ -277,14 +277,14 @@ impl Types<'_> {
             change.max_duration_minutes,
             change.era.as_str(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.type.update")?;
         if let Some(version) = updated {
             return Ok(TypeUpdate::Updated { version });
         }
         let current = sqlx::query_scalar!("select version from mcp_types where id = $1", id.uuid())
-            .fetch_optional(self.pool)
+            .fetch_optional(self.db.pool)
             .await
             .during("db.type.update")?;
         Ok(current.map_or(TypeUpdate::Missing, |version| TypeUpdate::Stale { version }))
@@ -301,7 +301,7 @@ impl Types<'_> {
             found.era.as_str(),
             found.at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.type.remember_era")?;
         Ok(done.rows_affected() == 1)
@@ -317,7 +317,7 @@ impl Types<'_> {
             id.uuid(),
             is_active
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.type.set_active")?;
         Ok(done.rows_affected() == 1)

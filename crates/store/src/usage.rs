@@ -1,12 +1,12 @@
 //! Usage facts: what calls cost. A fact that a shim tells again is stored once; those of unknown instances are left out.
 
 use roadstead_model::{
-    InstanceId, OrganizationId, ProjectId, SessionEra, UsageId, UsageMethod, UsageStatus, UserId,
+    InstanceId, OrganizationId, ProjectId, SessionEra, UsageId, UsageMethod, UsageStatus, UserId, View,
 };
-use sqlx::PgPool;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
+use crate::db::System;
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Cursor, Order, Page, StoreError};
@@ -97,8 +97,8 @@ impl UsageRow {
 /// Which facts are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct UsageFilter {
-    /// Of this user's instances.
-    pub user: Option<UserId>,
+    /// Whose eyes see them; none for the service's own.
+    pub view: Option<View>,
     /// Through this instance.
     pub instance: Option<InstanceId>,
     /// Of instances of this type.
@@ -157,8 +157,8 @@ pub struct UsageSum {
 
 /// The facts' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Usage<D> {
+    pub(crate) db: D,
 }
 
 struct Record {
@@ -296,7 +296,7 @@ impl From<&[NewUsage]> for Columns {
     }
 }
 
-impl Usage<'_> {
+impl Usage<System<'_>> {
     /// Stores facts under the owners that their instances have; says how many were new. Facts that are stored already,
     /// or of unknown instances, are not.
     #[tracing::instrument(name = "db.usage.append", skip_all, fields(facts = facts.len()), err(level = "debug"))]
@@ -333,7 +333,7 @@ impl Usage<'_> {
             &columns.request_bytes,
             &columns.answer_bytes,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.usage.append")?;
         Ok(done.rows_affected())
@@ -356,7 +356,7 @@ impl Usage<'_> {
                             t.name as type_name, u.method, u.name, u.request_id, u.parent_request_id, u.era, u.status,
                             u.calls, u.latency_us, u.request_bytes, u.answer_bytes
                      from mcp_usage u join mcp_types t on t.id = u.mcp_type_id
-                     where ($1::uuid is null or u.user_id = $1)
+                     where ($1::uuid is null or u.user_id = $1) and ($11::uuid is null or u.organization_id = $11)
                        and ($2::uuid is null or u.mcp_instance_id = $2)
                        and ($3::text is null or t.name = $3)
                        and ($4::text is null or u.name = $4)
@@ -364,7 +364,7 @@ impl Usage<'_> {
                        and ($6::timestamptz is null or u.at >= $6)
                        and ($7::timestamptz is null or u.at < $7) "
                         + $tail,
-                    filter.user.map(UserId::uuid),
+                    filter.view.and_then(|view| view.owner()).map(UserId::uuid),
                     filter.instance.map(InstanceId::uuid),
                     filter.type_name,
                     filter.tool,
@@ -374,8 +374,9 @@ impl Usage<'_> {
                     after.map(|cursor| cursor.at),
                     after.map(|cursor| cursor.id),
                     one_more(limit),
+                    filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
                 )
-                .fetch_all(self.pool)
+                .fetch_all(self.db.pool)
                 .await
             };
         }
@@ -414,7 +415,7 @@ impl Usage<'_> {
                             case when $10 then u.mcp_instance_id end as instance,
                             u.status, u.calls, u.latency_us, u.request_bytes, u.answer_bytes
                      from mcp_usage u
-                     where ($1::uuid is null or u.user_id = $1)
+                     where ($1::uuid is null or u.user_id = $1) and ($12::uuid is null or u.organization_id = $12)
                        and ($2::uuid is null or u.mcp_instance_id = $2)
                        and ($3::text is null or u.mcp_type_id in (select t.id from mcp_types t where t.name = $3))
                        and ($4::text is null or u.name = $4)
@@ -424,7 +425,7 @@ impl Usage<'_> {
                group by k.method, k.name, k.day, k.instance
                order by k.day desc, sum(k.calls) desc, k.method, k.name, k.instance
                limit $11"#,
-            filter.user.map(UserId::uuid),
+            filter.view.and_then(|view| view.owner()).map(UserId::uuid),
             filter.instance.map(InstanceId::uuid),
             filter.type_name,
             filter.tool,
@@ -435,8 +436,9 @@ impl Usage<'_> {
             day,
             instance,
             MAX_SUMS,
+            filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.usage.sums")?;
         records.into_iter().map(UsageSum::try_from).collect()

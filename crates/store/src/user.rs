@@ -1,10 +1,10 @@
 //! Users, each with an organisation and a project of their own.
 
 use roadstead_model::{OrganizationId, ProjectId, UserId};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::db::System;
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Cursor, Page, PageRequest, StoreError};
@@ -81,18 +81,21 @@ impl From<Record> for UserRow {
 
 /// The users' rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Users<'a> {
-    pub(crate) pool: &'a PgPool,
+pub struct Users<D> {
+    pub(crate) db: D,
 }
 
-impl Users<'_> {
+impl Users<System<'_>> {
     /// Creates a user with a personal organisation and project, all or nothing.
     #[tracing::instrument(name = "db.user.create", skip_all, fields(user.id = %new.id), err(level = "debug"))]
     pub async fn create(&self, new: &NewUser) -> Result<(), StoreError> {
         sqlx::query!(
             "with organization as (
-               insert into organizations (id, name, slug, created_at, updated_at)
-               values ($2, $4, 'personal-' || $1::uuid::text, $6, $6)
+               insert into organizations (id, name, slug, personal_of, created_at, updated_at)
+               values ($2, $4, 'personal-' || $1::uuid::text, $1, $6, $6)
+             ), member as (
+               insert into org_members (id, organization_id, user_id, role, accepted_at, created_at, updated_at)
+               values (uuid_v7($6), $2, $1, 'owner', $6, $6, $6)
              ), project as (
                insert into projects (id, organization_id, name, slug, created_at, updated_at)
                values ($3, $2, 'Default', 'default', $6, $6)
@@ -108,7 +111,7 @@ impl Users<'_> {
             new.at,
             new.is_admin,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.user.create")
         .map(drop)
@@ -124,7 +127,7 @@ impl Users<'_> {
              from users where id = $1 and deleted_at is null",
             id.uuid(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.user.get")?;
         Ok(record.map(UserRow::from))
@@ -140,7 +143,7 @@ impl Users<'_> {
              from users where lower(email) = lower($1) and deleted_at is null",
             email,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.user.by_email")?;
         Ok(record.map(UserRow::from))
@@ -160,7 +163,7 @@ impl Users<'_> {
             page.after.map(|cursor| cursor.id),
             one_more(page.limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.user.list")?;
         let rows = records.into_iter().map(UserRow::from).collect();
@@ -173,7 +176,7 @@ impl Users<'_> {
         sqlx::query_scalar!(
             r#"select exists (select from users where is_admin and is_active and deleted_at is null) as "any!""#
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.user.any_admin_exists")
     }
@@ -182,7 +185,7 @@ impl Users<'_> {
     #[tracing::instrument(name = "db.user.count", skip_all, err(level = "debug"))]
     pub async fn count(&self) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar!(r#"select count(*) as "count!" from users where deleted_at is null"#)
-            .fetch_one(self.pool)
+            .fetch_one(self.db.pool)
             .await
             .during("db.user.count")?;
         Ok(u64::try_from(count).unwrap_or(0))
@@ -196,7 +199,7 @@ impl Users<'_> {
             id.uuid(),
             at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.user.delete")?;
         Ok(done.rows_affected() == 1)

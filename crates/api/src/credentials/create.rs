@@ -10,6 +10,7 @@ use crate::extract::{Authenticated, JsonBody};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{Credential, CredentialBody};
+use roadstead_model::Operation;
 
 /// Store a credential
 ///
@@ -27,7 +28,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsCreate)?;
     let type_name = fields.required_text("type", 50);
     let name = fields.required_text("name", roadstead_model::limits::MAX_NAME_CHARS);
     let expires_at = end_field(&mut fields, state.view().now).flatten();

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId, QueryFields};
@@ -23,7 +23,7 @@ pub(crate) async fn delete(
     PathId(id): PathId<CredentialId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsDelete)?;
     let force: bool = fields.parsed("force", "true or false").unwrap_or_default();
     fields.finish()?;
     let work = {

@@ -7,6 +7,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::Authenticated;
 use crate::state::ApiState;
 use crate::wire::{All, Credential};
+use roadstead_model::Operation;
 
 /// List one's credentials
 ///
@@ -17,7 +18,7 @@ pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
 ) -> Result<Json<All<Credential>>, ApiError> {
-    let permit = caller.may_read_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsList)?;
     let credentials = state.accounts().credentials(&permit).await?;
     Ok(Json(All { data: credentials.into_iter().map(Credential::new).collect() }))
 }

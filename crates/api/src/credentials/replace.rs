@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use roadstead_accounts::ChangedCredential;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use super::end_field;
 use crate::error::{ApiError, ErrorBody};
@@ -31,7 +31,7 @@ pub(crate) async fn replace(
     headers: HeaderMap,
     JsonBody { mut fields, bytes }: JsonBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsReplace)?;
     let name = fields.name("name");
     let expires_at = end_field(&mut fields, state.view().now);
     let values = fields.secrets("values");

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -21,6 +21,6 @@ pub(crate) async fn show(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<Credential>, ApiError> {
-    let permit = caller.may_read_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsGet)?;
     Ok(Json(Credential::new(state.accounts().credential(&permit, id).await?)))
 }

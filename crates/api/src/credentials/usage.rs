@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -21,6 +21,6 @@ pub(crate) async fn usage(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<CredentialUsage>, ApiError> {
-    let permit = caller.may_read_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsUsage)?;
     Ok(Json(CredentialUsage::new(state.accounts().credential_usage(&permit, id).await?)))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::CredentialId;
+use roadstead_model::{CredentialId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -24,7 +24,7 @@ pub(crate) async fn validate(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<CredentialId>,
 ) -> Result<Json<CredentialValidation>, ApiError> {
-    let permit = caller.may_change_credentials()?;
+    let permit = caller.credential_permit(Operation::CredentialsValidate)?;
     let work = {
         let state = state.clone();
         async move { Ok(state.orchestrator().validate_credential(permit, id).await?) }

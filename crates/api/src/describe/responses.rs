@@ -168,12 +168,17 @@ const fn kin(code: Code) -> Kin {
         | Code::CredentialMissing
         | Code::QuotaReached
         | Code::ServerFailed
-        | Code::ServerNotReady => Kin::Operations(&["instances_"]),
+        | Code::ServerNotReady
+        | Code::LaunchQueueFull
+        | Code::LaunchesDisabled => Kin::Operations(&["instances_"]),
         Code::CredentialExpired
         | Code::CredentialChanged
         | Code::PortsExhausted
         | Code::MachineExhausted
         | Code::ShimUnreachable => Kin::Operations(&["instances_", "credentials_"]),
+        Code::InvitationInvalid | Code::DomainNotAllowed => Kin::Operations(&["members_"]),
+        Code::LastOwner => Kin::Operations(&["members_", "organizations_", "users_", "me_"]),
+        Code::LinkGone => Kin::Operations(&["exports_"]),
         Code::CredentialInUse => Kin::Operations(&["credentials_delete"]),
         Code::ValidationUnsupported => Kin::Operations(&["credentials_validate"]),
         Code::KeyFromEnvironment | Code::RotationUnderWay | Code::KeyInUse => {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -20,7 +20,7 @@ pub(crate) async fn delete(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<StatusCode, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesDelete)?;
     state.orchestrator().delete(permit, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId, QueryFields};
@@ -22,7 +22,7 @@ pub(crate) async fn events(
     PathId(id): PathId<InstanceId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<Event>>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesEvents)?;
     let after = cursor_field(&mut fields);
     let limit = limit_field(&mut fields);
     fields.finish()?;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 use roadstead_orchestrator::Extension;
 
 use crate::error::{ApiError, ErrorBody};
@@ -27,7 +27,7 @@ pub(crate) async fn extend(
     PathId(id): PathId<InstanceId>,
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Json<Instance>, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesExtend)?;
     let extension = match (fields.duration("expires_in"), fields.duration("by")) {
         (Some(from_now), None) => Some(Extension::FromNow(from_now)),
         (None, Some(by)) => Some(Extension::By(by)),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::{InstanceId, InstanceStatus};
+use roadstead_model::{InstanceId, InstanceStatus, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -19,7 +19,7 @@ pub(crate) async fn get(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<Json<Instance>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesGet)?;
     let instance = state.orchestrator().get(&permit, id).await?;
     let alive = match instance.status() {
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),

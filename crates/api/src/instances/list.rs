@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceStatus;
+use roadstead_model::{InstanceStatus, Operation};
 use roadstead_orchestrator::InstanceQuery;
 
 use crate::error::{ApiError, ErrorBody};
@@ -25,7 +25,7 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<Instance>>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesList)?;
     let status = fields.parsed::<InstanceStatus>("status", "a status of an instance");
     let type_name = fields.text("type", 50);
     let oldest_first = choice(&mut fields, "sort", ["-created_at", "created_at"]);

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt};
-use roadstead_model::{InstanceId, LogLevel, LogSource};
+use roadstead_model::{InstanceId, LogLevel, LogSource, Operation};
 use roadstead_orchestrator::{LogFollower, LogQuery};
 
 use crate::error::{ApiError, ErrorBody};
@@ -41,7 +41,7 @@ pub(crate) async fn logs(
     PathId(id): PathId<InstanceId>,
     QueryFields(mut fields): QueryFields,
 ) -> Result<Response, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesLogs)?;
     let follow = choice(&mut fields, "follow", ["false", "true"]);
     let query = read(&mut fields);
     fields.finish()?;

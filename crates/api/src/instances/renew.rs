@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::HeaderMap;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
@@ -35,7 +35,7 @@ pub(crate) async fn renew(
     headers: HeaderMap,
     OptionalBody(JsonBody { mut fields, bytes }): OptionalBody,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_restore_instances()?;
+    let permit = caller.start_again_permit(Operation::InstancesRenew)?;
     let expires_in = fields.duration("expires_in");
     let wait = wait_field(&mut fields);
     fields.finish()?;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -22,7 +22,7 @@ pub(crate) async fn revoke_token(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<Json<Instance>, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesRevokeToken)?;
     let instance = state.orchestrator().revoke_token(permit, id).await?;
     Ok(Json(Instance::new(instance, state.view())))
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -23,7 +23,7 @@ pub(crate) async fn rotate_token(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<Answer, ApiError> {
-    let permit = caller.may_change_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesRotateToken)?;
     let launched = state.orchestrator().rotate_token(permit, id).await?;
     Ok(Answer::json(StatusCode::OK, &Launched::new(launched, state.view())))
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Operation};
 
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
@@ -22,7 +22,7 @@ pub(crate) async fn stats(
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
 ) -> Result<Json<Stats>, ApiError> {
-    let permit = caller.may_read_instances()?;
+    let permit = caller.instance_permit(Operation::InstancesStats)?;
     let found = state.orchestrator().stats(&permit, id).await?;
     Ok(Json(Stats::new(&found, state.clock().now())))
 }

@@ -78,7 +78,7 @@ pub struct KeySummary {
 impl Me {
     pub(crate) fn new(user: UserRow, caller: &Caller) -> Self {
         let scopes = caller.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
-        Self { user: User::new(user), key: KeySummary { id: caller.key.to_string(), scopes } }
+        Self { user: User::new(user), key: KeySummary { id: caller.key().to_string(), scopes } }
     }
 }
 

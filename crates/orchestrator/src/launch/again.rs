@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use roadstead_access::InstancePermit;
 use roadstead_metrics::OrphanKind;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, expiry};
+use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, View, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
@@ -36,14 +36,14 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Who wants an instance started again.
 pub(crate) struct Asker {
     /// Whose instances they reach; none for everybody's.
-    pub(crate) visible_to: Option<UserId>,
+    pub(crate) view: Option<View>,
     /// For the event.
     pub(crate) actor: Actor,
 }
 
 impl Asker {
     fn of(permit: &InstancePermit) -> Self {
-        Self { visible_to: permit.visible().owner(), actor: permit.actor().clone() }
+        Self { view: Some(permit.view()), actor: permit.actor().clone() }
     }
 }
 
@@ -105,7 +105,7 @@ impl Orchestrator {
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
         let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
-        let (row, ownership) = self.claim(asker.visible_to, id, verb).await?;
+        let (row, ownership) = self.claim(asker.view, id, verb).await?;
         let plan = Plan::again(&self.0, &row, life).await?;
         let at = self.0.now();
         let life = match life {
@@ -134,23 +134,23 @@ impl Orchestrator {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
         }
-        Ok(self.row(asker.visible_to, id).await?)
+        Ok(self.row(asker.view, id).await?)
     }
 
     /// Becomes the owner of an instance that has ended, or says why it cannot be started again. Old processes are
     /// waited for; of several that ask at once, one goes on and the others hear that it is pending.
     async fn claim(
         &self,
-        visible_to: Option<UserId>,
+        view: Option<View>,
         id: InstanceId,
         verb: Verb,
     ) -> Result<(InstanceRow, Ownership), StartAgainError> {
         let until = self.0.now() + self.0.parts.limits.longest_end();
         loop {
-            self.row(visible_to, id).await?.standing(self.0.now()).permits(verb)?;
+            self.row(view, id).await?.standing(self.0.now()).permits(verb)?;
             if let Some(ownership) = self.0.live.claim(id) {
                 // Read again: what it said before may be over.
-                let row = self.ended(visible_to, id).await?;
+                let row = self.ended(view, id).await?;
                 row.standing(self.0.now()).permits(verb)?;
                 return Ok((row, ownership));
             }
@@ -165,8 +165,8 @@ impl Orchestrator {
 
     /// The row of an instance that nobody answers for; should it still say that it lives although its time is up, it
     /// is ended as the reaper would.
-    async fn ended(&self, visible_to: Option<UserId>, id: InstanceId) -> Result<InstanceRow, ChangeError> {
-        let row = self.row(visible_to, id).await?;
+    async fn ended(&self, view: Option<View>, id: InstanceId) -> Result<InstanceRow, ChangeError> {
+        let row = self.row(view, id).await?;
         let (now, node) = (self.0.now(), self.0.parts.node.node);
         let standing = row.standing(now);
         if !standing.is_still_ending() {
@@ -176,11 +176,11 @@ impl Orchestrator {
             }
             // Who ended it may have left before its folders were removed, and what is made now is made afresh.
             self.clear(id).await?;
-            return self.row(visible_to, id).await;
+            return self.row(view, id).await;
         }
         self.clear_processes(id).await?;
         self.0.reaper.reap_one(id).await?;
-        self.row(visible_to, id).await
+        self.row(view, id).await
     }
 
     /// Ends what is left of an instance that nobody answers for, and removes its folders.
@@ -213,7 +213,7 @@ impl Orchestrator {
         id: InstanceId,
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
-        let row = self.row(asker.visible_to, id).await?;
+        let row = self.row(asker.view, id).await?;
         row.standing(self.0.now()).permits(Verb::Restart)?;
         let plan = Plan::again(&self.0, &row, Life::Same).await?;
         let unreachable = || ChangeError::Unreachable { instance: id };
@@ -224,11 +224,11 @@ impl Orchestrator {
         let restart = Restart { plan, actor: asker.actor, begun, done, under_way };
         handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
         let outcome = match begins.await {
-            Ok(()) if wait == Wait::None => return Ok(self.row(asker.visible_to, id).await?),
+            Ok(()) if wait == Wait::None => return Ok(self.row(asker.view, id).await?),
             Ok(()) => is_done.await.ok(),
             Err(_) => None,
         };
-        let row = self.row(asker.visible_to, id).await?;
+        let row = self.row(asker.view, id).await?;
         match outcome {
             Some(Ok(())) => Ok(row),
             Some(Err(error)) => Err(error.into()),

@@ -66,7 +66,7 @@ impl Plan {
         }
         let inline = request.secrets.is_some();
         let (credential, values) = match (request.credential, request.secrets) {
-            (Some(id), _) => stored(inner, permit.owner(), id, found.id).await?,
+            (Some(id), _) => stored(inner, permit.user(), id, found.id).await?,
             (None, given) => {
                 let given = given.unwrap_or_default();
                 (None, given.into_iter().map(|(slot, value)| (slot, SecretString::from(value))).collect())

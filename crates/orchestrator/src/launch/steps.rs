@@ -293,7 +293,7 @@ fn new_row(
     let seal = |slot: &String, value: &roadstead_accounts::SecretString| SealedSlot {
         slot: slot.clone(),
         sealed: inner.parts.accounts.seal_slot(
-            permit.owner(),
+            permit.user(),
             plan.type_id,
             slot,
             instance.uuid_bytes(),
@@ -303,7 +303,7 @@ fn new_row(
     let short: String = instance.uuid().simple().to_string().chars().skip(26).collect();
     NewInstance {
         id: instance,
-        user: permit.owner(),
+        user: permit.user(),
         organization: permit.organization(),
         project: permit.project(),
         type_id: plan.type_id,

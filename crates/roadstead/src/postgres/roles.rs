@@ -1,7 +1,8 @@
 //! The roles and the database of the private cluster, made so that making them twice changes nothing.
 //!
 //! `roadstead_owner` owns the database and every table, and is for migrations; `roadstead_app` reads and writes rows,
-//! and can neither make nor change a table. What the owner makes later, the application may use.
+//! and can neither make nor change a table; for a request it takes the role `roadstead_caller`, which the database shows the
+//! caller's rows alone. What the owner makes later, the application may use.
 
 use std::path::Path;
 
@@ -24,14 +25,16 @@ pub(super) const DATABASE: &str = "roadstead";
 
 /// The last statement leaves this on the database: whoever finds it finds all that comes before. A change here that
 /// existing clusters need changes the number.
-const DONE: &str = "roadstead roles 1";
+const DONE: &str = "roadstead roles 2";
 
 /// Roles first, since the database has an owner. Names are ours and passwords are hexadecimal.
 const ROLES: &str = "
 do $$ begin
   if not exists (select from pg_roles where rolname = 'roadstead_owner') then create role roadstead_owner; end if;
   if not exists (select from pg_roles where rolname = 'roadstead_app') then create role roadstead_app; end if;
+  if not exists (select from pg_roles where rolname = 'roadstead_caller') then create role roadstead_caller nologin; end if;
 end $$;
+grant roadstead_caller to roadstead_app;
 revoke connect on database postgres, template1 from public;
 ";
 
@@ -44,7 +47,7 @@ revoke create on schema public from public;
 grant usage on schema public to roadstead_app;
 alter default privileges for role roadstead_owner grant select, insert, update, delete on tables to roadstead_app;
 alter default privileges for role roadstead_owner grant usage, select on sequences to roadstead_app;
-comment on database roadstead is 'roadstead roles 1';
+comment on database roadstead is 'roadstead roles 2';
 ";
 
 /// How to connect as a role. Nothing of it may be logged: the password is printed with the rest.

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use super::{Credentials, NewSlot};
 use crate::StoreError;
 use crate::convert::ActorColumns;
+use crate::db::System;
 use crate::error::During;
 
 const NAME: &str = "db.credential.change";
@@ -30,7 +31,7 @@ pub struct CredentialChange {
     pub at: OffsetDateTime,
 }
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// Changes a credential, all or nothing; answers the version that its values have from now on. Those that live with
     /// the values before get the event `credential_replaced`. None when there is no such credential of this owner.
     ///
@@ -38,7 +39,7 @@ impl Credentials<'_> {
     /// finds another version (see `Instances::reserve`).
     #[tracing::instrument(name = "db.credential.change", skip_all, fields(credential.id = %change.id), err(level = "debug"))]
     pub async fn change(&self, change: &CredentialChange) -> Result<Option<i32>, StoreError> {
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         let Some(version) = update(&mut transaction, change).await? else { return Ok(None) };
         if let Some(slots) = &change.slots {
             replace(&mut transaction, change.id, slots).await?;

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::Credentials;
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// What happened to a credential.
@@ -53,7 +54,7 @@ pub struct CredentialEvent {
     pub data: Value,
 }
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// The latest events of a credential, newest first.
     #[tracing::instrument(name = "db.credential.events", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn events(&self, id: CredentialId, limit: u32) -> Result<Vec<CredentialEvent>, StoreError> {
@@ -63,7 +64,7 @@ impl Credentials<'_> {
             id.uuid(),
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.credential.events")?;
         let event = |(at, word, data): (OffsetDateTime, String, Value)| {
@@ -112,7 +113,7 @@ impl Credentials<'_> {
             now,
             i64::from(limit),
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.credential.remind")?;
         Ok(count.unsigned_abs())

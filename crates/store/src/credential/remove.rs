@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::Credentials;
 use crate::StoreError;
 use crate::convert::ActorColumns;
+use crate::db::System;
 use crate::error::During;
 
 const NAME: &str = "db.credential.delete";
@@ -31,7 +32,7 @@ pub enum Deletion {
     Held(Vec<InstanceId>),
 }
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// Soft-deletes a credential and wipes its sealed values, unless instances hold it.
     ///
     /// Its row is locked before they are looked for: a launch with it has either written its row, and is seen, or waits,
@@ -45,7 +46,7 @@ impl Credentials<'_> {
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<Deletion, StoreError> {
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         let found = sqlx::query_scalar!(
             r#"select 1 as "one!" from credentials
                where id = $1 and deleted_at is null and ($2::uuid is null or user_id = $2) for update"#,
@@ -102,7 +103,7 @@ impl Credentials<'_> {
             id.uuid(),
             owner.map(UserId::uuid),
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.credential.switch_off")?;
         Ok(done.rows_affected() == 1)

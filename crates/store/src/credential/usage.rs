@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Credentials;
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// An instance that was launched with a credential.
@@ -39,7 +40,7 @@ impl TryFrom<Record> for Holder {
     }
 }
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// The instances that hold a credential: those that live, and those that were lost and may be restored; oldest first.
     #[tracing::instrument(name = "db.credential.holders", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn holders(&self, id: CredentialId) -> Result<Vec<Holder>, StoreError> {
@@ -51,7 +52,7 @@ impl Credentials<'_> {
                order by created_at, id"#,
             id.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.credential.holders")?;
         records.into_iter().map(Holder::try_from).collect()
@@ -65,7 +66,7 @@ impl Credentials<'_> {
                where id = $1 and deleted_at is null and status in ('pending', 'running') and stopping_at is null"#,
             id.uuid(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.credential.held_version")
     }
@@ -81,7 +82,7 @@ impl Credentials<'_> {
             node.uuid(),
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.credential.stale")?;
         Ok(rows.into_iter().map(|row| (InstanceId::from_uuid(row.id), row.version)).collect())

@@ -6,9 +6,10 @@ use time::OffsetDateTime;
 use super::Credentials;
 use crate::StoreError;
 use crate::convert::ActorColumns;
+use crate::db::System;
 use crate::error::During;
 
-impl Credentials<'_> {
+impl Credentials<System<'_>> {
     /// Writes down what was said of the values of a version. False when they were replaced meanwhile, or it is deleted:
     /// what was said is of no use then.
     #[tracing::instrument(name = "db.credential.validated", skip_all, fields(credential.id = %id), err(level = "debug"))]
@@ -39,7 +40,7 @@ impl Credentials<'_> {
             actor.user,
             actor.api_key,
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.credential.validated")
     }

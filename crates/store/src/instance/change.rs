@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Desired, Instances, ProcessMark, TABLE};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
+use crate::db::System;
 use crate::error::During;
 
 /// That a server is ready.
@@ -62,7 +63,7 @@ pub struct Ending {
     pub quarantine_until: Option<OffsetDateTime>,
 }
 
-impl Instances<'_> {
+impl Instances<System<'_>> {
     /// A pending instance is ready. False when it is not pending any more.
     #[tracing::instrument(name = "db.instance.mark_running", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn mark_running(&self, id: InstanceId, started: &Started) -> Result<bool, StoreError> {
@@ -97,7 +98,7 @@ impl Instances<'_> {
             started.confinement.map(Json) as _,
             started.control_key.map(i64::from),
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.instance.mark_running")
     }
@@ -129,7 +130,7 @@ impl Instances<'_> {
             event_data,
             i64::from(control_key),
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.instance.mark_adopted")
     }
@@ -177,7 +178,7 @@ impl Instances<'_> {
             started.control_key.map(i64::from),
             credential_version,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.instance.mark_restarted")?;
         row.map(|row| {
@@ -198,7 +199,7 @@ impl Instances<'_> {
             pid,
             started,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.change_process")?;
         Ok(done.rows_affected() == 1)
@@ -245,7 +246,7 @@ impl Instances<'_> {
             actor.ip_address,
             actor.user_agent,
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.instance.finish")
     }
@@ -265,7 +266,7 @@ impl Instances<'_> {
             reason,
             at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.mark_stopping")?;
         Ok(done.rows_affected() == 1)
@@ -303,7 +304,7 @@ impl Instances<'_> {
             actor.ip_address,
             actor.user_agent,
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.instance.set_deadline")
     }
@@ -340,7 +341,7 @@ impl Instances<'_> {
             actor.user_agent,
             token.event_type.as_str(),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(self.db.pool)
         .await
         .during("db.instance.set_token")
     }
@@ -375,7 +376,7 @@ impl Instances<'_> {
             actor.ip_address,
             actor.user_agent,
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.instance.soft_delete")
     }
@@ -388,7 +389,7 @@ impl Instances<'_> {
             id.uuid(),
             message,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.set_live_error")?;
         Ok(done.rows_affected() == 1)
@@ -405,7 +406,7 @@ impl Instances<'_> {
             &ids,
             &times,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.touch_many")
         .map(drop)
@@ -423,7 +424,7 @@ impl Instances<'_> {
             &ids,
             &figures,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.record_stats")
         .map(drop)
@@ -437,7 +438,7 @@ impl Instances<'_> {
             id.uuid(),
             seq
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.set_spool_seq")
         .map(drop)

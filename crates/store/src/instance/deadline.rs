@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// An instance whose deadline uses move on.
@@ -42,7 +43,7 @@ pub struct NearDeadline {
     pub warning: Warning,
 }
 
-impl Instances<'_> {
+impl Instances<System<'_>> {
     /// Those of some instances that run and are kept by their uses.
     #[tracing::instrument(name = "db.instance.kept", skip_all, err(level = "debug"))]
     pub async fn kept(&self, ids: &[InstanceId]) -> Result<Vec<KeptInstance>, StoreError> {
@@ -53,7 +54,7 @@ impl Instances<'_> {
              where i.id = any($1) and i.keep and i.status = 'running' and i.stopping_at is null",
             &ids,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.kept")?;
         let kept = rows.into_iter().map(|row| KeptInstance {
@@ -90,7 +91,7 @@ impl Instances<'_> {
             &to,
             at,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.move_deadlines")?;
         Ok(rows.into_iter().map(|row| (InstanceId::from_uuid(row.id), row.generation)).collect())
@@ -113,7 +114,7 @@ impl Instances<'_> {
             until,
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.near")?;
         let near = rows.into_iter().map(|row| NearDeadline {
@@ -155,7 +156,7 @@ impl Instances<'_> {
             &told,
             at,
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.settle_warnings")?;
         Ok(done.rows_affected())
@@ -187,7 +188,7 @@ impl Instances<'_> {
             i64::from(limit),
             only.map(InstanceId::uuid),
         )
-        .execute(self.pool)
+        .execute(self.db.pool)
         .await
         .during("db.instance.expire_ended")?;
         Ok(done.rows_affected())

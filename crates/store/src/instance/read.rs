@@ -1,10 +1,11 @@
 //! Looking at instances.
 
-use roadstead_model::{BootId, InstanceId, InstanceStatus, NodeId, UserId};
+use roadstead_model::{BootId, InstanceId, InstanceStatus, NodeId, OrganizationId, UserId, View};
 use time::OffsetDateTime;
 
 use super::row::Record;
 use super::{InstanceRow, Instances};
+use crate::db::{Db, System};
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Cursor, Order, Page, SealedSlot, StoreError};
@@ -12,8 +13,8 @@ use crate::{Cursor, Order, Page, SealedSlot, StoreError};
 /// Which instances are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceFilter {
-    /// This user's; none for everybody's.
-    pub user: Option<UserId>,
+    /// Whose eyes see them; none for the service's own.
+    pub view: Option<View>,
     /// Of this standing at this moment.
     pub status: Option<(InstanceStatus, OffsetDateTime)>,
     /// Of this type.
@@ -28,7 +29,7 @@ pub struct InstanceFilter {
 
 /// Instances with what is shown of their types; `$tail` begins with the condition.
 macro_rules! select {
-    ($pool:expr, $tail:literal $(, $argument:expr)* $(,)?) => {
+    ($tail:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
             "select i.id, i.user_id, i.organization_id, i.project_id, i.mcp_type_id, t.name as type_name,
@@ -45,50 +46,56 @@ macro_rules! select {
     };
 }
 
-impl Instances<'_> {
-    /// One instance; `visible_to` hides those of others.
+impl<D: Db> Instances<D> {
+    /// One instance; what is not in view is not there.
     #[tracing::instrument(name = "db.instance.get", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn get(
-        &self,
+        &mut self,
         id: InstanceId,
-        visible_to: Option<UserId>,
+        view: Option<View>,
     ) -> Result<Option<InstanceRow>, StoreError> {
+        const NAME: &str = "db.instance.get";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let record = select!(
-            self.pool,
-            "and i.id = $1 and ($2::uuid is null or i.user_id = $2)",
+            "and i.id = $1 and ($2::uuid is null or i.user_id = $2) and ($3::uuid is null or i.organization_id = $3)",
             id.uuid(),
-            visible_to.map(UserId::uuid),
+            view.and_then(|view| view.owner()).map(UserId::uuid),
+            view.and_then(|view| view.within()).map(OrganizationId::uuid),
         )
-        .fetch_optional(self.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.instance.get")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         record.map(InstanceRow::try_from).transpose()
     }
 
     /// The instances that a filter lets through, sorted by creation. The condition on the status says in SQL what
     /// `Standing` says: a list must not be read whole to be filtered.
     #[tracing::instrument(name = "db.instance.list", skip_all, err(level = "debug"))]
-    pub async fn list(&self, filter: &InstanceFilter) -> Result<Page<InstanceRow>, StoreError> {
+    pub async fn list(&mut self, filter: &InstanceFilter) -> Result<Page<InstanceRow>, StoreError> {
+        const NAME: &str = "db.instance.list";
+        let mut connection = self.db.connection().await.during(NAME)?;
         macro_rules! page {
             ($tail:literal) => {
                 select!(
-                    self.pool,
                     $tail,
-                    filter.user.map(UserId::uuid),
+                    filter.view.and_then(|view| view.owner()).map(UserId::uuid),
                     filter.status.map(|(status, _)| status.as_str()),
                     filter.type_name,
                     filter.after.map(|cursor| cursor.at),
                     filter.after.map(|cursor| cursor.id),
                     one_more(filter.limit),
                     filter.status.map(|(_, now)| now),
+                    filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
                 )
-                .fetch_all(self.pool)
+                .fetch_all(&mut *connection)
                 .await
             };
         }
         let records = match filter.order {
             Order::Ascending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or $2 = case
+                "and ($1::uuid is null or i.user_id = $1) and ($8::uuid is null or i.organization_id = $8)
+                 and ($2::text is null or $2 = case
                    when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
                    then 'expired' else i.status end)
                  and ($3::text is null or t.name = $3)
@@ -96,7 +103,8 @@ impl Instances<'_> {
                  order by i.created_at, i.id limit $6"
             ),
             Order::Descending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($2::text is null or $2 = case
+                "and ($1::uuid is null or i.user_id = $1) and ($8::uuid is null or i.organization_id = $8)
+                 and ($2::text is null or $2 = case
                    when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
                    then 'expired' else i.status end)
                  and ($3::text is null or t.name = $3)
@@ -104,20 +112,22 @@ impl Instances<'_> {
                  order by i.created_at desc, i.id desc limit $6"
             ),
         }
-        .during("db.instance.list")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(InstanceRow::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(rows, filter.limit, InstanceRow::cursor))
     }
+}
 
+impl Instances<System<'_>> {
     /// Every live instance of a node, oldest first: what a start or a reconcile compares with the processes.
     #[tracing::instrument(name = "db.instance.live_of_node", skip_all, fields(node.id = %node), err(level = "debug"))]
     pub async fn live_of_node(&self, node: NodeId) -> Result<Vec<InstanceRow>, StoreError> {
         let records = select!(
-            self.pool,
             "and i.node_id = $1 and i.status in ('pending', 'running') order by i.created_at, i.id",
             node.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.live_of_node")?;
         records.into_iter().map(InstanceRow::try_from).collect()
@@ -131,7 +141,7 @@ impl Instances<'_> {
                where user_id = $1 and status in ('pending', 'running')"#,
             user.uuid(),
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.instance.count_live")?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
@@ -147,14 +157,13 @@ impl Instances<'_> {
         now: OffsetDateTime,
     ) -> Result<Vec<InstanceRow>, StoreError> {
         let records = select!(
-            self.pool,
             "and i.node_id = $1 and i.autostart and i.boot_id <> $2 and i.status in ('disconnected', 'error')
              and i.expires_at > $3 and i.exit->>'lost_with' = 'reboot' order by i.created_at, i.id",
             node.uuid(),
             boot.uuid(),
             now,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.to_autostart")?;
         records.into_iter().map(InstanceRow::try_from).collect()
@@ -168,7 +177,7 @@ impl Instances<'_> {
             "select slot, sealed from instance_secrets where instance_id = $1 order by slot",
             id.uuid(),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.sealed_slots")
     }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Instances;
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 const NAME: &str = "db.instance.reap";
@@ -40,7 +41,7 @@ pub struct HeldDue {
     transaction: Transaction<'static, Postgres>,
 }
 
-impl Instances<'_> {
+impl Instances<System<'_>> {
     /// Those of some instances that are live although their deadline has passed.
     #[tracing::instrument(name = "db.instance.due_among", skip_all, err(level = "debug"))]
     pub async fn due_among(
@@ -54,7 +55,7 @@ impl Instances<'_> {
             &uuids(ids),
             now,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.due_among")?;
         Ok(rows.into_iter().map(InstanceId::from_uuid).collect())
@@ -78,7 +79,7 @@ impl Instances<'_> {
             &uuids(without),
             i64::from(limit),
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.instance.due")?;
         Ok(rows.into_iter().map(InstanceId::from_uuid).collect())
@@ -87,14 +88,14 @@ impl Instances<'_> {
     /// Ends those of some instances that are still live and due; answers which they were.
     #[tracing::instrument(name = "db.instance.reap", skip_all, err(level = "debug"))]
     pub async fn reap(&self, ids: &[InstanceId], how: &Reaping) -> Result<Vec<InstanceId>, StoreError> {
-        reap(self.pool, ids, how).await
+        reap(self.db.pool, ids, how).await
     }
 
     /// Keeps a live row that is due from being changed by anybody else. None when it is neither any more, or somebody
     /// else changes it at this moment.
     #[tracing::instrument(name = "db.instance.hold_due", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn hold_due(&self, id: InstanceId, by: OffsetDateTime) -> Result<Option<HeldDue>, StoreError> {
-        let mut transaction = self.pool.begin().await.during("db.instance.hold_due")?;
+        let mut transaction = self.db.pool.begin().await.during("db.instance.hold_due")?;
         // `no key`: lines and events of the instance can still be stored meanwhile.
         let held = sqlx::query_scalar!(
             "select id from mcp_instances

@@ -13,6 +13,7 @@ use super::reserve::{hold_credential, lock_owner};
 use super::{Instances, ReserveError, TABLE, UsedCredential};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
+use crate::db::System;
 use crate::error::During;
 
 const NAME: &str = "db.instance.reopen";
@@ -88,7 +89,7 @@ impl From<StoreError> for ReopenError {
     }
 }
 
-impl Instances<'_> {
+impl Instances<System<'_>> {
     /// Makes a row that has ended pending again, with its port and its event, unless the owner has `quota_limit` live
     /// instances already. Of several that ask at once, one is told yes.
     #[tracing::instrument(
@@ -96,7 +97,7 @@ impl Instances<'_> {
         fields(instance.id = %reopening.id, port = %reopening.port), err(level = "debug")
     )]
     pub async fn reopen(&self, reopening: &Reopening, quota_limit: u32) -> Result<Desired, ReopenError> {
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, reopening.user, NAME).await?;
         hold_credential(&mut transaction, reopening.credential, NAME).await?;
         check(&mut transaction, reopening).await?;

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::Instances;
 use crate::convert::{self, ActorColumns};
+use crate::db::System;
 use crate::error::During;
 use crate::{SealedSlot, StoreError};
 
@@ -99,7 +100,7 @@ pub enum ReserveError {
     Store(#[from] StoreError),
 }
 
-impl Instances<'_> {
+impl Instances<System<'_>> {
     /// Inserts the pending row, its sealed values, its port and its `created` event, unless the owner has
     /// `quota_limit` live instances already.
     #[tracing::instrument(
@@ -107,7 +108,7 @@ impl Instances<'_> {
         fields(instance.id = %new.id, user.id = %new.user, port = %new.port), err(level = "debug")
     )]
     pub async fn reserve(&self, new: &NewInstance, quota_limit: u32) -> Result<(), ReserveError> {
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, new.user, NAME).await?;
         hold_credential(&mut transaction, new.credential, NAME).await?;
         insert(&mut transaction, new, quota_limit).await?;

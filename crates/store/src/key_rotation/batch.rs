@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{KeyRotations, RotationRow};
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 const NAME: &str = "db.key_rotation.hold";
@@ -80,7 +81,7 @@ impl From<Record> for SealedValue {
     }
 }
 
-impl KeyRotations<'_> {
+impl KeyRotations<System<'_>> {
     /// Holds some values of a table that another key than the rotation's has sealed, those after a place; without those
     /// that somebody else changes at this moment.
     #[tracing::instrument(name = "db.key_rotation.hold", skip_all, err(level = "debug"))]
@@ -91,7 +92,7 @@ impl KeyRotations<'_> {
         after: &ValuePlace,
         limit: u32,
     ) -> Result<HeldValues, StoreError> {
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         let key = rotation.to_key.to_be_bytes();
         let (key, limit) = (&key[..], i64::from(limit));
         let records = match table {

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 
 use super::KeyRotations;
 use crate::StoreError;
+use crate::db::System;
 use crate::error::During;
 
 /// What needs a key.
@@ -28,7 +29,7 @@ pub enum Retirement {
     Needed(MasterKeyUse),
 }
 
-impl KeyRotations<'_> {
+impl KeyRotations<System<'_>> {
     /// Every key that something needs, and how much.
     #[tracing::instrument(name = "db.key_rotation.uses", skip_all, err(level = "debug"))]
     pub async fn uses(&self) -> Result<Vec<MasterKeyUse>, StoreError> {
@@ -49,7 +50,7 @@ impl KeyRotations<'_> {
                  where status in ('pending', 'running') and control_key is not null group by 1
                ) as found group by key order by key"#,
         )
-        .fetch_all(self.pool)
+        .fetch_all(self.db.pool)
         .await
         .during("db.key_rotation.uses")?;
         let uses = rows.into_iter().filter_map(|row| {
@@ -73,7 +74,7 @@ impl KeyRotations<'_> {
                    or exists (select from ring_check where substring(sealed from 2 for 4) = $1) as "has!""#,
             &key.to_be_bytes()[..],
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.key_rotation.has_sealed")
     }
@@ -83,7 +84,7 @@ impl KeyRotations<'_> {
     #[tracing::instrument(name = "db.key_rotation.retire", skip_all, err(level = "debug"))]
     pub async fn retire(&self, key: u32, at: OffsetDateTime) -> Result<Retirement, StoreError> {
         const NAME: &str = "db.key_rotation.retire";
-        let mut transaction = self.pool.begin().await.during(NAME)?;
+        let mut transaction = self.db.pool.begin().await.during(NAME)?;
         // Whoever is about to write a value has done so, or sees the retirement. Readers go on; a launch waits a moment.
         sqlx::query!("set local lock_timeout = '5s'").execute(&mut *transaction).await.during(NAME)?;
         sqlx::query!("lock table credential_secrets, instance_secrets, idempotency_keys in share mode")
@@ -113,7 +114,7 @@ impl KeyRotations<'_> {
             r#"select exists (select from retired_keys where key = $1) as "is!""#,
             i64::from(key)
         )
-        .fetch_one(self.pool)
+        .fetch_one(self.db.pool)
         .await
         .during("db.key_rotation.is_retired")
     }

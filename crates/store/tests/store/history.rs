@@ -153,6 +153,7 @@ async fn an_event_of_a_shim_is_stored_once_with_its_actor() {
         api_key: None,
         ip_address: Some("2001:db8::1".parse().unwrap()),
         user_agent: Some("curl".to_owned()),
+        ..Actor::SYSTEM
     };
     let event = NewEvent {
         instance: id,

@@ -10,7 +10,7 @@ use crate::world::{World, port, token};
 async fn a_row_goes_from_pending_through_running_to_its_end() {
     let mut world = World::new().await;
     let id = world.reserve(3_001).await.unwrap();
-    let row = world.store().instances().get(id, Some(world.user.id)).await.unwrap().unwrap();
+    let row = world.store().instances().get(id, Some(world.view(world.user.id))).await.unwrap().unwrap();
     assert_eq!(row.state, InstanceState::Pending { port: port(3_001) });
     assert_eq!((row.type_name.as_str(), row.type_display_name.as_str()), ("echo", "Echo"));
 
@@ -73,7 +73,7 @@ async fn an_instance_that_ended_does_not_start() {
 async fn changes_of_a_running_instance_count_generations() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     let later = world.now() + time::Duration::DAY;
     let data = json!({"expires_at": "tomorrow"});
     assert_eq!(instances.set_deadline(id, later, &Actor::SYSTEM, &data, world.now()).await.unwrap(), Some(2));
@@ -99,7 +99,7 @@ async fn deletion_hides_the_row_and_wipes_its_secrets() {
     let mut world = World::new().await;
     let secret = SealedSlot { slot: "token".to_owned(), sealed: vec![1, 2, 3] };
     let new = NewInstance { secrets: vec![secret.clone()], ..world.instance_on(3_001) };
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     instances.reserve(&new, 10).await.unwrap();
     assert_eq!(instances.sealed_slots(new.id).await.unwrap(), [secret]);
     assert!(!instances.soft_delete(new.id, &Actor::SYSTEM, world.now()).await.unwrap(), "it is live");
@@ -117,8 +117,8 @@ async fn nobody_sees_an_instance_of_somebody_else() {
     let mut world = World::new().await;
     let id = world.reserve(3_001).await.unwrap();
     let other = world.another_user("bob@example.org").await;
-    assert!(world.store().instances().get(id, Some(other)).await.unwrap().is_none());
-    let theirs = InstanceFilter { user: Some(other), ..filter(10) };
+    assert!(world.store().instances().get(id, Some(world.view(other))).await.unwrap().is_none());
+    let theirs = InstanceFilter { view: Some(world.view(other)), ..filter(10) };
     assert!(world.store().instances().list(&theirs).await.unwrap().items.is_empty());
 }
 
@@ -149,7 +149,7 @@ async fn a_list_is_filtered_and_sorted_as_asked() {
     let mut world = World::new().await;
     let ended = world.ended(3_001).await;
     let running = world.running(3_002).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     let oldest_first = InstanceFilter { order: Order::Ascending, ..filter(10) };
     let ids: Vec<_> = instances.list(&oldest_first).await.unwrap().items.iter().map(|row| row.id).collect();
     assert_eq!(ids, [ended, running]);
@@ -179,7 +179,7 @@ async fn only_live_instances_past_their_deadline_are_due() {
 async fn use_and_figures_are_recorded_without_changing_the_instance() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     let before = instances.get(id, None).await.unwrap().unwrap();
     let (early, late) = (world.now(), world.now() + time::Duration::SECOND);
     instances.touch_many(&[(id, late), (id, early)]).await.unwrap();

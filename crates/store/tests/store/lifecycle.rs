@@ -168,7 +168,7 @@ async fn only_what_is_kept_by_uses_is_moved_and_only_from_where_it_was() {
     let keep = Keep { lifetime: Duration::from_mins(10), began_at, cap: Duration::from_hours(1) };
     assert_eq!(kept.iter().map(|one| (one.id, one.keep)).collect::<Vec<_>>(), [(new.id, keep)]);
     let moved = MovedDeadline { id: new.id, from: kept[0].expires_at, to: kept[0].expires_at + HOUR };
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     assert_eq!(instances.move_deadlines(&[moved], world.now()).await.unwrap(), [(new.id, 2)]);
     assert!(
         instances.move_deadlines(&[moved], world.now()).await.unwrap().is_empty(),
@@ -208,7 +208,7 @@ async fn what_has_ended_is_expired_once_its_deadline_has_passed() {
     let (first, second) = (world.ended(3_001).await, world.ended(3_002).await);
     let deleted = world.ended(3_003).await;
     let running = world.running(3_004).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     instances.soft_delete(deleted, &Actor::SYSTEM, world.now()).await.unwrap();
     assert_eq!(instances.expire_ended(world.node, world.now(), None, 10).await.unwrap(), 0);
     let later = world.now() + HOUR;

@@ -11,6 +11,9 @@ fn key(world: &mut World) -> NewApiKey {
     NewApiKey {
         id: ApiKeyId::new(&world.clock, &mut world.rng),
         user: world.user.id,
+        organization: None,
+        project: None,
+        created_by: world.user.id,
         name: "laptop".to_owned(),
         prefix: "rs_abc".to_owned(),
         hash: [5; 32],
@@ -82,10 +85,10 @@ async fn a_key_is_revoked_once_by_who_may_see_it() {
     let other = world.another_user("bob@example.org").await;
     let keys = world.store().api_keys();
     keys.create(&new).await.unwrap();
-    assert!(!keys.revoke(new.id, Some(other), Some("mine now"), world.now()).await.unwrap());
+    assert!(!keys.revoke(new.id, world.view(other), Some("mine now"), world.now()).await.unwrap());
     assert!(keys.get(new.id, Some(other)).await.unwrap().is_none());
-    assert!(keys.revoke(new.id, Some(world.user.id), Some("lost"), world.now()).await.unwrap());
-    assert!(!keys.revoke(new.id, None, None, world.now()).await.unwrap());
+    assert!(keys.revoke(new.id, world.view(world.user.id), Some("lost"), world.now()).await.unwrap());
+    assert!(!keys.revoke(new.id, world.view(world.user.id), None, world.now()).await.unwrap());
     let row = keys.by_hash(&new.hash).await.unwrap().unwrap().key;
     assert_eq!((row.is_active, row.revoke_reason.as_deref()), (false, Some("lost")));
 }
@@ -136,18 +139,37 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     known.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(bridge, known);
     let expected = [
+        ("accounts.erase_after_days", json!(30)),
         ("cleanup.retention_days", json!(30)),
         ("confinement.allowed_roots", json!([])),
         ("confinement.min", json!("none")),
         ("confinement.outbound_ports", json!([443, 80, 53])),
         ("credentials.remind_before_days", json!(7)),
         ("encryption.algorithm", json!("aes-256-gcm")),
+        ("exports.link_lifetime_s", json!(3_600)),
+        ("launches.at_once", json!(4)),
+        ("launches.enabled", json!(true)),
+        ("launches.max_wait_s", json!(60)),
+        ("launches.max_waiting", json!(200)),
+        ("launches.min_free_memory_mb", json!(256)),
+        ("launches.per_minute_per_user", json!(10)),
+        ("limits.per_address_per_minute", json!(100)),
+        ("limits.per_key_per_minute", json!(1_000)),
+        ("limits.per_user_per_minute", json!(3_000)),
+        ("logs.search_lines", json!(5_000)),
         ("mcp.default_duration_minutes", json!(60)),
         ("mcp.max_instances_per_user", json!(10)),
         ("port.range_end", json!(3_100)),
         ("port.range_start", json!(3_001)),
         ("process.max_cpu_percent", json!(50)),
         ("process.max_memory_mb", json!(512)),
+        ("quotas.api_keys_per_user", json!(20)),
+        ("quotas.cpu_percent_per_organization", json!(6_400)),
+        ("quotas.cpu_percent_per_user", json!(800)),
+        ("quotas.credentials_per_user", json!(50)),
+        ("quotas.instances_per_organization", json!(100)),
+        ("quotas.memory_mb_per_organization", json!(65_536)),
+        ("quotas.memory_mb_per_user", json!(8_192)),
     ];
     let count = expected.len();
     assert_eq!(all, expected.into_iter().map(|(key, value)| (key.to_owned(), value)).collect());

@@ -81,7 +81,7 @@ async fn many_rows_are_reaped_at_once_and_what_is_not_due_is_left_alone() {
     let deadline = world.store().instances().get(due[1], None).await.unwrap().unwrap().expires_at;
     let later = world.running(3_003).await;
     let ended = world.ended(3_004).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     let all = [due[0], due[1], later, ended];
     let mut reaped = instances.reap(&all, &reaping(deadline)).await.unwrap();
     reaped.sort_unstable();
@@ -102,7 +102,7 @@ async fn many_rows_are_reaped_at_once_and_what_is_not_due_is_left_alone() {
 async fn a_row_that_is_held_is_nobody_elses_and_free_again_when_it_is_let_go() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     let deadline = instances.get(id, None).await.unwrap().unwrap().expires_at;
     assert!(instances.hold_due(id, deadline - time::Duration::SECOND).await.unwrap().is_none(), "not due");
     let held = instances.hold_due(id, deadline).await.unwrap().unwrap();

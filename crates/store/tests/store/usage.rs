@@ -72,7 +72,7 @@ async fn facts_are_filtered_paged_and_added_up() {
     assert_eq!(count(UsageFilter { status: Some(UsageStatus::Error), ..any() }).await, 1);
     assert_eq!(count(UsageFilter { tool: Some("odd\u{fffd}name".to_owned()), ..any() }).await, 1);
     assert_eq!(count(UsageFilter { since: Some(minute(1)), until: Some(minute(3)), ..any() }).await, 3);
-    assert_eq!(count(UsageFilter { user: Some(world.user.id), ..any() }).await, 5);
+    assert_eq!(count(UsageFilter { view: Some(world.view(world.user.id)), ..any() }).await, 5);
     assert_eq!(count(UsageFilter { type_name: Some("no such type".to_owned()), ..any() }).await, 0);
 
     let page = usage.list(&any(), None, 3, Order::Descending).await.unwrap();

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use roadstead_model::{
     Actor, BootId, Clock, Confinement, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId,
-    OrganizationId, Port, ProjectId, TypeId, UserId,
+    OrganizationId, Port, ProjectId, Reach, TypeId, UserId, View,
 };
 use roadstead_store::{
     Ending, NewInstance, NewToken, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store,
@@ -29,6 +29,11 @@ pub struct World {
 }
 
 impl World {
+    /// Through the eyes of a user of the world's organisation, on what is their own.
+    pub fn view(&self, user: UserId) -> View {
+        View { user, organization: self.user.default_organization, reach: Reach::Own }
+    }
+
     pub async fn new() -> Self {
         let database = TestDatabase::new().await;
         // Rows lie in this month's partitions.

@@ -1,0 +1,137 @@
+//! Where a noun's statements run: as the service, for a caller behind row security, or within a change.
+//!
+//! The service's own connections and those for callers are two pools. A connection that runs one prepared statement under
+//! two roles in turn plans it anew each time, which costs several times what the statement does.
+
+use std::future::Future;
+use std::ops::{Deref, DerefMut};
+
+use roadstead_model::View;
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+
+/// What the statements of one request may take of the database at most; beyond it something is wrong with a statement.
+const CALLER_STATEMENT_LIMIT: &str = "10s";
+
+/// Somewhere that statements run.
+pub trait Db: Send + private::Sealed {
+    /// A connection, with the rights that this place gives.
+    fn connection(&mut self) -> impl Future<Output = Result<Connection<'_>, sqlx::Error>> + Send;
+}
+
+mod private {
+    pub trait Sealed {}
+    impl Sealed for super::System<'_> {}
+    impl Sealed for super::Seen<'_> {}
+    impl Sealed for super::Within<'_> {}
+}
+
+/// The service itself: sees every row.
+#[derive(Debug, Clone, Copy)]
+pub struct System<'a> {
+    pub(crate) pool: &'a PgPool,
+}
+
+/// A reader for a caller: rows out of their view are not there, whatever a statement says.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    pub(crate) callers: &'a PgPool,
+    pub(crate) view: View,
+}
+
+/// Inside a transaction that somebody else ends.
+#[derive(Debug)]
+pub struct Within<'a> {
+    pub(crate) connection: &'a mut PgConnection,
+}
+
+/// A connection of one of the three.
+#[derive(Debug)]
+pub enum Connection<'a> {
+    /// Of the service's pool.
+    Own(PoolConnection<Postgres>),
+    /// A transaction that took the callers' role.
+    Caller(Transaction<'a, Postgres>),
+    /// Lent.
+    Lent(&'a mut PgConnection),
+}
+
+impl Connection<'_> {
+    /// Ends what was begun for one statement, so that the connection is free for the next caller at once.
+    pub async fn done(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Caller(transaction) => transaction.commit().await,
+            Self::Own(_) | Self::Lent(_) => Ok(()),
+        }
+    }
+}
+
+impl Deref for Connection<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Caller(transaction) => transaction,
+            Self::Lent(connection) => connection,
+        }
+    }
+}
+
+impl DerefMut for Connection<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Caller(transaction) => transaction,
+            Self::Lent(connection) => connection,
+        }
+    }
+}
+
+impl Db for System<'_> {
+    async fn connection(&mut self) -> Result<Connection<'_>, sqlx::Error> {
+        self.pool.acquire().await.map(Connection::Own)
+    }
+}
+
+impl Db for Seen<'_> {
+    async fn connection(&mut self) -> Result<Connection<'_>, sqlx::Error> {
+        let begin = beginning(self.view, Access::Read);
+        self.callers.begin_with(begin).await.map(Connection::Caller)
+    }
+}
+
+impl Db for Within<'_> {
+    async fn connection(&mut self) -> Result<Connection<'_>, sqlx::Error> {
+        Ok(Connection::Lent(self.connection))
+    }
+}
+
+/// What a caller's transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Looking.
+    Read,
+    /// Changing.
+    Change,
+}
+
+/// One message that begins a transaction, takes the callers' role and says who calls. It holds two UUIDs and words of
+/// our own, so nothing in it needs quoting.
+pub(crate) fn beginning(view: View, access: Access) -> AssertSqlSafe<String> {
+    let View { user, organization, reach } = view;
+    // Reads follow an index in its order: sorting what an index has in order is what makes a page dear.
+    let mode = match access {
+        Access::Read => {
+            " read only; set local enable_sort = off; set local enable_bitmapscan = off; \
+             set local enable_seqscan = off; set local jit = off"
+        }
+        Access::Change => "",
+    };
+    AssertSqlSafe(format!(
+        "begin{mode}; set local statement_timeout = '{CALLER_STATEMENT_LIMIT}'; set local role roadstead_caller; \
+         select set_config('roadstead.user', '{user}', true), set_config('roadstead.organization', '{organization}', true), \
+                set_config('roadstead.reach', '{}', true)",
+        reach.as_str()
+    ))
+}
