@@ -11,6 +11,7 @@ mod responses;
 mod schemas;
 mod words;
 
+use roadstead_access::MATRIX;
 use serde_json::{Map, Value, json};
 
 use crate::error::Code;
@@ -28,11 +29,20 @@ pub(crate) fn completed(collected: &utoipa::openapi::OpenApi) -> Value {
     responses::add_shared(&mut document);
     for_each_operation(&mut document, |facts, operation| {
         schemas::complete_parameters(operation);
+        if let Some(scope) = scope(&facts.id) {
+            operation["x-required-scope"] = json!(scope);
+        }
         responses::complete(facts, operation);
     });
     links::add(&mut document);
     examples::add(&mut document);
     document
+}
+
+/// The scope that a key must carry for an operation, by the table of permissions.
+fn scope(operation: &str) -> Option<&'static str> {
+    let line = MATRIX.iter().find(|line| line.operation.as_str() == operation)?;
+    line.scope.map(roadstead_model::Scope::as_str)
 }
 
 fn security_schemes() -> Value {
