@@ -9,6 +9,7 @@ mod retention;
 mod stats;
 mod types;
 mod usage;
+pub(crate) mod words;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -51,6 +52,7 @@ pub struct Page<T> {
     /// The items.
     pub data: Vec<T>,
     /// Where the next page starts: pass it as `cursor`; null on the last page.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 
