@@ -120,7 +120,7 @@ async fn run(
     let (instance, token, queued) = loop {
         let coming = inner.let_in()?;
         let (reserved, token) = Reserved::new(&inner, &permit, plan.clone()).await?;
-        let reserved = reserved.enter(coming, permit.owner());
+        let reserved = reserved.enter(coming, permit.user());
         let instance = reserved.instance();
         if wait == Wait::None {
             let queued = inner.admission.place(instance, &inner.settings().launches);
