@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use roadstead_access::{Caller, Means, ProjectStatus};
+use roadstead_access::{Caller, CallerLimits, Means, ProjectStatus};
 use roadstead_crypto::{PlainToken, TokenKind};
 use roadstead_store::{KeyUse, StoreError};
 
@@ -80,6 +80,10 @@ impl Accounts {
             means: Means::Key(found.key.id),
             acting: None,
             scopes: found.key.scopes,
+            limits: CallerLimits {
+                requests_per_minute: found.place.requests_per_minute,
+                project_requests_per_minute: found.place.project_requests_per_minute,
+            },
             ip_address,
             user_agent,
             request_id: None,

@@ -99,6 +99,10 @@ pub struct KeyPlace {
     pub project_status: String,
     /// The user's role; none when they are no active member of the organisation.
     pub role: Option<Role>,
+    /// Requests in a minute that the key may make, where it says so.
+    pub requests_per_minute: Option<u32>,
+    /// Requests in a minute to the project, where its quotas say so.
+    pub project_requests_per_minute: Option<u32>,
 }
 
 /// That a key was used.
@@ -202,7 +206,9 @@ impl ApiKeys<System<'_>> {
                       u.created_at as user_created_at, u.updated_at as user_updated_at,
                       k.organization_id, k.project_id, o.status = 'active' and o.deleted_at is null as "organization_is_active!",
                       case when p.deleted_at is null then p.status else 'archived' end as "project_status!",
-                      m.role as "role?"
+                      m.role as "role?", k.requests_per_minute,
+                      case when jsonb_typeof(p.quotas->'max_requests_per_minute') = 'number'
+                        then (p.quotas->>'max_requests_per_minute')::numeric::bigint end as "project_requests_per_minute"
                from api_keys k join users u on u.id = k.user_id and u.deleted_at is null
                     join organizations o on o.id = k.organization_id
                     join projects p on p.id = k.project_id
@@ -235,6 +241,10 @@ impl ApiKeys<System<'_>> {
                 role: row.role.as_deref().map(str::parse).transpose().map_err(|error: UnknownWord| {
                     StoreError::inconsistent(TABLE, row.id, error.to_string())
                 })?,
+                requests_per_minute: row.requests_per_minute.map(i32::unsigned_abs),
+                project_requests_per_minute: row
+                    .project_requests_per_minute
+                    .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
             };
         let key = Record {
             id: row.id,
