@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod credentials;
 pub mod error;
 pub mod idempotency;
+mod key_use;
 pub mod keys;
 pub mod master_key;
 pub mod rotation;
@@ -12,12 +13,11 @@ pub mod settings;
 pub mod types;
 pub mod users;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use roadstead_crypto::{Binding, KeyRing, OpenError, SecretBox, SecretSlice};
-use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
-use roadstead_store::{KeyUse, Store};
+use roadstead_model::{Clock, InstanceId, Randomness};
+use roadstead_store::Store;
 use tokio::sync::Notify;
 
 pub use authenticate::AuthenticationError;
@@ -25,15 +25,18 @@ pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };
 pub use error::AccountsError;
-pub use keys::NewKey;
+pub use ipnet::IpNet;
+pub use keys::{KeyListing, KeyPatch, KeyWithTotals, NewKey};
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
-    UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, KeyDay, KeyFact, KeyRequest, KeySettings,
+    KeyTotals, Page, PageRequest, RotationRow, SettingChange, TypeRow, UserRow,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, Settings};
+pub use settings::{
+    Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, SettingEntry, SettingSet, Settings,
+};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
@@ -53,8 +56,9 @@ struct Inner {
     rotation: Notify,
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
-    /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
-    uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    uses: key_use::KeyUses,
+    /// The settings as they were read last.
+    settings: RwLock<Arc<Settings>>,
 }
 
 /// What the wiring hands over.
@@ -77,7 +81,8 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
+        let (uses, settings) = (key_use::KeyUses::default(), RwLock::new(Arc::new(Settings::default())));
+        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses, settings }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the
