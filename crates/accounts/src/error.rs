@@ -32,7 +32,7 @@ pub enum AccountsError {
         field: &'static str,
     },
     /// The row has changed since it was read.
-    #[error("the type has changed since version {expected}; read it again and repeat the change")]
+    #[error("this has changed since version {expected}; read it again and repeat the change")]
     StaleVersion {
         /// The version that was read.
         expected: i32,

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod credentials;
 pub mod error;
 pub mod idempotency;
+mod key_use;
 pub mod keys;
 pub mod master_key;
 pub mod retention;
@@ -13,12 +14,11 @@ pub mod settings;
 pub mod types;
 pub mod users;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use roadstead_crypto::{Binding, KeyRing, OpenError, SecretBox, SecretSlice};
-use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
-use roadstead_store::{KeyUse, Store};
+use roadstead_model::{Clock, InstanceId, Randomness};
+use roadstead_store::Store;
 use tokio::sync::Notify;
 
 pub use authenticate::AuthenticationError;
@@ -26,16 +26,19 @@ pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };
 pub use error::AccountsError;
-pub use keys::NewKey;
+pub use ipnet::IpNet;
+pub use keys::{KeyListing, KeyPatch, KeyWithTotals, NewKey};
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, MonthRow, Page, PageRequest, PolicyRow,
-    RotationRow, RunRow, TypeRow, UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, KeyDay, KeyFact, KeyRequest, KeySettings,
+    KeyTotals, MonthRow, Page, PageRequest, PolicyRow, RotationRow, RunRow, SettingChange, TypeRow, UserRow,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, Settings};
+pub use settings::{
+    Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, SettingEntry, SettingSet, Settings,
+};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
@@ -55,8 +58,9 @@ struct Inner {
     rotation: Notify,
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
-    /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
-    uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    uses: key_use::KeyUses,
+    /// The settings as they were read last.
+    settings: RwLock<Arc<Settings>>,
     /// Where months are written to before they go.
     archive: std::sync::OnceLock<std::path::PathBuf>,
 }
@@ -81,16 +85,9 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner {
-            store,
-            ring,
-            keeper,
-            rotation,
-            clock,
-            randomness,
-            uses: Mutex::default(),
-            archive: std::sync::OnceLock::new(),
-        }))
+        let (uses, settings) = (key_use::KeyUses::default(), RwLock::new(Arc::new(Settings::default())));
+        let archive = std::sync::OnceLock::new();
+        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses, settings, archive }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

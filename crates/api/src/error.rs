@@ -266,6 +266,15 @@ impl From<AuthenticationError> for ApiError {
             | AuthenticationError::Revoked
             | AuthenticationError::UserInactive => Self::new(Code::KeyNotActive, error.to_string()),
             AuthenticationError::NotActive { .. } => Self::new(Code::NotActive, error.to_string()),
+            AuthenticationError::AddressNotAllowed { .. } => {
+                Self::new(Code::AddressNotAllowed, error.to_string())
+            }
+            AuthenticationError::LimitReached { wait, .. } => {
+                let mut this = Self::new(Code::KeyLimitReached, error.to_string());
+                // A moment too early would be refused again.
+                this.retry_after = Some(*wait + Duration::from_secs(1));
+                this
+            }
             AuthenticationError::Store(_) => Self::database(&error),
         }
     }

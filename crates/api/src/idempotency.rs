@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roadstead_access::Caller;
 use roadstead_accounts::idempotency::{Attempt, Begun};
-use roadstead_model::{CredentialId, InstanceId};
+use roadstead_model::{ApiKeyId, CredentialId, InstanceId};
 
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
@@ -48,6 +48,11 @@ pub(crate) fn of_instance(id: InstanceId, body: &[u8]) -> Vec<u8> {
 
 /// A request about one credential, likewise.
 pub(crate) fn of_credential(id: CredentialId, body: &[u8]) -> Vec<u8> {
+    [id.to_string().as_bytes(), b"\n", body].concat()
+}
+
+/// A request about one API key, likewise.
+pub(crate) fn of_key(id: ApiKeyId, body: &[u8]) -> Vec<u8> {
     [id.to_string().as_bytes(), b"\n", body].concat()
 }
 

@@ -8,6 +8,7 @@ mod extract;
 mod health;
 mod idempotency;
 mod instances;
+mod key_uses;
 pub mod keys;
 pub mod master_key;
 mod metrics;

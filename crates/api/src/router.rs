@@ -11,7 +11,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{describe, request_id, routes};
+use crate::{describe, key_uses, request_id, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,7 +28,12 @@ struct Description;
 
 /// The description of the API, as served at `/openapi.json`.
 pub fn openapi() -> serde_json::Value {
-    describe::completed(&described().into_openapi())
+    describe::completed(&collected())
+}
+
+/// What the routes say of themselves.
+pub(crate) fn collected() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
 }
 
 /// The API, its description and its page, and the health answers.
@@ -41,6 +46,7 @@ pub fn router(state: ApiState, browsers: Browsers) -> Router {
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(state.clone(), key_uses::count))
         .layer(middleware::from_fn_with_state(browsers, browser::guard))
         .layer(middleware::from_fn_with_state(state.clone(), request_id::middleware))
         .with_state(state)

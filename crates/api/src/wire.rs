@@ -3,9 +3,11 @@
 mod confinement;
 mod credential;
 mod instance;
+mod keys;
 mod master_key;
 mod people;
 mod retention;
+mod settings;
 mod stats;
 mod types;
 mod usage;
@@ -32,13 +34,13 @@ pub use instance::{
     Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, Queue, RenewBody, StartBody,
     TypeSummary,
 };
+pub use keys::{ApiKey, KeyBody, KeyDay, KeyPatchBody, KeyRequest, KeyUsage, NewApiKey, RotateBody};
 pub use master_key::{MasterKey, Rotation};
-pub use people::{
-    ApiKey, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings, User, UserBody,
-};
+pub use people::{KeySummary, Me, PortEntry, User, UserBody};
 pub use retention::{
     RetentionBody, RetentionMonth, RetentionPolicy, RetentionPreview, RetentionRun, RetentionRunBody,
 };
+pub use settings::{ChangedSetting, Setting, SettingBody, SettingChange, Settings};
 pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};
 pub use usage::{UsageEntry, UsageTotal};
@@ -135,6 +137,18 @@ pub(crate) fn time_field(fields: &mut Fields, field: &str) -> Option<OffsetDateT
         fields.problem(field, "must be a time such as 2026-01-31T12:00:00Z");
     }
     time
+}
+
+/// A yes or no of a query.
+pub(crate) fn flag_field(fields: &mut Fields, field: &str) -> Option<bool> {
+    match fields.text(field, 5)?.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => {
+            fields.problem(field, "must be true or false");
+            None
+        }
+    }
 }
 
 /// One of two words that choose the order of a list.

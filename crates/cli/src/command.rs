@@ -1,6 +1,8 @@
 //! What the command line may say: the commands over the REST API, with their help.
 
 pub mod admin;
+pub mod keys;
+pub mod settings;
 pub mod usage;
 pub mod use_it;
 
@@ -9,7 +11,9 @@ use clap_complete::Shell;
 use roadstead_model::{InstanceStatus, LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
-use admin::{CredentialsCommand, KeysCommand, MasterKeyCommand, TypesCommand, UsersCommand};
+use admin::{CredentialsCommand, MasterKeyCommand, TypesCommand, UsersCommand};
+use keys::KeysCommand;
+use settings::SettingsCommand;
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
 
@@ -95,12 +99,21 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: Option<UsersCommand>,
     },
-    /// List, create and revoke API keys
+    /// List, create, change, replace and revoke API keys, and show what they were used for
     #[command(after_help = KEYS_EXAMPLES)]
     Keys {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<KeysCommand>,
+    },
+    /// List and change settings, and show who changed them (administrators)
+    #[command(
+        after_help = "Examples:\n  roadstead settings\n  roadstead settings set launches.enabled false --reason 'maintenance'\n  roadstead settings history launches.enabled"
+    )]
+    Settings {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<SettingsCommand>,
     },
     /// Show, rotate and retire the master key, which seals all secrets at rest (administrators)
     #[command(after_help = MASTER_KEY_EXAMPLES)]
@@ -201,6 +214,8 @@ const KEYS_EXAMPLES: &str = "\
 Examples:
   roadstead keys
   roadstead keys create ci --scope instances:launch --scope instances:read --expires-in 30d
+  roadstead keys usage ci
+  roadstead keys rotate ci --grace 24h
   roadstead keys revoke ci --reason 'left the machine room'";
 
 const MASTER_KEY_EXAMPLES: &str = "\

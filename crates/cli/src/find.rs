@@ -75,7 +75,7 @@ pub(crate) async fn credential(
 
 /// The API key that is meant: among those that open something first, then among all.
 pub(crate) async fn key(rest: &Rest, named: &str) -> Result<Value, CliError> {
-    let all = list(rest, "/api-keys").await?;
+    let all = rest.all("/api-keys", &[("limit", MAX_PAGE.to_string())], usize::MAX).await?;
     let is_active = |row: &&Value| row.get("is_active").and_then(Value::as_bool) != Some(false);
     let active: Vec<Value> = all.iter().filter(is_active).cloned().collect();
     match pick("API key", named, &active)? {

@@ -119,6 +119,10 @@ impl Rest {
         self.answer(self.request(Method::PUT, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {
         self.delete_query(path, &[]).await
     }

@@ -10,6 +10,7 @@ mod launch;
 mod list;
 mod logs;
 mod master_key;
+mod settings;
 mod show;
 mod stats;
 mod token;
@@ -65,6 +66,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Credentials { command } => credentials::credentials(session, command).await,
         ClientCommand::Users { command } => users::users(session, command).await,
         ClientCommand::Keys { command } => keys::keys(session, command).await,
+        ClientCommand::Settings { command } => settings::settings(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
         ClientCommand::ClientConfig(wanted) => use_it::client_config(session, &wanted).await,
         ClientCommand::Tools(tools) => use_it::tools(session, &tools).await,

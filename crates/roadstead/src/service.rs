@@ -202,6 +202,7 @@ impl Service {
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         works.background.spawn(log_task.run(hard.clone()));
         works.background.spawn(usage_task.run(hard.clone()));
+        works.background.spawn(crate::tasks::write_key_uses(accounts.clone(), hard.clone()));
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;

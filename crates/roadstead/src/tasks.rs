@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use roadstead_accounts::Accounts;
 use roadstead_metrics::{Metrics, Work};
 use roadstead_model::{Randomness, SystemClock};
 use roadstead_orchestrator::{Orchestrator, ReapStatus};
@@ -28,6 +29,11 @@ pub async fn attend(orchestrator: Orchestrator, soft: CancellationToken) {
         }
     })
     .await;
+}
+
+/// Writes down what keys are used for, until the end, and then the rest.
+pub async fn write_key_uses(accounts: Accounts, hard: CancellationToken) {
+    accounts.write_key_uses(hard.cancelled()).await;
 }
 
 /// Compares rows and owners, every 30 seconds.

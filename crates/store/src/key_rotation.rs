@@ -84,6 +84,7 @@ impl KeyRotations<System<'_>> {
                (select count(*) from credential_secrets where substring(sealed from 2 for 4) <> $4)
                + (select count(*) from instance_secrets where substring(sealed from 2 for 4) <> $4)
                + (select count(*) from idempotency_keys where substring(sealed_answer from 2 for 4) <> $4)
+               + (select count(*) from system_settings where substring(sealed from 2 for 4) <> $4)
              on conflict do nothing",
             id.uuid(),
             i64::from(to_key),
@@ -164,6 +165,7 @@ impl KeyRotations<System<'_>> {
                  and not exists (select from credential_secrets where substring(sealed from 2 for 4) <> $3)
                  and not exists (select from instance_secrets where substring(sealed from 2 for 4) <> $3)
                  and not exists (select from idempotency_keys where substring(sealed_answer from 2 for 4) <> $3)
+                 and not exists (select from system_settings where substring(sealed from 2 for 4) <> $3)
                returning id
              )
              update ring_check set sealed = $4 from finished",

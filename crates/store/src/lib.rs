@@ -35,7 +35,10 @@ pub mod types;
 pub mod usage;
 pub mod user;
 
-pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use api_key::{
+    ApiKeyRow, ApiKeys, KeyChange, KeyDay, KeyFact, KeyFilter, KeyPlace, KeyRequest, KeySettings, KeyTotals,
+    KeyWithUser, NewApiKey, Replacement, Revocation, UsedSoFar,
+};
 pub use audit::Audit;
 pub use change::Change;
 pub use credential::{
@@ -63,7 +66,7 @@ pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use retention::{Dropped, MonthRow, PolicyRow, Retention, RunOutcome, RunRow};
 pub use ring_check::RingChecks;
-pub use setting::{SettingRow, Settings};
+pub use setting::{NewSetting, NewSettingChange, SettingChange, SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};

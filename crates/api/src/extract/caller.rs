@@ -7,6 +7,7 @@ use roadstead_access::Caller;
 
 use crate::error::ApiError;
 use crate::extract::fields::address;
+use crate::key_uses::KeyNote;
 use crate::request_id::REQUEST_ID;
 use crate::state::ApiState;
 
@@ -29,7 +30,14 @@ impl FromRequestParts<ApiState> for Authenticated {
         let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>().map(|info| info.0);
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
-        let mut caller = state.accounts().authenticate(token, address(peer), agent).await?;
+        let note = parts.extensions.get::<KeyNote>().cloned().unwrap_or_default();
+        let found = state.accounts().authenticate(token, address(peer), agent).await;
+        let mut caller = found.inspect_err(|error| {
+            if let Some(key) = error.refused_key() {
+                note.turned_away(key, address(peer));
+            }
+        })?;
+        note.let_in(&caller);
         let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         caller.request_id = request_id.map(str::to_owned);
         Ok(Self(caller))

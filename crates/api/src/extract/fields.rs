@@ -97,6 +97,26 @@ impl Fields {
         parsed
     }
 
+    /// A whole number.
+    pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &str) -> Option<T> {
+        let number = self.take(field)?.as_u64().and_then(|number| T::try_from(number).ok());
+        if number.is_none() {
+            self.problem(field, "must be a whole number, and not a larger one than there can be");
+        }
+        number
+    }
+
+    /// What may be taken away: null is that, absent is as before.
+    pub(crate) fn unless_null<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let is_null = self.is_null(field);
+        let given = read(self);
+        if is_null { Some(None) } else { given.map(Some) }
+    }
+
     /// A yes or no.
     pub(crate) fn flag(&mut self, field: &str) -> Option<bool> {
         if let Value::Bool(flag) = self.take(field)? {

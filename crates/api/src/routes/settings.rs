@@ -10,5 +10,6 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .routes(routes!(settings::list))
         .routes(routes!(settings::set))
+        .routes(routes!(settings::history))
         .routes(routes!(settings::ports))
 }

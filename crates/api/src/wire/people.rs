@@ -1,12 +1,11 @@
-//! Users, keys, settings and ports in JSON.
+//! Users and ports in JSON.
 
 use roadstead_access::Caller;
-use roadstead_accounts::{ApiKeyRow, ExposeSecret, PlainToken, UserRow};
+use roadstead_accounts::UserRow;
 use roadstead_orchestrator::PortRow;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{rfc3339, words};
+use super::rfc3339;
 
 /// A user.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -80,102 +79,6 @@ impl Me {
         let scopes = caller.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
         Self { user: User::new(user), key: KeySummary { id: caller.key().to_string(), scopes } }
     }
-}
-
-/// An API key, without the key.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct ApiKey {
-    /// Its id.
-    pub id: String,
-    /// Whose.
-    pub user_id: String,
-    /// For people.
-    pub name: String,
-    /// Its last characters.
-    pub hint: String,
-    /// What it may be used for.
-    pub scopes: Vec<String>,
-    /// Whether it opens anything.
-    pub is_active: bool,
-    /// RFC 3339; null if it does not end by itself.
-    pub expires_at: Option<String>,
-    /// RFC 3339.
-    pub revoked_at: Option<String>,
-    /// Why it was revoked.
-    pub revoke_reason: Option<String>,
-    /// RFC 3339; written down every few seconds.
-    pub last_used_at: Option<String>,
-    /// From where it was last used.
-    pub last_used_ip: Option<String>,
-    /// RFC 3339.
-    pub created_at: String,
-}
-
-impl ApiKey {
-    pub(crate) fn new(row: ApiKeyRow) -> Self {
-        Self {
-            id: row.id.to_string(),
-            user_id: row.user.to_string(),
-            name: row.name,
-            hint: row.hint,
-            scopes: row.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
-            is_active: row.is_active,
-            expires_at: row.expires_at.map(rfc3339),
-            revoked_at: row.revoked_at.map(rfc3339),
-            revoke_reason: row.revoke_reason,
-            last_used_at: row.last_used_at.map(rfc3339),
-            last_used_ip: row.last_used_ip.map(|address| address.to_string()),
-            created_at: rfc3339(row.created_at),
-        }
-    }
-}
-
-/// An API key to be.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct KeyBody {
-    /// For people.
-    #[schema(example = "ci")]
-    pub name: String,
-    /// At most those of the key that makes it.
-    #[schema(value_type = Vec<words::Scope>, min_items = 1, example = json!(["instances:launch", "instances:read"]))]
-    pub scopes: Vec<String>,
-    /// When it ends by itself.
-    #[schema(example = "30d")]
-    pub expires_in: Option<String>,
-    /// For another user; platform admins only.
-    pub user_id: Option<String>,
-}
-
-/// An API key that was just made.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct NewApiKey {
-    /// What can be seen of it later.
-    #[serde(flatten)]
-    pub summary: ApiKey,
-    /// The key, shown only here.
-    #[schema(example = "rs_…")]
-    pub key: String,
-}
-
-impl NewApiKey {
-    pub(crate) fn new(row: ApiKeyRow, key: &PlainToken) -> Self {
-        Self { summary: ApiKey::new(row), key: key.expose_secret().to_owned() }
-    }
-}
-
-/// Every setting.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-pub struct Settings {
-    /// Values by key.
-    #[schema(example = json!({"mcp.max_instances_per_user": 10}))]
-    pub data: Value,
-}
-
-/// A setting's new value.
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct SettingBody {
-    /// Of the kind that the setting has.
-    pub value: Value,
 }
 
 /// A port of the pool.

@@ -1,11 +1,13 @@
 //! Values that are sealed anew, many at a time: held, so that nobody changes them meanwhile, and never waited for.
 
+use roadstead_model::{NewAudit, Operation};
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::{KeyRotations, RotationRow};
 use crate::StoreError;
-use crate::db::System;
+use crate::audit::Audit;
+use crate::db::{System, Within};
 use crate::error::During;
 
 const NAME: &str = "db.key_rotation.hold";
@@ -19,19 +21,21 @@ pub enum SealedTable {
     Instances,
     /// Answers that are kept under callers' keys.
     Answers,
+    /// Settings that nobody may see.
+    Settings,
 }
 
 impl SealedTable {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Credentials, Self::Instances, Self::Answers];
+    pub const ALL: [Self; 4] = [Self::Credentials, Self::Instances, Self::Answers, Self::Settings];
 }
 
 /// Where a value is within its table, in the order in which they are gone through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValuePlace {
-    /// The credential, the instance, or the caller.
+    /// The credential, the instance, or the caller; the nil UUID of a setting.
     pub row: Uuid,
-    /// The slot, or what was asked.
+    /// The slot, what was asked, or the setting.
     pub slot: String,
     /// The caller's key; empty where there is none.
     pub key: String,
@@ -148,6 +152,23 @@ impl KeyRotations<System<'_>> {
                 .fetch_all(&mut *transaction)
                 .await
             }
+            SealedTable::Settings => {
+                sqlx::query_as!(
+                    Record,
+                    r#"select '00000000-0000-0000-0000-000000000000'::uuid as "row!", key as "slot", '' as "key!",
+                              '00000000-0000-0000-0000-000000000000'::uuid as "owner!", null::uuid as "type_id?",
+                              sealed as "sealed!"
+                       from system_settings
+                       where substring(sealed from 2 for 4) <> $1 and key > $2
+                       order by key limit $3
+                       for no key update skip locked"#,
+                    key,
+                    after.slot,
+                    limit,
+                )
+                .fetch_all(&mut *transaction)
+                .await
+            }
         };
         let values = records.during(NAME)?.into_iter().map(SealedValue::from).collect();
         Ok(HeldValues { table, rotation: rotation.clone(), values, transaction })
@@ -200,6 +221,21 @@ impl HeldValues {
                     &rows,
                     &slots,
                     &keys,
+                    &old,
+                    &new,
+                )
+                .execute(&mut *self.transaction)
+                .await
+            }
+            SealedTable::Settings => {
+                let entry = NewAudit::by_system(Operation::MasterKeyRotate.action(), self.rotation.started_at);
+                // A change of a setting is written down, whatever made it.
+                Audit { db: Within { connection: &mut self.transaction } }.append(&entry).await?;
+                sqlx::query!(
+                    "update system_settings s set sealed = n.new
+                     from unnest($1::text[], $2::bytea[], $3::bytea[]) as n (key, old, new)
+                     where s.key = n.key and s.sealed = n.old",
+                    &slots,
                     &old,
                     &new,
                 )

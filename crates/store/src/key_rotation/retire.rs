@@ -44,6 +44,9 @@ impl KeyRotations<System<'_>> {
                  select substring(sealed_answer from 2 for 4), count(*), 0
                  from idempotency_keys where sealed_answer is not null group by 1
                  union all
+                 select substring(sealed from 2 for 4), count(*), 0
+                 from system_settings where sealed is not null group by 1
+                 union all
                  select substring(sealed from 2 for 4), 0, 0 from ring_check
                  union all
                  select substring(int8send(control_key) from 5), 0, count(*) from mcp_instances
@@ -71,6 +74,7 @@ impl KeyRotations<System<'_>> {
             r#"select exists (select from credential_secrets where substring(sealed from 2 for 4) = $1)
                    or exists (select from instance_secrets where substring(sealed from 2 for 4) = $1)
                    or exists (select from idempotency_keys where substring(sealed_answer from 2 for 4) = $1)
+                   or exists (select from system_settings where substring(sealed from 2 for 4) = $1)
                    or exists (select from ring_check where substring(sealed from 2 for 4) = $1) as "has!""#,
             &key.to_be_bytes()[..],
         )
@@ -87,10 +91,12 @@ impl KeyRotations<System<'_>> {
         let mut transaction = self.db.pool.begin().await.during(NAME)?;
         // Whoever is about to write a value has done so, or sees the retirement. Readers go on; a launch waits a moment.
         sqlx::query!("set local lock_timeout = '5s'").execute(&mut *transaction).await.during(NAME)?;
-        sqlx::query!("lock table credential_secrets, instance_secrets, idempotency_keys in share mode")
-            .execute(&mut *transaction)
-            .await
-            .during(NAME)?;
+        sqlx::query!(
+            "lock table credential_secrets, instance_secrets, idempotency_keys, system_settings in share mode"
+        )
+        .execute(&mut *transaction)
+        .await
+        .during(NAME)?;
         let needed = needs(&mut transaction, key).await.during(NAME)?;
         if (needed.values, needed.instances) != (0, 0) {
             return Ok(Retirement::Needed(needed));
@@ -128,6 +134,7 @@ async fn needs(
         r#"select (select count(*) from credential_secrets where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from instance_secrets where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from idempotency_keys where substring(sealed_answer from 2 for 4) = $1)
+                + (select count(*) from system_settings where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from ring_check where substring(sealed from 2 for 4) = $1) as "values!""#,
         &key.to_be_bytes()[..],
     )
