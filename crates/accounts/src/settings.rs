@@ -38,6 +38,10 @@ pub struct Settings {
     pub allowed_roots: Vec<AllowedRoot>,
     /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
     pub remind_before: Duration,
+    /// How long the link to an export holds (`exports.link_lifetime_s`).
+    pub export_link_lifetime: Duration,
+    /// Log lines that one page of a search looks at (`logs.search_lines`).
+    pub search_lines: u32,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -74,6 +78,8 @@ impl Settings {
                 .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
             allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
+            export_link_lifetime: Duration::from_secs(number("exports.link_lifetime_s", 3_600)),
+            search_lines: small("logs.search_lines", 5_000).clamp(100, 100_000),
         })
     }
 }

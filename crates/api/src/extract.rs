@@ -4,7 +4,9 @@ pub(crate) mod body;
 pub(crate) mod caller;
 pub(crate) mod fields;
 pub(crate) mod query;
+pub(crate) mod version;
 
 pub(crate) use body::{JsonBody, OptionalBody};
 pub(crate) use caller::Authenticated;
 pub(crate) use query::{PathId, PathName, QueryFields};
+pub(crate) use version::if_match;

@@ -3,13 +3,16 @@
 mod browser;
 pub mod credentials;
 pub mod error;
+mod exports;
 mod extract;
 mod health;
 mod idempotency;
 mod instances;
 pub mod keys;
+mod logs;
 pub mod master_key;
 mod metrics;
+mod ports;
 mod request_id;
 pub mod router;
 mod routes;
@@ -17,8 +20,10 @@ pub mod settings;
 mod state;
 pub mod types;
 mod usage;
+mod usage_export;
 pub mod users;
 pub mod wire;
+mod written;
 
 pub use browser::Browsers;
 pub use router::{openapi, router, shield};

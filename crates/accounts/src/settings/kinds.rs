@@ -51,6 +51,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("process.max_memory_mb", Kind::Number(16, 1_048_576)),
     ("process.max_cpu_percent", Kind::Number(1, 100_000)),
     ("credentials.remind_before_days", Kind::Number(0, 365)),
+    ("exports.link_lifetime_s", Kind::Number(1, 604_800)),
+    ("logs.search_lines", Kind::Number(100, 100_000)),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use http::{HeaderName, header};
 use roadstead_model::{InstanceId, InstanceStatus, Operation};
 
 use crate::error::{ApiError, ErrorBody};
@@ -18,12 +19,13 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
-) -> Result<Json<Instance>, ApiError> {
+) -> Result<([(HeaderName, String); 1], Json<Instance>), ApiError> {
     let permit = caller.instance_permit(Operation::InstancesGet)?;
     let instance = state.orchestrator().get(&permit, id).await?;
     let alive = match instance.status() {
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),
         _ => None,
     };
-    Ok(Json(Instance { alive, ..Instance::new(instance, state.view()) }))
+    let tag = super::patch::etag(instance.version);
+    Ok(([(header::ETAG, tag)], Json(Instance { alive, ..Instance::new(instance, state.view()) })))
 }

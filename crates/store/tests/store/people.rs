@@ -186,7 +186,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
     let id = world.type_id;
     let automatic = TypeChange { era: Era::Auto, ..definition() };
     assert_eq!(types.update(id, None, &automatic).await.unwrap(), TypeUpdate::Updated { version: 2 });
-    let before = types.get(id).await.unwrap().unwrap();
+    let before = world.store().types().get(id).await.unwrap().unwrap();
     assert_eq!(before.probed, None);
 
     let found = Probed { era: Era::Legacy, at: world.now() };
@@ -194,7 +194,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
     assert!(types.remember_era(id, 2, found).await.unwrap());
     let again = Probed { era: Era::Dual, ..found };
     assert!(types.remember_era(id, 2, again).await.unwrap(), "it proved wrong");
-    let after = types.get(id).await.unwrap().unwrap();
+    let after = world.store().types().get(id).await.unwrap().unwrap();
     assert_eq!(after.probed, Some(again));
     assert_eq!((after.version, after.updated_at), (2, before.updated_at), "being found out is no change");
 

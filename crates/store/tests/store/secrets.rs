@@ -61,7 +61,7 @@ async fn credentials_are_listed_with_their_hints() {
     credentials.create(&work).await.unwrap();
     credentials.create(&home).await.unwrap();
     credentials.touch(work.id, world.now()).await.unwrap();
-    let listed = credentials.list(world.user.id, Some(world.type_id)).await.unwrap();
+    let listed = world.store().credentials().list(world.user.id, Some(world.type_id)).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["work", "home"]);
     let slots: Vec<_> = listed[0].slots.iter().map(|slot| (slot.slot.as_str(), slot.hint.as_str())).collect();
     assert_eq!(slots, [("account", "6789"), ("token", "cdef")]);
