@@ -53,7 +53,7 @@ async fn patch(app: &App, id: &str, version: Option<&str>, body: Value) -> Answe
 #[tokio::test]
 async fn instances_are_filtered_sorted_and_paged_and_a_cursor_goes_on_with_its_own_list_alone() {
     let app = App::start().await;
-    set_ports(&app, 21_700, 21_709).await;
+    set_ports(&app, 22_800, 22_809).await;
     let first = echo(&app, "alpha").await;
     for name in ["beta", "gamma", "delta"] {
         echo(&app, name).await;
@@ -87,7 +87,7 @@ async fn instances_are_filtered_sorted_and_paged_and_a_cursor_goes_on_with_its_o
 #[tokio::test]
 async fn a_change_names_the_version_that_was_read_and_a_configuration_holds_from_the_next_start_on() {
     let app = App::start().await;
-    set_ports(&app, 21_710, 21_712).await;
+    set_ports(&app, 22_810, 22_812).await;
     let id = echo(&app, "before").await;
     let shown = app.ask("GET", &format!("/instances/{id}"), None).await;
     let version = shown.headers["etag"].to_str().expect("a tag").to_owned();
@@ -104,11 +104,11 @@ async fn a_change_names_the_version_that_was_read_and_a_configuration_holds_from
     let missing = patch(&app, "0198c0de-0000-7000-8000-000000000000", None, json!({"name": "x"})).await;
     assert_eq!(code(&missing), (404, "NOT_FOUND"));
     let eve = another(&app).await;
-    let theirs = app.ask_as(&eve, "PATCH", &format!("/instances/{id}"), Some(json!({"name": "mine now"}))).await;
+    let theirs =
+        app.ask_as(&eve, "PATCH", &format!("/instances/{id}"), Some(json!({"name": "mine now"}))).await;
     assert_eq!(code(&theirs), (404, "NOT_FOUND"));
 
-    app.ask("POST", "/types", Some(configured())).await;
-    let launched = app.launch(json!({"type": "configured", "config": {"greeting": "hello"}})).await;
+    let launched = app.launch(json!({"type": "echo", "config": {"greeting": "hi"}})).await;
     let id = launched["id"].as_str().expect("an id");
     let wrong = patch(&app, id, None, json!({"config": {"greeting": 7}})).await;
     assert_eq!(code(&wrong), (422, "VALIDATION_FAILED"), "{wrong:?}");
@@ -118,19 +118,10 @@ async fn a_change_names_the_version_that_was_read_and_a_configuration_holds_from
     assert_eq!((again.status, &again.body["config"]["greeting"]), (200, &json!("good bye")), "{again:?}");
 }
 
-fn configured() -> Value {
-    json!({
-        "name": "configured", "display_name": "Configured", "program": roadstead_test_support::app::programs().join("roadstead-echo"),
-        "args": [], "env": {"GREETING": "${config.greeting}"}, "era": "dual", "ready_timeout_s": 10,
-        "config_template": {"greeting": "hi"},
-        "config_schema": {"type": "object", "properties": {"greeting": {"type": "string"}}, "additionalProperties": false},
-    })
-}
-
 #[tokio::test]
 async fn many_end_at_once_after_a_dry_run_and_what_is_another_persons_is_not_there() {
     let app = App::start().await;
-    set_ports(&app, 21_720, 21_729).await;
+    set_ports(&app, 22_820, 22_829).await;
     let mut ids = Vec::new();
     for number in 0..5 {
         ids.push(echo(&app, &format!("many-{number}")).await);
@@ -165,7 +156,11 @@ async fn many_end_at_once_after_a_dry_run_and_what_is_another_persons_is_not_the
     let gone = json!({"action": "delete", "ids": ids, "dry_run": false});
     assert_eq!(outcomes(&app.ask("POST", "/instances/bulk", Some(gone)).await), vec!["done"; 5]);
     assert_eq!(names(&get(&app, "/instances").await), ["kept"]);
-    for wrong in [json!({"action": "stop"}), json!({"action": "dance", "ids": [kept]}), json!({"action": "stop", "ids": []})] {
+    for wrong in [
+        json!({"action": "stop"}),
+        json!({"action": "dance", "ids": [kept]}),
+        json!({"action": "stop", "ids": []}),
+    ] {
         let refused = app.ask("POST", "/instances/bulk", Some(wrong)).await;
         assert_eq!(code(&refused), (422, "VALIDATION_FAILED"));
     }
@@ -174,7 +169,7 @@ async fn many_end_at_once_after_a_dry_run_and_what_is_another_persons_is_not_the
 #[tokio::test]
 async fn lines_are_searched_tailed_and_exported_by_a_link_that_ends() {
     let app = App::start().await;
-    set_ports(&app, 21_730, 21_739).await;
+    set_ports(&app, 22_830, 22_839).await;
     let id = echo(&app, "talker").await;
     let lines = wait_for("lines of a start", PATIENCE, async || {
         let lines = get(&app, &format!("/instances/{id}/logs?order=asc&limit=100")).await;
@@ -188,7 +183,8 @@ async fn lines_are_searched_tailed_and_exported_by_a_link_that_ends() {
 
     let word: String = last.chars().filter(char::is_ascii_alphanumeric).take(4).collect();
     let found = get(&app, &format!("/logs/search?q={}", word.to_uppercase())).await;
-    let found_any = found["data"].as_array().is_some_and(|rows| rows.iter().all(|row| row["instance_id"] == id.as_str()));
+    let found_any =
+        found["data"].as_array().is_some_and(|rows| rows.iter().all(|row| row["instance_id"] == id.as_str()));
     assert!(found_any, "{found}");
     assert!(found["searched_to"].is_string() && found["next_cursor"].is_null(), "{found}");
     let eve = another(&app).await;
@@ -205,13 +201,19 @@ async fn lines_are_searched_tailed_and_exported_by_a_link_that_ends() {
         assert!(answer.headers()["content-type"].to_str().expect("a type").starts_with(content));
         let text = answer.text().await.expect("it is whole");
         let first = all[0]["id"].as_str().expect("an id");
-        assert!(text.lines().count() >= all.len() && (format == "text" || text.contains(first)), "{format}: {text}");
+        assert!(
+            text.lines().count() >= all.len() && (format == "text" || text.contains(first)),
+            "{format}: {text}"
+        );
         let token = url.rsplit('/').next().expect("its last part");
         assert!(!app.log().contains(token), "the link is in no log");
     }
-    let refused = app.ask("POST", &format!("/instances/{id}/logs/export"), Some(json!({"format": "pdf"}))).await;
+    let refused =
+        app.ask("POST", &format!("/instances/{id}/logs/export"), Some(json!({"format": "pdf"}))).await;
     assert_eq!(code(&refused), (422, "VALIDATION_FAILED"));
-    let foreign = app.ask_as(&eve, "POST", &format!("/instances/{id}/logs/export"), Some(json!({"format": "csv"}))).await;
+    let foreign = app
+        .ask_as(&eve, "POST", &format!("/instances/{id}/logs/export"), Some(json!({"format": "csv"})))
+        .await;
     assert_eq!(code(&foreign), (404, "NOT_FOUND"));
 
     app.ask("PUT", "/settings/exports.link_lifetime_s", Some(json!({"value": 1}))).await;
@@ -224,7 +226,8 @@ async fn lines_are_searched_tailed_and_exported_by_a_link_that_ends() {
     .await;
     let gone: Value = reqwest::get(&url).await.expect("an answer").json().await.expect("JSON");
     assert_eq!(gone["error"]["code"], "EXPORT_GONE");
-    let usage = app.request("GET", "/usage/export?format=csv").bearer_auth(&app.key).send().await.expect("an answer");
+    let usage =
+        app.request("GET", "/usage/export?format=csv").bearer_auth(&app.key).send().await.expect("an answer");
     assert_eq!(usage.status(), 200);
     assert!(usage.text().await.expect("whole").starts_with("at,instance_id,type,"));
 }
@@ -232,24 +235,27 @@ async fn lines_are_searched_tailed_and_exported_by_a_link_that_ends() {
 #[tokio::test]
 async fn a_port_in_quarantine_is_leased_to_nobody_until_it_is_let_go() {
     let app = App::start().await;
-    set_ports(&app, 21_740, 21_741).await;
+    set_ports(&app, 22_840, 22_841).await;
     let quarantine = |port: u16| format!("/ports/{port}/quarantine");
-    assert_eq!(app.ask("POST", &quarantine(21_740), Some(json!({"for": "10m"}))).await.status, 204);
+    assert_eq!(app.ask("POST", &quarantine(22_840), Some(json!({"for": "10m"}))).await.status, 204);
     let ports = get(&app, "/ports").await;
-    assert!(!ports["data"][0]["quarantined_until"].is_null(), "{ports}");
+    assert!(!ports["data"][0]["resting_until"].is_null(), "{ports}");
     let launched = app.launch(json!({"type": "echo"})).await;
-    assert_eq!(launched["assigned_port"], 21_741);
-    assert_eq!(code(&app.ask("POST", "/instances", Some(json!({"type": "echo"}))).await), (503, "PORTS_EXHAUSTED"));
-    assert_eq!(code(&app.ask("POST", &quarantine(21_741), None).await), (409, "WRONG_STATUS"));
-    assert_eq!(code(&app.ask("DELETE", &quarantine(21_741), None).await), (409, "WRONG_STATUS"));
+    assert_eq!(launched["assigned_port"], 22_841);
+    assert_eq!(
+        code(&app.ask("POST", "/instances", Some(json!({"type": "echo"}))).await),
+        (503, "PORTS_EXHAUSTED")
+    );
+    assert_eq!(code(&app.ask("POST", &quarantine(22_841), None).await), (409, "WRONG_STATUS"));
+    assert_eq!(code(&app.ask("DELETE", &quarantine(22_841), None).await), (409, "WRONG_STATUS"));
     assert_eq!(code(&app.ask("POST", &quarantine(1_025), None).await), (404, "NOT_FOUND"));
     assert_eq!(code(&app.ask("POST", "/ports/none/quarantine", None).await), (404, "NOT_FOUND"));
-    let long = app.ask("POST", &quarantine(21_740), Some(json!({"for": "31d"}))).await;
+    let long = app.ask("POST", &quarantine(22_840), Some(json!({"for": "31d"}))).await;
     assert_eq!(code(&long), (422, "VALIDATION_FAILED"));
-    assert_eq!(app.ask("DELETE", &quarantine(21_740), None).await.status, 204);
+    assert_eq!(app.ask("DELETE", &quarantine(22_840), None).await.status, 204);
     let ports = get(&app, "/ports").await;
-    assert!(ports["data"][0]["quarantined_until"].is_null(), "{ports}");
-    assert_eq!(app.launch(json!({"type": "echo"})).await["assigned_port"], 21_740);
+    assert!(ports["data"][0]["resting_until"].is_null(), "{ports}");
+    assert_eq!(app.launch(json!({"type": "echo"})).await["assigned_port"], 22_840);
     let eve = another(&app).await;
-    assert_eq!(code(&app.ask_as(&eve, "POST", &quarantine(21_740), None).await), (403, "FORBIDDEN"));
+    assert_eq!(code(&app.ask_as(&eve, "POST", &quarantine(22_840), None).await), (403, "FORBIDDEN"));
 }

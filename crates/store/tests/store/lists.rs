@@ -6,6 +6,8 @@ use roadstead_store::{
 };
 use time::Duration;
 
+use InstanceStatus::{Expired, Pending, Running, Stopped};
+
 use crate::world::World;
 
 async fn list(world: &World, filter: &InstanceFilter) -> Page<InstanceRow, InstanceCursor> {
@@ -66,7 +68,6 @@ async fn a_list_is_filtered_by_status_name_time_owner_and_project() {
         order: Order::Ascending,
         ..filter(10)
     };
-    use InstanceStatus::{Expired, Pending, Running, Stopped};
     assert_eq!(ids(&world, &several(&[Running, Pending], &world)).await, [running, pending]);
     assert_eq!(ids(&world, &several(&[Stopped], &world)).await, [ended]);
     assert!(ids(&world, &several(&[Expired], &world)).await.is_empty());
