@@ -445,6 +445,9 @@ mod tests {
             "roadstead ps --status sleeping",
             "roadstead stop",
             "roadstead keys create ci --scope everything",
+            "roadstead logs",
+            "roadstead bulk dance work",
+            "roadstead ps --sort colour",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -467,6 +470,10 @@ mod tests {
     #[test]
     fn aliases_and_bare_groups_work() {
         assert!(matches!(parse("roadstead rm x --yes").unwrap().command, ClientCommand::Delete(_)));
+        let logs = parse("roadstead logs work -f").unwrap().command;
+        assert!(matches!(logs, ClientCommand::Logs(Logs { command: None, follow: true, .. })));
+        let search = parse("roadstead logs search text").unwrap().command;
+        assert!(matches!(search, ClientCommand::Logs(Logs { command: Some(LogsCommand::Search(_)), .. })));
         let types = parse("roadstead types").unwrap().command;
         assert!(matches!(types, ClientCommand::Types { command: None }));
     }

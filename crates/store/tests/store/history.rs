@@ -138,10 +138,10 @@ async fn who_follows_also_sees_what_a_shim_tells_late() {
     let id = world.running(3_001).await;
     let logs = world.store().logs();
     logs.append(&[line(id, world.now(), None, "ours")]).await.unwrap();
-    let seen = world.store().logs().follow(id, 0, 10).await.unwrap();
+    let seen = world.store().logs().follow(id, None, 0, 10).await.unwrap();
     let early = world.now() - Duration::SECOND;
     logs.append(&[line(id, early, Some(1), "told late")]).await.unwrap();
-    let new = world.store().logs().follow(id, seen.last().unwrap().position, 10).await.unwrap();
+    let new = world.store().logs().follow(id, None, seen.last().unwrap().position, 10).await.unwrap();
     assert_eq!(new.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["told late"]);
 }
 

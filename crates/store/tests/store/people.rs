@@ -114,7 +114,7 @@ async fn the_newest_use_of_a_key_counts() {
 #[tokio::test]
 async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let change = TypeChange { display_name: "Louder".to_owned(), ..definition() };
     let id = world.type_id;
     assert_eq!(types.update(id, Some(1), &change).await.unwrap(), TypeUpdate::Updated { version: 2 });
@@ -123,8 +123,8 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     let stranger = roadstead_model::TypeId::from_uuid(world.user.id.uuid());
     assert_eq!(types.update(stranger, None, &change).await.unwrap(), TypeUpdate::Missing);
     assert!(types.disable(id).await.unwrap());
-    assert!(types.list(true).await.unwrap().is_empty());
-    assert_eq!(types.list(false).await.unwrap().len(), 1);
+    assert!(types.list(true, None, 10).await.unwrap().items.is_empty());
+    assert_eq!(types.list(false, None, 10).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
 #[tokio::test]
 async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_none() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let id = world.type_id;
     let automatic = TypeChange { era: Era::Auto, ..definition() };
     assert_eq!(types.update(id, None, &automatic).await.unwrap(), TypeUpdate::Updated { version: 2 });
@@ -210,7 +210,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
 #[tokio::test]
 async fn a_type_without_a_program_is_kept() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let remote = TypeChange { program: None, ..definition() };
     types.update(world.type_id, None, &remote).await.unwrap();
     assert_eq!(types.get(world.type_id).await.unwrap().unwrap().definition, remote);

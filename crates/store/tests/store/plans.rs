@@ -13,11 +13,10 @@ const BIG: &[&str] = &["mcp_instances", "mcp_logs", "mcp_events", "mcp_usage"];
 
 /// As many rows as make a plan worth choosing: of one person most of them.
 const FILL: &str = "
-insert into mcp_instances (id, user_id, organization_id, project_id, mcp_type_id, type_version, node_id, boot_id, name,
-    status, access_token_hash, token_hint, expires_at, began_at, lifetime_s, ended_at, created_at, updated_at)
-  select uuid_v7(now() - make_interval(secs => g)), i.user_id, i.organization_id, i.project_id, i.mcp_type_id, 1, i.node_id,
-         i.boot_id, 'filled ' || g, 'stopped', sha256(g::text::bytea), 'abcd', now() + make_interval(secs => g), now(), 60, now(),
-         now() - make_interval(secs => g), now()
+insert into mcp_instances
+  select (jsonb_populate_record(i, jsonb_build_object('id', uuid_v7(now() - make_interval(secs => g)), 'name', 'filled ' || g,
+          'status', 'stopped', 'assigned_port', null, 'access_token_hash', sha256(g::text::bytea), 'ended_at', now(),
+          'expires_at', now() + make_interval(secs => g), 'created_at', now() - make_interval(secs => g)))).*
   from generate_series(1, 2000) g, (select * from mcp_instances limit 1) i;
 insert into mcp_logs (id, mcp_instance_id, owner_id, organization_id, at, seq, origin, level, source, message)
   select uuid_v7(now()), i.id, i.user_id, i.organization_id, now() - make_interval(secs => g / 100.0), g, 'shim',

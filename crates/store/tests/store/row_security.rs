@@ -15,8 +15,10 @@ use crate::secrets::credential;
 use crate::world::World;
 
 /// Tables that name a user or an organisation and have no policy, and why no caller sees another's through them.
-const WITHOUT_A_POLICY: &[(&str, &str)] =
-    &[("retention_runs", "runs over whole tables: which admin began one, asked for by admins alone")];
+const WITHOUT_A_POLICY: &[(&str, &str)] = &[
+    ("retention_runs", "runs over whole tables, and which admin began one: only admins ask for them"),
+    ("setting_history", "the platform's settings, and which admin changed one: only admins ask for it"),
+];
 /// Tables with rows of two people in them.
 const WITH_ROWS: &[&str] = &["mcp_instances", "mcp_logs", "mcp_events", "mcp_usage", "credentials"];
 
