@@ -130,12 +130,13 @@ fn decode<C: DeserializeOwned>(text: &str) -> Option<C> {
     serde_json::from_value(possible(cursor)?).ok()
 }
 
+/// A made-up cursor may hold what the database takes for neither a time nor a text.
 fn possible(cursor: serde_json::Value) -> Option<serde_json::Value> {
-    let is_possible = match &cursor["at"] {
-        serde_json::Value::Null => cursor["name"].as_str().is_some_and(|name| !name.contains('\0')),
-        at => at.as_i64().is_some_and(|at| (0..=LAST_MICROSECOND).contains(&at)),
-    };
-    is_possible.then_some(cursor)
+    let mut fields = cursor.as_object()?.values();
+    let is_text = fields.all(|field| field.as_str().is_none_or(|text| !text.contains('\0')));
+    let at = &cursor["at"];
+    let is_time = at.is_null() || at.as_i64().is_some_and(|at| (0..=LAST_MICROSECOND).contains(&at));
+    (is_text && is_time).then_some(cursor)
 }
 
 /// The `cursor` of a query.

@@ -261,10 +261,16 @@ async fn of_one_status(
     }
 }
 
-/// The index of deadlines is everybody's: whoever sees few rows is served sooner by sorting those.
+/// These indices are everybody's: whoever sees few rows is served sooner by sorting those, whoever sees most of them by the
+/// index. Which of the two it is, the planner knows by the values alone, so the plan is made for them.
 async fn let_sort(connection: &mut Connection<'_>) -> Result<(), sqlx::Error> {
     if let Connection::Caller(transaction) = connection {
-        sqlx::query!("set local enable_sort = on").execute(&mut **transaction).await?;
+        sqlx::query!(
+            "select set_config('enable_sort', 'on', true) as sort,
+                    set_config('plan_cache_mode', 'force_custom_plan', true) as plan"
+        )
+        .fetch_one(&mut **transaction)
+        .await?;
     }
     Ok(())
 }
