@@ -3,6 +3,8 @@
 //! A statement for each reach and each order, so that what narrows a list most is an index condition: a condition that
 //! holds for everybody when its parameter is null is none. The status is asked for as `Standing` says it.
 
+use std::collections::BTreeSet;
+
 use roadstead_model::{InstanceStatus, OrganizationId, ProjectId, UserId, View};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -83,16 +85,11 @@ impl InstanceFilter {
         InstanceCursor { at, id: row.id.uuid(), status }
     }
 
-    /// The one status that an index finds; an instance whose time is up may have any.
-    fn one_status(&self) -> Option<InstanceStatus> {
-        match &self.statuses {
-            Some((statuses, _)) => match statuses.as_slice() {
-                [InstanceStatus::Expired] => None,
-                [one] => Some(*one),
-                _ => None,
-            },
-            None => None,
-        }
+    /// The statuses that an index finds; an instance whose time is up may have any in its row.
+    fn found_by_index(&self) -> Option<&[InstanceStatus]> {
+        let (statuses, _) = self.statuses.as_ref()?;
+        let is_in_row = |status: &InstanceStatus| *status != InstanceStatus::Expired;
+        statuses.iter().all(is_in_row).then_some(statuses)
     }
 }
 
@@ -207,9 +204,9 @@ impl<D: Db> Instances<D> {
         const NAME: &str = "db.instance.list";
         let Some(asked) = Asked::new(filter) else { return Ok(Page { items: Vec::new(), next: None }) };
         let mut connection = self.db.connection().await.during(NAME)?;
-        let records = match (filter.sort, asked.scope(), filter.one_status()) {
-            (InstanceSort::Created, Scope::All, Some(status)) => {
-                of_one_status(&asked, status, &mut connection).await
+        let records = match (filter.sort, asked.scope(), filter.found_by_index()) {
+            (InstanceSort::Created, Scope::All, Some(statuses)) => {
+                of_statuses(&asked, statuses, &mut connection).await
             }
             (InstanceSort::Created, ..) => by_creation(&asked, &mut connection).await,
             (InstanceSort::Expires, ..) => by_deadline(&asked, &mut connection).await,
@@ -237,7 +234,23 @@ async fn by_creation(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Reco
     }
 }
 
-/// Everybody's of one status: few among many where it is one of the living.
+/// Everybody's of some statuses, few among many where they are those of the living: the first of each, put in order.
+async fn of_statuses(
+    asked: &Asked<'_>,
+    statuses: &[InstanceStatus],
+    connection: &mut Connection<'_>,
+) -> Records {
+    let mut records = Vec::new();
+    for status in statuses.iter().collect::<BTreeSet<_>>() {
+        records.extend(of_one_status(asked, *status, connection).await?);
+    }
+    records.sort_by_key(|record| (record.created_at, record.id));
+    if asked.filter.order == Order::Descending {
+        records.reverse();
+    }
+    Ok(records)
+}
+
 async fn of_one_status(
     asked: &Asked<'_>,
     status: InstanceStatus,
