@@ -3,8 +3,6 @@
 //! A statement for each reach and each order, so that what narrows a list most is an index condition: a condition that
 //! holds for everybody when its parameter is null is none. The status is asked for as `Standing` says it.
 
-use std::collections::BTreeSet;
-
 use roadstead_model::{InstanceStatus, OrganizationId, ProjectId, UserId, View};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -240,9 +238,12 @@ async fn of_statuses(
     statuses: &[InstanceStatus],
     connection: &mut Connection<'_>,
 ) -> Records {
+    let mut wanted = statuses.to_vec();
+    wanted.sort_unstable_by_key(|status| status.as_str());
+    wanted.dedup();
     let mut records = Vec::new();
-    for status in statuses.iter().collect::<BTreeSet<_>>() {
-        records.extend(of_one_status(asked, *status, connection).await?);
+    for status in wanted {
+        records.extend(of_one_status(asked, status, connection).await?);
     }
     records.sort_by_key(|record| (record.created_at, record.id));
     if asked.filter.order == Order::Descending {
