@@ -1,16 +1,19 @@
 //! Settings: typed, validated, read from their rows; what is not set has its default.
 
 mod kinds;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roadstead_access::AdminPermit;
-use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange, limits};
+use roadstead_model::limits::{DEFAULT_LIFETIME, MAX_INSTANCES_PER_USER};
+use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange};
 use roadstead_store::StoreError;
 use serde_json::Value;
 
 pub use self::kinds::{Access, AllowedRoot};
+pub use self::limits::{LaunchSettings, QuotaSettings, RateSettings};
 use crate::{Accounts, AccountsError};
 
 /// The settings in force.
@@ -42,6 +45,12 @@ pub struct Settings {
     pub export_link_lifetime: Duration,
     /// Log lines that one page of a search looks at (`logs.search_lines`).
     pub search_lines: u32,
+    /// Whether and how launches are taken (`launches.…`).
+    pub launches: LaunchSettings,
+    /// How often somebody may ask (`limits.…`).
+    pub rates: RateSettings,
+    /// How much somebody may have (`quotas.…`).
+    pub quotas: QuotaSettings,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -63,9 +72,9 @@ impl Settings {
         )?;
         Ok(Self {
             default_lifetime: Duration::from_secs(
-                60 * number("mcp.default_duration_minutes", limits::DEFAULT_LIFETIME.as_secs() / 60),
+                60 * number("mcp.default_duration_minutes", DEFAULT_LIFETIME.as_secs() / 60),
             ),
-            max_instances_per_user: small("mcp.max_instances_per_user", limits::MAX_INSTANCES_PER_USER),
+            max_instances_per_user: small("mcp.max_instances_per_user", MAX_INSTANCES_PER_USER),
             ports,
             retention_days: small("cleanup.retention_days", 30),
             max_memory_mb: small("process.max_memory_mb", 512),
@@ -80,6 +89,9 @@ impl Settings {
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
             export_link_lifetime: Duration::from_secs(number("exports.link_lifetime_s", 3_600)),
             search_lines: small("logs.search_lines", 5_000).clamp(100, 100_000),
+            launches: limits::Rows(rows).launches(),
+            rates: limits::Rows(rows).rates(),
+            quotas: limits::Rows(rows).quotas(),
         })
     }
 }

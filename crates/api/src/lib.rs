@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod credentials;
+mod describe;
 pub mod error;
 mod exports;
 mod extract;
@@ -14,6 +15,7 @@ pub mod master_key;
 mod metrics;
 mod ports;
 mod request_id;
+mod retention;
 pub mod router;
 mod routes;
 pub mod settings;

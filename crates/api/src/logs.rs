@@ -9,7 +9,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, QueryFields};
 use crate::instances::logs::MAX_SEARCH_CHARS;
 use crate::state::ApiState;
-use crate::wire::{FoundLines, limit_field, list_cursor_field, time_field};
+use crate::wire::{FoundLines, limit_field, list_cursor_field, time_field, words};
 
 /// Search the log
 ///
@@ -17,13 +17,12 @@ use crate::wire::{FoundLines, limit_field, list_cursor_field, time_field};
 /// `logs.search_lines`), so it can find none although older ones are there: `searched_to` says how far it came, and
 /// `next_cursor` goes on from there until it is null.
 #[utoipa::path(get, operation_id = "logs_search", path = "/logs/search", tag = "instances",
-    params(("q" = Option<String>, Query, description = "Text that the line contains, whatever its case"),
+    params(("q" = Option<String>, Query, max_length = 200, description = "Text that the line contains, whatever its case"),
         ("instance" = Option<String>, Query, description = "Of this instance alone"),
-        ("level" = Option<String>, Query, description = "At least: debug, info, warn, error"),
-        ("source" = Option<String>, Query, description = "process, system or api"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, of the same search")),
+        ("level" = inline(Option<words::Level>), Query, description = "At least so bad"),
+        ("source" = inline(Option<words::Source>), Query, description = "Only what this one said"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = FoundLines), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn search(

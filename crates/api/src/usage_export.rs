@@ -13,7 +13,7 @@ use crate::exports::format_field;
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
 use crate::usage::read_filter;
-use crate::wire::UsageEntry;
+use crate::wire::{UsageEntry, words};
 use crate::written::{Line, Turn, Writer, answer};
 
 /// Calls that are read at once.
@@ -23,12 +23,12 @@ const PAGE: u32 = 1000;
 ///
 /// The calls that `GET /usage` lists, oldest first, as CSV or JSON lines. Four exports are told at a time.
 #[utoipa::path(get, operation_id = "usage_export", path = "/usage/export", tag = "usage",
-    params(("format" = Option<String>, Query, description = "`csv` (default) or `json`, one object a line"),
+    params(("format" = inline(Option<words::TableFormat>), Query, description = "CSV, unless `json`: one object a line"),
         ("instance" = Option<String>, Query, description = "An instance's id"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("tool" = Option<String>, Query, description = "A tool's or prompt's name, or where a resource lives"),
-        ("status" = Option<String>, Query, description = "success, error, timeout, cancelled or blocked"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query)),
+        ("status" = inline(Option<words::UsageStatus>), Query, description = "Only those that ended so"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query)),
     responses((status = 200, description = "The calls", body = String, content_type = "text/csv"),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody),
         (status = 429, description = "Others are being downloaded", body = ErrorBody)))]

@@ -9,6 +9,7 @@
 //! Each step of a launch consumes the one before. After it is published, only its driver changes an instance;
 //! others ask the driver. Ending is one function, whoever notices.
 
+mod admission;
 mod adopt;
 mod batches;
 mod bulk;
@@ -40,6 +41,7 @@ mod validate;
 mod witness;
 mod workplace;
 
+pub use admission::{Queued, WaitsFor};
 pub use bulk::{BulkAction, BulkAnswer, BulkChoice, BulkEnd, BulkOutcome, MAX_BULK};
 pub use error::{
     ChangeError, DeleteCredentialError, Failure, LaunchError, Problem, StartAgainError, ValidateError,

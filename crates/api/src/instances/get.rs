@@ -8,7 +8,7 @@ use roadstead_model::{InstanceId, InstanceStatus, Operation};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
 use crate::state::ApiState;
-use crate::wire::{Alive, Instance};
+use crate::wire::{Alive, Instance, Queue};
 
 /// Get an instance
 #[utoipa::path(get, operation_id = "instances_get", path = "/instances/{id}", tag = "instances",
@@ -26,6 +26,8 @@ pub(crate) async fn get(
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),
         _ => None,
     };
+    let queue = state.orchestrator().queued(id).map(Queue::new);
     let tag = super::patch::etag(instance.version);
-    Ok(([(header::ETAG, tag)], Json(Instance { alive, ..Instance::new(instance, state.view()) })))
+    let instance = Instance { alive, queue, ..Instance::new(instance, state.view()) };
+    Ok(([(header::ETAG, tag)], Json(instance)))
 }

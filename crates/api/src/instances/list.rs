@@ -9,7 +9,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{Instance, Page, limit_field, list_cursor_field, time_field};
+use crate::wire::{Instance, Page, limit_field, list_cursor_field, time_field, words};
 
 /// List instances
 ///
@@ -23,13 +23,10 @@ use crate::wire::{Instance, Page, limit_field, list_cursor_field, time_field};
         ("project" = Option<String>, Query, description = "A project's id"),
         ("owner" = Option<String>, Query, description = "A user's id, for those who see others' instances"),
         ("name" = Option<String>, Query, description = "Text that the name contains, whatever its case"),
-        ("created_since" = Option<String>, Query, description = "RFC 3339"),
-        ("created_until" = Option<String>, Query, description = "RFC 3339"),
-        ("expires_before" = Option<String>, Query, description = "RFC 3339"),
-        ("sort" = Option<String>, Query,
-            description = "`-created_at` (default), `created_at`, `expires_at`, `-expires_at`, `status` or `-status`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before, of the same sort and filters")),
+        ("created_since" = Option<String>, Query), ("created_until" = Option<String>, Query),
+        ("expires_before" = Option<String>, Query, description = "Their deadline is before"),
+        ("sort" = inline(Option<words::OfInstances>), Query, description = "Newest first, unless it says otherwise"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Instance>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

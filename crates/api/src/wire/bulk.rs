@@ -4,7 +4,7 @@ use roadstead_orchestrator::{BulkAction, BulkAnswer, BulkEnd, BulkOutcome};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Instance;
+use super::{Instance, words};
 
 /// What to change of an instance; what is left out stays.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -30,9 +30,10 @@ pub struct PatchedInstance {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BulkBody {
     /// `stop`, `expire` or `delete`.
-    #[schema(example = "stop")]
+    #[schema(value_type = words::BulkAction, example = "stop")]
     pub action: String,
     /// At most 1,000.
+    #[schema(min_items = 1, max_items = 1000)]
     pub ids: Option<Vec<String>>,
     /// Those that `GET /instances` would list with it; the first 1,000, newest first.
     pub filter: Option<BulkFilterBody>,
@@ -44,6 +45,7 @@ pub struct BulkBody {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BulkFilterBody {
     /// One or several of them.
+    #[schema(value_type = Option<Vec<words::InstanceStatus>>)]
     pub status: Option<Vec<String>>,
     /// A server type's name.
     #[serde(rename = "type")]

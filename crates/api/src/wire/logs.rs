@@ -3,7 +3,7 @@
 use roadstead_orchestrator::{LogRow, Searched};
 use serde::{Deserialize, Serialize};
 
-use super::{LogLine, marked, rfc3339};
+use super::{LogLine, marked, rfc3339, words};
 use crate::extract::fields::ListMark;
 
 /// A line that was found, and of which instance.
@@ -47,11 +47,13 @@ impl FoundLine {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ExportBody {
     /// `json` (one object a line), `csv` or `text`.
-    #[schema(example = "csv")]
+    #[schema(value_type = words::FileFormat, example = "csv")]
     pub format: String,
     /// At least: debug, info, warn, error.
+    #[schema(value_type = Option<words::Level>)]
     pub level: Option<String>,
     /// process, system or api.
+    #[schema(value_type = Option<words::Source>)]
     pub source: Option<String>,
     /// RFC 3339.
     pub since: Option<String>,
