@@ -10,7 +10,8 @@ use roadstead_model::{
     CredentialId, CredentialStatus, InstanceId, OrganizationId, ProjectId, TypeId, UserId, Validity,
 };
 use roadstead_store::{
-    CredentialChange, CredentialEvent, CredentialRow, Deletion, Holder, Holding, NewSlot, TypeRow,
+    CredentialChange, CredentialEvent, CredentialRow, Cursor, Deletion, Holder, Holding, NewSlot, Page,
+    TypeRow,
 };
 use time::OffsetDateTime;
 
@@ -187,7 +188,8 @@ impl Accounts {
         permit: &CredentialPermit,
         id: CredentialId,
     ) -> Result<CredentialRow, AccountsError> {
-        let row = self.store().credentials().get(id, permit.view().owner()).await?;
+        let view = permit.view();
+        let row = self.store().seen_by(view).credentials().get(id, view.owner()).await?;
         row.ok_or(AccountsError::NotFound { what: "credential" })
     }
 
@@ -203,8 +205,9 @@ impl Accounts {
         id: CredentialId,
     ) -> Result<CredentialUsage, AccountsError> {
         let credential = self.credential(permit, id).await?;
-        let holders = self.store().credentials().holders(id).await?;
-        let events = self.store().credentials().events(id, EVENTS_SHOWN).await?;
+        let seen = self.store().seen_by(permit.view());
+        let holders = seen.credentials().holders(id).await?;
+        let events = seen.credentials().events(id, EVENTS_SHOWN).await?;
         Ok(CredentialUsage { credential, holders, events })
     }
 
@@ -233,12 +236,18 @@ impl Accounts {
         values.iter().map(sealed).collect()
     }
 
-    /// The caller's credentials.
-    pub async fn credentials(&self, permit: &CredentialPermit) -> Result<Vec<Credential>, AccountsError> {
-        let Some(owner) = permit.view().owner() else { return Ok(Vec::new()) };
+    /// The caller's credentials, oldest first.
+    pub async fn credentials(
+        &self,
+        permit: &CredentialPermit,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Credential>, AccountsError> {
         let lead = self.settings_in_force().await?.remind_before;
-        let rows = self.store().credentials().list(owner, None).await?;
-        Ok(rows.into_iter().map(|row| self.seen(row, lead)).collect())
+        let seen = self.store().seen_by(permit.view());
+        let page = seen.credentials().page(permit.view(), after, limit).await?;
+        let items = page.items.into_iter().map(|row| self.seen(row, lead)).collect();
+        Ok(Page { items, next: page.next })
     }
 
     /// Deletes a credential and destroys its sealed values, unless instances hold it that live, or were lost.

@@ -43,6 +43,10 @@ pub struct Settings {
     pub allowed_roots: Vec<AllowedRoot>,
     /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
     pub remind_before: Duration,
+    /// How long the link to an export holds (`exports.link_lifetime_s`).
+    pub export_link_lifetime: Duration,
+    /// Log lines that one page of a search looks at (`logs.search_lines`).
+    pub search_lines: u32,
     /// Whether and how launches are taken (`launches.…`).
     pub launches: LaunchSettings,
     /// How often somebody may ask (`limits.…`).
@@ -51,10 +55,6 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// How much somebody may have (`quotas.…`).
     pub quotas: QuotaSettings,
-    /// Lines that one page of a search looks through (`logs.search_lines`).
-    pub search_lines: u32,
-    /// How long an export can be downloaded (`exports.link_lifetime_s`).
-    pub export_link_lifetime: Duration,
     /// How long after its deletion an account is erased (`accounts.erase_after_days`).
     pub erase_after: Duration,
 }
@@ -93,12 +93,12 @@ impl Settings {
                 .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
             allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
+            export_link_lifetime: Duration::from_secs(number("exports.link_lifetime_s", 3_600)),
+            search_lines: small("logs.search_lines", 5_000).clamp(100, 100_000),
             launches: limits::Rows(rows).launches(),
             rates: limits::Rows(rows).rates(),
             trusted_proxies: limits::Rows(rows).trusted_proxies(),
             quotas: limits::Rows(rows).quotas(),
-            search_lines: small("logs.search_lines", 5_000),
-            export_link_lifetime: Duration::from_secs(number("exports.link_lifetime_s", 3_600)),
             erase_after: Duration::from_hours(24 * number("accounts.erase_after_days", 30)),
         })
     }

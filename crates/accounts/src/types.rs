@@ -3,24 +3,33 @@
 use roadstead_access::{AdminPermit, TypeReadPermit};
 use roadstead_catalog::{Author, TypeSpec};
 use roadstead_model::TypeId;
-use roadstead_store::{NewType, TypeChange, TypeRow, TypeUpdate};
+use roadstead_store::{NewType, Page, TypeChange, TypeRow, TypeUpdate};
 use serde_json::Value;
 
 use crate::{Accounts, AccountsError};
 
 impl Accounts {
-    /// The types that may be launched, or all of them.
+    /// The types that may be launched, or all of them, by name.
     pub async fn types(
         &self,
-        _permit: &TypeReadPermit,
+        permit: &TypeReadPermit,
         only_active: bool,
-    ) -> Result<Vec<TypeRow>, AccountsError> {
-        Ok(self.store().types().list(only_active).await?)
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<TypeRow, String>, AccountsError> {
+        Ok(self.store().seen_by(permit.view()).types().list(only_active, after, limit).await?)
     }
 
     /// A type by id or name.
-    pub async fn type_named(&self, _permit: &TypeReadPermit, named: &str) -> Result<TypeRow, AccountsError> {
-        self.find_type(named).await
+    pub async fn type_named(&self, permit: &TypeReadPermit, named: &str) -> Result<TypeRow, AccountsError> {
+        let mut types = self.store().seen_by(permit.view()).types();
+        let found = match named.parse::<TypeId>() {
+            Ok(id) => types.get(id).await?,
+            // The database takes no U+0000, so nothing is called so.
+            Err(_) if named.contains('\0') => None,
+            Err(_) => types.by_name(named).await?,
+        };
+        found.ok_or_else(|| AccountsError::TypeNotFound { name: named.to_owned() })
     }
 
     /// Defines a type.

@@ -428,7 +428,15 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match &error {
             ChangeError::NotFound => Self::not_found("instance"),
-            ChangeError::Refused(_) => Self::new(Code::WrongStatus, error.to_string()),
+            ChangeError::Refused(_) | ChangeError::PortHeld { .. } => {
+                Self::new(Code::WrongStatus, error.to_string())
+            }
+            ChangeError::Config(problems) => {
+                Self::validation(problems.iter().map(|(field, message)| detail(field, message)).collect())
+            }
+            ChangeError::Stale { .. } => Self::new(Code::StaleVersion, error.to_string()),
+            ChangeError::NoSuchPort { .. } => Self::new(Code::NotFound, error.to_string()),
+            ChangeError::LinkGone => Self::new(Code::LinkGone, error.to_string()),
             ChangeError::Invalid { field, message } => Self::validation(vec![detail(field, message)]),
             ChangeError::Unreachable { .. } => {
                 let mut this = Self::new(Code::ShimUnreachable, error.to_string());

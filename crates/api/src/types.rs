@@ -4,32 +4,46 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode, header};
 use roadstead_accounts::TypeRow;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
-use crate::wire::{All, ServerType, TypeBody};
+use crate::wire::{Page, ServerType, TypeBody, list_cursor_field, long_limit_field};
 use roadstead_model::Operation;
 
 /// List server types
 ///
-/// Disabled ones too with `all=true`.
+/// By name. Disabled ones too with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
-    params(("all" = Option<bool>, Query, description = "Disabled ones, too")),
-    responses((status = 200, body = All<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    params(("all" = Option<bool>, Query, description = "Disabled ones, too"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
-) -> Result<Json<All<ServerType>>, ApiError> {
+) -> Result<Json<Page<ServerType>>, ApiError> {
     let permit = caller.type_permit(Operation::TypesList)?;
+    let list = fields.list_mark("types");
+    let after = list_cursor_field::<TypePlace>(&mut fields, &list);
+    let limit = long_limit_field(&mut fields);
     let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
     fields.finish()?;
-    let types = state.accounts().types(&permit, !all).await?;
-    Ok(Json(All { data: types.into_iter().map(ServerType::new).collect() }))
+    let types =
+        state.accounts().types(&permit, !all, after.as_ref().map(|place| place.name.as_str()), limit).await?;
+    let types =
+        roadstead_accounts::Page { items: types.items, next: types.next.map(|name| TypePlace { name }) };
+    Ok(Json(Page::marked(types, &list, ServerType::new)))
+}
+
+/// The place of a type in the list.
+#[derive(Serialize, Deserialize)]
+struct TypePlace {
+    name: String,
 }
 
 /// Get a server type

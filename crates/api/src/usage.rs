@@ -7,10 +7,12 @@ use roadstead_model::{InstanceId, Operation, UsageStatus};
 use roadstead_orchestrator::{UsageBy, UsageQuery};
 
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::fields::Fields;
+use crate::extract::fields::{Fields, ListMark};
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{All, Page, UsageEntry, UsageTotal, choice, cursor_field, limit_field, time_field, words};
+use crate::wire::{
+    All, Page, UsageEntry, UsageTotal, choice, limit_field, list_cursor_field, time_field, words,
+};
 
 /// Longest name of a tool.
 const MAX_TOOL_CHARS: usize = 128;
@@ -38,8 +40,9 @@ pub(crate) async fn list(
     QueryFields(mut fields): QueryFields,
 ) -> Result<Response, ApiError> {
     let permit = caller.instance_permit(Operation::UsageList)?;
+    let list = fields.list_mark("usage");
     let by = summary(&mut fields);
-    let query = read(&mut fields, by.is_some());
+    let query = read(&mut fields, by.is_some(), &list);
     fields.finish()?;
     let orchestrator = state.orchestrator();
     Ok(match by {
@@ -47,7 +50,8 @@ pub(crate) async fn list(
             let sums = orchestrator.usage_sums(&permit, query, by).await?;
             Json(All { data: sums.into_iter().map(UsageTotal::new).collect::<Vec<_>>() }).into_response()
         }
-        None => Json(Page::of(orchestrator.usage(&permit, query).await?, UsageEntry::new)).into_response(),
+        None => Json(Page::marked(orchestrator.usage(&permit, query).await?, &list, UsageEntry::new))
+            .into_response(),
     })
 }
 
@@ -73,8 +77,22 @@ fn summary(fields: &mut Fields) -> Option<UsageBy> {
     by
 }
 
-fn read(fields: &mut Fields, summed: bool) -> UsageQuery {
-    let query = UsageQuery {
+fn read(fields: &mut Fields, summed: bool, list: &ListMark) -> UsageQuery {
+    let query = read_filter(fields);
+    if summed {
+        return query;
+    }
+    UsageQuery {
+        oldest_first: choice(fields, "sort", ["-at", "at"]),
+        after: list_cursor_field(fields, list),
+        limit: limit_field(fields),
+        ..query
+    }
+}
+
+/// What chooses calls.
+pub(crate) fn read_filter(fields: &mut Fields) -> UsageQuery {
+    UsageQuery {
         instance: fields.parsed::<InstanceId>("instance", "an instance's id"),
         type_name: fields.text("type", 50),
         tool: fields.text("tool", MAX_TOOL_CHARS),
@@ -82,14 +100,5 @@ fn read(fields: &mut Fields, summed: bool) -> UsageQuery {
         since: time_field(fields, "since"),
         until: time_field(fields, "until"),
         ..UsageQuery::default()
-    };
-    if summed {
-        return query;
-    }
-    UsageQuery {
-        oldest_first: choice(fields, "sort", ["-at", "at"]),
-        after: cursor_field(fields),
-        limit: limit_field(fields),
-        ..query
     }
 }

@@ -1,9 +1,11 @@
 //! The JSON of the API: names, shapes, and how rows become them.
 
+mod bulk;
 mod confinement;
 mod credential;
 mod instance;
 mod keys;
+mod logs;
 mod master_key;
 mod people;
 mod retention;
@@ -23,8 +25,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::extract::fields::Fields;
+use crate::extract::fields::{Fields, ListMark};
 
+pub use bulk::{BulkBody, BulkFilterBody, BulkInstance, BulkResult, PatchBody, PatchedInstance};
 pub use credential::{
     Credential, CredentialBody, CredentialChangeBody, CredentialEvent, CredentialHolder, CredentialUsage,
     CredentialValidation, FailedRestart, ReplacedCredential, SlotHint,
@@ -35,6 +38,7 @@ pub use instance::{
     TypeSummary,
 };
 pub use keys::{ApiKey, KeyBody, KeyDay, KeyPatchBody, KeyRequest, KeyUsage, NewApiKey, RotateBody};
+pub use logs::{ExportBody, ExportLink, FoundLine, FoundLines};
 pub use master_key::{MasterKey, Rotation};
 pub use people::{KeySummary, Me, PortEntry, User, UserBody};
 pub use retention::{
@@ -78,6 +82,52 @@ impl<T> Page<T> {
     }
 }
 
+/// What a cursor says beside its place: of which list it is.
+const LIST: &str = "list";
+
+impl<T> Page<T> {
+    /// A page out of one of rows, whose cursor goes on with this list alone.
+    pub(crate) fn marked<R, C: Serialize>(
+        page: roadstead_accounts::Page<R, C>,
+        list: &ListMark,
+        item: impl FnMut(R) -> T,
+    ) -> Self {
+        Self {
+            data: page.items.into_iter().map(item).collect(),
+            next_cursor: page.next.map(|next| marked(&next, list)),
+        }
+    }
+}
+
+/// A cursor that goes on with one list alone.
+pub(crate) fn marked(cursor: &impl Serialize, list: &ListMark) -> String {
+    let mut value = serde_json::to_value(cursor).expect("a cursor serialises");
+    if let Some(object) = value.as_object_mut() {
+        object.insert(LIST.to_owned(), list.0.clone().into());
+    }
+    encode(&value)
+}
+
+/// The `cursor` of a query for a list: with another sort or other filters, its place means nothing.
+pub(crate) fn list_cursor_field<C: DeserializeOwned>(fields: &mut Fields, list: &ListMark) -> Option<C> {
+    let text = fields.text("cursor", 500)?;
+    let cursor = URL_SAFE_NO_PAD.decode(&text).ok();
+    let cursor = cursor.and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    let Some(cursor) = cursor.filter(serde_json::Value::is_object) else {
+        fields.problem("cursor", "must be the next_cursor of the page before");
+        return None;
+    };
+    if cursor[LIST].as_str() != Some(&list.0) {
+        fields.problem("cursor", "is of a list with another sort or other filters; begin again without it");
+        return None;
+    }
+    let place = possible(cursor).and_then(|cursor| serde_json::from_value(cursor).ok());
+    if place.is_none() {
+        fields.problem("cursor", "must be the next_cursor of the page before");
+    }
+    place
+}
+
 /// A cursor as callers see it: opaque.
 fn encode(cursor: &impl Serialize) -> String {
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).expect("a cursor serialises"))
@@ -86,8 +136,16 @@ fn encode(cursor: &impl Serialize) -> String {
 /// A made-up cursor may name a time that the database cannot hold: only times that a row can have are taken.
 fn decode<C: DeserializeOwned>(text: &str) -> Option<C> {
     let cursor: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let possible = cursor["at"].as_i64().is_some_and(|at| (0..=LAST_MICROSECOND).contains(&at));
-    possible.then(|| serde_json::from_value(cursor).ok())?
+    serde_json::from_value(possible(cursor)?).ok()
+}
+
+/// A made-up cursor may hold what the database takes for neither a time nor a text.
+fn possible(cursor: serde_json::Value) -> Option<serde_json::Value> {
+    let mut fields = cursor.as_object()?.values();
+    let is_text = fields.all(|field| field.as_str().is_none_or(|text| !text.contains('\0')));
+    let at = &cursor["at"];
+    let is_time = at.is_null() || at.as_i64().is_some_and(|at| (0..=LAST_MICROSECOND).contains(&at));
+    (is_text && is_time).then_some(cursor)
 }
 
 /// The `cursor` of a query.
@@ -102,7 +160,16 @@ pub(crate) fn cursor_field<C: DeserializeOwned>(fields: &mut Fields) -> Option<C
 
 /// The `limit` of a query.
 pub(crate) fn limit_field(fields: &mut Fields) -> u32 {
-    let limit = fields.parsed::<u32>("limit", "a whole number from 1 to 100").unwrap_or(DEFAULT_PAGE);
+    limit_or(fields, DEFAULT_PAGE)
+}
+
+/// The `limit` of a query for a list that is mostly short enough to come whole.
+pub(crate) fn long_limit_field(fields: &mut Fields) -> u32 {
+    limit_or(fields, MAX_PAGE)
+}
+
+fn limit_or(fields: &mut Fields, default: u32) -> u32 {
+    let limit = fields.parsed::<u32>("limit", "a whole number from 1 to 100").unwrap_or(default);
     if !(1..=MAX_PAGE).contains(&limit) {
         fields.problem("limit", format!("must be from 1 to {MAX_PAGE}"));
     }
@@ -164,6 +231,6 @@ pub(crate) fn choice(fields: &mut Fields, field: &str, words: [&str; 2]) -> bool
     }
 }
 
-fn rfc3339(time: OffsetDateTime) -> String {
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
     time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
 }

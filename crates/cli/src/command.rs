@@ -3,16 +3,18 @@
 pub mod admin;
 pub mod keys;
 pub mod settings;
+pub mod many;
 pub mod usage;
 pub mod use_it;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use roadstead_model::{InstanceStatus, LogLevel, LogSource};
+use roadstead_model::{LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
 use admin::{CredentialsCommand, MasterKeyCommand, TypesCommand, UsersCommand};
 use keys::KeysCommand;
+use many::{Bulk, LogsCommand, Patch, Sort, Which};
 use settings::SettingsCommand;
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
@@ -45,6 +47,12 @@ pub enum ClientCommand {
     /// Ask instances to leave; their rows and logs stay
     #[command(after_help = "Examples:\n  roadstead stop work\n  roadstead stop work 0199")]
     Stop(Several),
+    /// Change what an instance is called, or how its next start is configured
+    #[command(after_help = many::PATCH_EXAMPLES)]
+    Patch(Patch),
+    /// Stop, expire or delete many instances: first what it would do, with --yes done
+    #[command(after_help = many::BULK_EXAMPLES)]
+    Bulk(Bulk),
     /// Move an instance's deadline on
     #[command(after_help = EXTEND_EXAMPLES)]
     Extend(Extend),
@@ -157,6 +165,8 @@ const PS_EXAMPLES: &str = "\
 Examples:
   roadstead ps
   roadstead ps --all --type github
+  roadstead ps --status expired,error --sort ends
+  roadstead ps --all --named work --since 24h
   roadstead ps --status expired --json | jq -r '.[].id'";
 
 const LOGS_EXAMPLES: &str = "\
@@ -164,7 +174,9 @@ Examples:
   roadstead logs work
   roadstead logs work -f
   roadstead logs work --level warn --since 1h
-  roadstead logs work --tail 20 --json";
+  roadstead logs work --tail 20 --json
+  roadstead logs search 'connection refused' --since 24h
+  roadstead logs export work --format csv --to work.csv";
 
 const EXTEND_EXAMPLES: &str = "\
 Examples:
@@ -305,20 +317,24 @@ pub struct Ps {
     /// Those that have ended, too
     #[arg(long, short)]
     pub all: bool,
-    /// Only instances of this server type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub server_type: Option<String>,
-    /// Only instances of this status: pending, running, expired, disconnected, stopped, error
-    #[arg(long)]
-    pub status: Option<InstanceStatus>,
+    /// Which
+    #[command(flatten)]
+    pub which: Which,
+    /// What they are sorted by
+    #[arg(long, value_enum)]
+    pub sort: Option<Sort>,
 }
 
 /// `logs`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Logs {
+    /// What else to do with lines; without it, show those of one instance
+    #[command(subcommand)]
+    pub command: Option<LogsCommand>,
     /// The instance: its id, the beginning of its id, or its name
-    #[arg(value_name = "ID")]
-    pub instance: String,
+    #[arg(value_name = "ID", required = true)]
+    pub instance: Option<String>,
     /// Go on as lines arrive
     #[arg(long, short)]
     pub follow: bool,
@@ -444,6 +460,9 @@ mod tests {
             "roadstead ps --status sleeping",
             "roadstead stop",
             "roadstead keys create ci --scope everything",
+            "roadstead logs",
+            "roadstead bulk dance work",
+            "roadstead ps --sort colour",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -466,6 +485,10 @@ mod tests {
     #[test]
     fn aliases_and_bare_groups_work() {
         assert!(matches!(parse("roadstead rm x --yes").unwrap().command, ClientCommand::Delete(_)));
+        let logs = parse("roadstead logs work -f").unwrap().command;
+        assert!(matches!(logs, ClientCommand::Logs(Logs { command: None, follow: true, .. })));
+        let search = parse("roadstead logs search text").unwrap().command;
+        assert!(matches!(search, ClientCommand::Logs(Logs { command: Some(LogsCommand::Search(_)), .. })));
         let types = parse("roadstead types").unwrap().command;
         assert!(matches!(types, ClientCommand::Types { command: None }));
     }

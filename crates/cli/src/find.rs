@@ -84,12 +84,9 @@ pub(crate) async fn key(rest: &Rest, named: &str) -> Result<Value, CliError> {
     }
 }
 
-/// A list that comes whole.
+/// A list, to its end.
 pub(crate) async fn list(rest: &Rest, path: &str) -> Result<Vec<Value>, CliError> {
-    match rest.get(path).await?.get_mut("data").map(Value::take) {
-        Some(Value::Array(rows)) => Ok(rows),
-        _ => Ok(Vec::new()),
-    }
+    Ok(rest.all(path, &[], usize::MAX).await?)
 }
 
 async fn by_id(rest: &Rest, noun: &'static str, path: &str, named: &str) -> Result<Value, CliError> {

@@ -14,6 +14,8 @@ use crate::wire::{Envelope, Page, Refusal};
 
 /// How long an answer may take: a launch waits for its server, whose own limits are shorter.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long many instances may take to end, a few at a time.
+const LONG_TIMEOUT: Duration = Duration::from_mins(30);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The longest event of a stream.
@@ -119,8 +121,38 @@ impl Rest {
         self.answer(self.request(Method::PUT, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        self.answer(self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    /// Changes a part of something, perhaps only if it has this version.
+    pub(crate) async fn patch(
+        &self,
+        path: &str,
+        body: &Value,
+        version: Option<i32>,
+    ) -> Result<Value, ApiError> {
+        let mut request = self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body);
+        if let Some(version) = version {
+            request = request.header("if-match", format!("\"{version}\""));
+        }
+        self.answer(request).await
+    }
+
+    /// Asks for something that can take long, and waits for it.
+    pub(crate) async fn post_for_long(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::POST, path, &[]).timeout(LONG_TIMEOUT).json(body)).await
+    }
+
+    /// Writes an answer down as it comes; what the service fails at is an error, what the writer fails at is inside.
+    pub(crate) async fn download(
+        &self,
+        path: &str,
+        out: &mut (impl std::io::Write + Send),
+    ) -> Result<std::io::Result<()>, ApiError> {
+        let mut response = self.send(self.request(Method::GET, path, &[])).await?;
+        while let Some(chunk) = response.chunk().await.map_err(|source| self.unreachable(source))? {
+            if let Err(error) = out.write_all(&chunk) {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {

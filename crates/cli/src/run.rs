@@ -9,6 +9,7 @@ mod keys;
 mod launch;
 mod list;
 mod logs;
+mod many;
 mod master_key;
 mod settings;
 mod show;
@@ -49,7 +50,9 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Launch(launch) => launch::launch(session, launch).await,
         ClientCommand::Ps(ps) => list::ps(session, &ps).await,
         ClientCommand::Show(one) => show::show(session, &one.instance).await,
-        ClientCommand::Logs(logs) => logs::logs(session, &logs).await,
+        ClientCommand::Logs(logs) => logs::logs(session, logs).await,
+        ClientCommand::Patch(patch) => many::patch(session, &patch).await,
+        ClientCommand::Bulk(bulk) => many::bulk(session, &bulk).await,
         ClientCommand::Events(one) => logs::events(session, &one.instance).await,
         ClientCommand::Stop(several) => end::stop(session, &several.instances).await,
         ClientCommand::Extend(extend) => extend::extend(session, &extend).await,

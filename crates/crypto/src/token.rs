@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! rsi_  (an instance's access token)   ┐
+//! re_   (the link to an export)        │
 //! rs_   (an API key)                   ┘ prefix ‖ base 62 of 32 random bytes (43) ‖ base 62 of their CRC-32 (6)
 //! ```
 //!
@@ -31,6 +32,8 @@ pub enum TokenKind {
     Access,
     /// The REST API.
     ApiKey,
+    /// One export, for a short time.
+    Export,
 }
 
 /// A token in clear: shown once, never stored. Wiped when dropped.
@@ -87,6 +90,7 @@ impl TokenKind {
         match self {
             Self::Access => "rsi_",
             Self::ApiKey => "rs_",
+            Self::Export => "re_",
         }
     }
 
@@ -99,6 +103,7 @@ impl TokenKind {
         match self {
             Self::Access => "an access token",
             Self::ApiKey => "an API key",
+            Self::Export => "a link's token",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roadstead_accounts::AccountsError;
 use roadstead_control::FailureCode;
-use roadstead_model::{InstanceId, InvalidTransition};
+use roadstead_model::{InstanceId, InvalidTransition, Port};
 use roadstead_store::StoreError;
 use roadstead_supervisor::{ErrandError, StartError};
 
@@ -215,6 +215,30 @@ pub enum ChangeError {
         /// What is wrong with it.
         message: String,
     },
+    /// Its configuration does not fit its type.
+    #[error("the configuration does not fit the type")]
+    Config(Vec<Problem>),
+    /// Somebody else was quicker.
+    #[error("the instance has changed since version {expected} was read; read it again")]
+    Stale {
+        /// The version that was expected.
+        expected: i32,
+    },
+    /// There is no such port in the pool.
+    #[error("port {port} is not in the pool")]
+    NoSuchPort {
+        /// The port.
+        port: Port,
+    },
+    /// An instance has the port.
+    #[error("an instance has port {port}; end it first, then its port rests by itself")]
+    PortHeld {
+        /// The port.
+        port: Port,
+    },
+    /// The link is unknown or has ended.
+    #[error("the link is unknown or has ended; ask for another export")]
+    LinkGone,
     /// The shim did not acknowledge.
     #[error("the instance did not acknowledge the change in time; ask for its state, then try again")]
     Unreachable {

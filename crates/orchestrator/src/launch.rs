@@ -23,7 +23,7 @@ use crate::admission::Queued;
 use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
 pub(crate) use again::{Asker, begin_again};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, next_config};
 pub(crate) use specification::{RELAY, written};
 use steps::Reserved;
 pub(crate) use steps::{mark, started};

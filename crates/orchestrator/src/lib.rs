@@ -12,11 +12,13 @@
 mod admission;
 mod adopt;
 mod batches;
+mod bulk;
 mod change;
 mod doorkeeper;
 mod driver;
 mod end;
 mod error;
+mod export;
 mod holders;
 mod launch;
 mod leave;
@@ -24,10 +26,13 @@ mod lifecycle;
 mod live;
 mod logs;
 mod parts;
+mod patch;
+mod ports;
 mod pressure;
 mod query;
 mod reap;
 mod recover;
+mod search;
 mod shortage;
 mod stats;
 mod usage;
@@ -37,13 +42,16 @@ mod witness;
 mod workplace;
 
 pub use admission::{Queued, WaitsFor};
+pub use bulk::{BulkAction, BulkAnswer, BulkChoice, BulkEnd, BulkOutcome, MAX_BULK};
 pub use error::{
     ChangeError, DeleteCredentialError, Failure, LaunchError, Problem, StartAgainError, ValidateError,
 };
+pub use export::{ExportFormat, ExportLink, LogExport};
 pub use holders::ReplacedCredential;
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
+pub use patch::{InstanceChange, Patched};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::{Lease, LeaseKind, ReapStatus, Reaper, ReaperParts};
 pub use recover::{RecoverError, RecoverStatus};
@@ -51,10 +59,11 @@ pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
 pub use roadstead_store::{
-    Cursor, EventRow, InstanceRow, InstanceState, LogRow, Page, PortRow, TimelineCursor, UsageBy, UsageRow,
-    UsageSum,
+    Cursor, EventRow, InstanceCursor, InstanceRow, InstanceSort, InstanceState, LogRow, Page, PortRow,
+    Searched, TimelineCursor, UsageBy, UsageRow, UsageSum,
 };
 pub use roadstead_supervisor::{Figures, Use};
+pub use search::SearchQuery;
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use roadstead_access::InstancePermit;
-use roadstead_model::{EventType, InstanceId};
+use roadstead_model::{EventType, InstanceId, View};
 use roadstead_store::{InstanceRow, Order};
 use roadstead_supervisor::{Figures, Look};
 use time::OffsetDateTime;
@@ -118,7 +118,7 @@ impl Orchestrator {
         if sample.is_none() && row.status().is_live() {
             sample = self.first(id).await;
         }
-        let restarts = self.restarts(id).await?;
+        let restarts = self.restarts(permit.view(), id).await?;
         Ok(InstanceStats { sample: sample.filter(|_| row.status().is_live()), restarts, row })
     }
 
@@ -130,10 +130,11 @@ impl Orchestrator {
         samples.find(id)
     }
 
-    async fn restarts(&self, id: InstanceId) -> Result<u64, ChangeError> {
+    async fn restarts(&self, view: View, id: InstanceId) -> Result<u64, ChangeError> {
         let (mut restarts, mut after) = (0, None);
         for _ in 0..EVENT_PAGES {
-            let page = self.0.store().events().list(id, after, EVENT_PAGE, Order::Ascending).await?;
+            let mut events = self.0.store().seen_by(view).events();
+            let page = events.list(id, Some(view), after, EVENT_PAGE, Order::Ascending).await?;
             restarts += page.items.iter().filter(|event| event.event_type == EventType::Restarted).count();
             after = page.next;
             if after.is_none() {

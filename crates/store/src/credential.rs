@@ -2,6 +2,7 @@
 
 mod change;
 mod history;
+mod read;
 mod remove;
 mod usage;
 mod validation;
@@ -212,57 +213,6 @@ impl Credentials<System<'_>> {
         .await
         .during("db.credential.create")
         .map(drop)
-    }
-
-    /// One credential; `owner` hides those of others.
-    #[tracing::instrument(name = "db.credential.get", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn get(
-        &self,
-        id: CredentialId,
-        owner: Option<UserId>,
-    ) -> Result<Option<CredentialRow>, StoreError> {
-        let record = sqlx::query_as!(
-            Record,
-            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
-                      c.created_at, c.updated_at,
-                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
-                       from credential_secrets s where s.credential_id = c.id) as "slots!"
-               from credentials c join mcp_types t on t.id = c.mcp_type_id
-               where c.id = $1 and c.deleted_at is null and ($2::uuid is null or c.user_id = $2)"#,
-            id.uuid(),
-            owner.map(UserId::uuid),
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.credential.get")?;
-        record.map(CredentialRow::try_from).transpose()
-    }
-
-    /// A user's credentials, perhaps only those for one type, oldest first.
-    #[tracing::instrument(name = "db.credential.list", skip_all, fields(user.id = %owner), err(level = "debug"))]
-    pub async fn list(
-        &self,
-        owner: UserId,
-        type_id: Option<TypeId>,
-    ) -> Result<Vec<CredentialRow>, StoreError> {
-        let records = sqlx::query_as!(
-            Record,
-            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
-                      c.created_at, c.updated_at,
-                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
-                       from credential_secrets s where s.credential_id = c.id) as "slots!"
-               from credentials c join mcp_types t on t.id = c.mcp_type_id
-               where c.user_id = $1 and c.deleted_at is null and ($2::uuid is null or c.mcp_type_id = $2)
-               order by c.created_at, c.id"#,
-            owner.uuid(),
-            type_id.map(TypeId::uuid),
-        )
-        .fetch_all(self.db.pool)
-        .await
-        .during("db.credential.list")?;
-        records.into_iter().map(CredentialRow::try_from).collect()
     }
 
     /// The sealed values of a credential, by slot; none when it is deleted.

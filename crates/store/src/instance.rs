@@ -5,6 +5,8 @@
 
 mod change;
 mod deadline;
+mod list;
+mod patch;
 mod read;
 mod reap;
 mod reopen;
@@ -13,7 +15,8 @@ mod row;
 
 pub use change::{Ending, NewToken, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
-pub use read::InstanceFilter;
+pub use list::{InstanceCursor, InstanceFilter, InstanceSort};
+pub use patch::{InstancePatch, PatchOutcome};
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
 pub use reserve::{NewInstance, ReserveError, UsedCredential};

@@ -15,6 +15,7 @@ pub mod backup;
 pub mod change;
 pub mod credential;
 pub mod event;
+pub mod export;
 pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
@@ -48,16 +49,18 @@ pub use credential::{
 pub use db::{Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
+pub use export::{ExportRow, Exports, NewExport};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
-    Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
-    MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken, ProcessMark, Reaping, ReopenError,
-    Reopening, ReserveError, Started, Stopping, UsedCredential,
+    Desired, Ending, HeldDue, InstanceCursor, InstanceFilter, InstancePatch, InstanceRow, InstanceSort,
+    InstanceState, Instances, KeptInstance, MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken,
+    PatchOutcome, ProcessMark, Reaping, ReopenError, Reopening, ReserveError, Started, Stopping,
+    UsedCredential,
 };
 pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
-pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use log::{LogFilter, LogRow, LogSearch, Logs, NewLog, Searched};
 pub use maintain::Maintenance;
 pub use node::{NodeRow, Nodes};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};

@@ -175,6 +175,8 @@ nouns! {
     credentials: Credentials in credential,
     /// The steps of instances' lives.
     events: Events in event,
+    /// What was made ready to be downloaded.
+    exports: Exports in export,
     /// Answers to requests that may be repeated.
     idempotency: Idempotency in idempotency,
     /// Instances.

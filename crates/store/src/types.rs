@@ -5,9 +5,10 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
+use crate::page::one_more;
+use crate::{Page, StoreError};
 
 const TABLE: &str = "mcp_types";
 
@@ -198,57 +199,6 @@ impl Types<System<'_>> {
         .map(drop)
     }
 
-    /// The type of an id, active or not.
-    #[tracing::instrument(name = "db.type.get", skip_all, fields(type.id = %id), err(level = "debug"))]
-    pub async fn get(&self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
-        let record = sqlx::query_as!(
-            Record,
-            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
-             from mcp_types where id = $1",
-            id.uuid(),
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.type.get")?;
-        record.map(TypeRow::try_from).transpose()
-    }
-
-    /// The type of a name, active or not.
-    #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
-    pub async fn by_name(&self, name: &str) -> Result<Option<TypeRow>, StoreError> {
-        let record = sqlx::query_as!(
-            Record,
-            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
-             from mcp_types where name = $1",
-            name,
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.type.by_name")?;
-        record.map(TypeRow::try_from).transpose()
-    }
-
-    /// Types, by name. They are few: a list is whole.
-    #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
-    pub async fn list(&self, only_active: bool) -> Result<Vec<TypeRow>, StoreError> {
-        let records = sqlx::query_as!(
-            Record,
-            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, created_at, updated_at
-             from mcp_types where is_active or not $1 order by name",
-            only_active,
-        )
-        .fetch_all(self.db.pool)
-        .await
-        .during("db.type.list")?;
-        records.into_iter().map(TypeRow::try_from).collect()
-    }
-
     /// Changes a type, if it still has the expected version; without one, whatever it has.
     #[tracing::instrument(name = "db.type.update", skip_all, fields(type.id = %id), err(level = "debug"))]
     pub async fn update(
@@ -326,5 +276,73 @@ impl Types<System<'_>> {
     /// Forbids launches of a type; what runs goes on. False when there is no such type.
     pub async fn disable(&self, id: TypeId) -> Result<bool, StoreError> {
         self.set_active(id, false).await
+    }
+}
+
+impl<D: Db> Types<D> {
+    /// The type of an id, active or not.
+    #[tracing::instrument(name = "db.type.get", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn get(&mut self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
+        let mut connection = self.db.connection().await.during("db.type.get")?;
+        let record = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
+             from mcp_types where id = $1",
+            id.uuid(),
+        )
+        .fetch_optional(&mut *connection)
+        .await
+        .during("db.type.get")?;
+        connection.done().await.during("db.type.get")?;
+        record.map(TypeRow::try_from).transpose()
+    }
+
+    /// The type of a name, active or not.
+    #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
+    pub async fn by_name(&mut self, name: &str) -> Result<Option<TypeRow>, StoreError> {
+        let mut connection = self.db.connection().await.during("db.type.by_name")?;
+        let record = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
+             from mcp_types where name = $1",
+            name,
+        )
+        .fetch_optional(&mut *connection)
+        .await
+        .during("db.type.by_name")?;
+        connection.done().await.during("db.type.by_name")?;
+        record.map(TypeRow::try_from).transpose()
+    }
+
+    /// Types, by name: those after `after`, at most `limit`.
+    #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
+    pub async fn list(
+        &mut self,
+        only_active: bool,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<TypeRow, String>, StoreError> {
+        const NAME: &str = "db.type.list";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let records = sqlx::query_as!(
+            Record,
+            "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
+                    registered_by, created_at, updated_at
+             from mcp_types where (is_active or not $1) and name > $2 order by name limit $3",
+            only_active,
+            after.unwrap_or_default(),
+            one_more(limit),
+        )
+        .fetch_all(&mut *connection)
+        .await
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        let rows = records.into_iter().map(TypeRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(rows, limit, |row| row.name.clone()))
     }
 }

@@ -19,10 +19,25 @@ pub(crate) struct Fields {
     problems: Vec<Detail>,
 }
 
+/// The mark of a list with its sort and its filters; a cursor carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListMark(pub(crate) String);
+
 impl Fields {
     /// Starts on a body's object.
     pub(crate) const fn new(object: Map<String, Value>) -> Self {
         Self { left: object, problems: Vec::new() }
+    }
+
+    /// What tells one list from another, of the fields before any is taken: whatever chooses its items and their order.
+    pub(crate) fn list_mark(&self, list: &str) -> ListMark {
+        let choosing = self.left.iter().filter(|(name, _)| !["cursor", "limit"].contains(&name.as_str()));
+        let text = choosing.fold(list.to_owned(), |text, (name, value)| format!("{text}\n{name}={value}"));
+        // FNV-1a: the same on every machine and in every version, and nobody is kept out by it.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        ListMark(format!("{hash:016x}"))
     }
 
     /// Notes a mistake of the caller's own finding.
@@ -85,6 +100,15 @@ impl Fields {
     /// A name of an instance, a credential or a key.
     pub(crate) fn name(&mut self, field: &str) -> Option<String> {
         self.text(field, limits::MAX_NAME_CHARS)
+    }
+
+    /// Several words, each of which parses: `running,pending`, or a list of them in a body.
+    pub(crate) fn several<T: std::str::FromStr>(&mut self, field: &str, noun: &str) -> Vec<T> {
+        if let Some(Value::String(text)) = self.left.get(field) {
+            let words = text.split(',').map(|word| Value::String(word.trim().to_owned())).collect();
+            self.left.insert(field.to_owned(), Value::Array(words));
+        }
+        self.words(field, noun).unwrap_or_default()
     }
 
     /// A value that parses from a string, such as an id.

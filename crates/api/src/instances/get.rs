@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use http::{HeaderName, header};
 use roadstead_model::{InstanceId, InstanceStatus, Operation};
 
 use crate::error::{ApiError, ErrorBody};
@@ -18,7 +19,7 @@ pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathId(id): PathId<InstanceId>,
-) -> Result<Json<Instance>, ApiError> {
+) -> Result<([(HeaderName, String); 1], Json<Instance>), ApiError> {
     let permit = caller.instance_permit(Operation::InstancesGet)?;
     let instance = state.orchestrator().get(&permit, id).await?;
     let alive = match instance.status() {
@@ -26,5 +27,7 @@ pub(crate) async fn get(
         _ => None,
     };
     let queue = state.orchestrator().queued(id).map(Queue::new);
-    Ok(Json(Instance { alive, queue, ..Instance::new(instance, state.view()) }))
+    let tag = super::patch::etag(instance.version);
+    let instance = Instance { alive, queue, ..Instance::new(instance, state.view()) };
+    Ok(([(header::ETAG, tag)], Json(instance)))
 }

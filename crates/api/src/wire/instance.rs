@@ -151,6 +151,8 @@ pub struct Instance {
     pub confinement: Option<Confinement>,
     /// Counts the changes of deadline and token.
     pub generation: i64,
+    /// Counts the changes of name and configuration: the `ETag`.
+    pub version: i32,
     /// The idle limit that its launch asked for, in seconds; null for its type's.
     pub idle_limit_s: Option<i32>,
     /// Why it is still alive: where one running instance is asked for, and its shim answers.
@@ -258,6 +260,7 @@ impl Instance {
             last_accessed: row.last_accessed.map(rfc3339),
             updated_at: rfc3339(row.updated_at),
             generation: row.generation,
+            version: row.version,
             idle_limit_s: row.idle_limit_s,
             confinement: row.confinement.as_ref().map(Confinement::new),
             alive: None,

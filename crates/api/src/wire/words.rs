@@ -36,6 +36,14 @@ words! {
     Summary = ["tool", "day", "instance"];
     /// The order of a list by creation.
     ByCreation = ["-created_at", "created_at"];
+    /// The order of a list of instances.
+    OfInstances = ["-created_at", "created_at", "expires_at", "-expires_at", "status", "-status"];
+    /// How a file is written.
+    FileFormat = ["json", "csv", "text"];
+    /// How a table is written.
+    TableFormat = ["csv", "json"];
+    /// What is done to many instances.
+    BulkAction = ["stop", "expire", "delete"];
     /// The order of usage facts.
     ByTime = ["-at", "at"];
     /// The order of log lines.

@@ -178,7 +178,7 @@ fn show_one(session: &Session<'_>, key: &Value) -> Result<(), CliError> {
 async fn patch(session: &Session<'_>, named: &str, body: &Value) -> Result<(), CliError> {
     let rest = session.rest()?;
     let found = find::key(&rest, named).await?;
-    let changed = rest.patch(&format!("/api-keys/{}", find::segment(text(&found, "id"))), body).await?;
+    let changed = rest.patch(&format!("/api-keys/{}", find::segment(text(&found, "id"))), body, None).await?;
     show_one(session, &changed)
 }
 

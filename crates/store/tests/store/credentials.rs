@@ -60,12 +60,12 @@ async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut renamed = change(&world, first.id, None);
     (renamed.name, renamed.expires_at) = (Some("home".to_owned()), Some(Some(world.now() + Duration::DAY)));
     assert_eq!(credentials.change(&renamed).await.unwrap(), Some(1));
-    let row = credentials.get(first.id, None).await.unwrap().unwrap();
+    let row = world.store().credentials().get(first.id, None).await.unwrap().unwrap();
     assert_eq!((row.name.as_str(), row.version, row.slots.len()), ("home", 1, 2));
     assert_eq!(row.validation, Some((Validity::Valid, world.now())));
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
     assert_eq!(credentials.change(&replacing).await.unwrap(), Some(2));
-    let row = credentials.get(first.id, None).await.unwrap().unwrap();
+    let row = world.store().credentials().get(first.id, None).await.unwrap().unwrap();
     assert_eq!((row.version, row.validation, row.slots.len()), (2, None, 1));
     assert_eq!(row.expires_at, Some(world.now() + Duration::DAY), "its end stays");
     let sealed = credentials.sealed_slots(first.id).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut strangers = change(&world, first.id, Some(vec![]));
     strangers.owner = UserId::from_uuid(world.type_id.uuid());
     assert_eq!(credentials.change(&strangers).await.unwrap(), None);
-    let events = credentials.events(first.id, 10).await.unwrap();
+    let events = world.store().credentials().events(first.id, 10).await.unwrap();
     let types: Vec<_> = events.iter().map(|event| event.event_type).collect();
     let expected = [
         CredentialEventType::Replaced,
@@ -101,7 +101,7 @@ async fn a_launch_with_values_that_were_replaced_or_switched_off_reserves_nothin
     reserve(&mut world, first.id, 2, 3_002).await.unwrap();
     assert_eq!(world.events(live).await, [EventType::Created, EventType::CredentialReplaced]);
     let credentials = world.store().credentials();
-    let holders = credentials.holders(first.id).await.unwrap();
+    let holders = world.store().credentials().holders(first.id).await.unwrap();
     assert_eq!(holders.iter().map(|holder| holder.version).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(credentials.held_version(live).await.unwrap(), Some(1));
     assert!(credentials.switch_off(first.id, Some(world.user.id)).await.unwrap());

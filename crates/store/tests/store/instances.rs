@@ -153,7 +153,8 @@ async fn a_list_is_filtered_and_sorted_as_asked() {
     let oldest_first = InstanceFilter { order: Order::Ascending, ..filter(10) };
     let ids: Vec<_> = instances.list(&oldest_first).await.unwrap().items.iter().map(|row| row.id).collect();
     assert_eq!(ids, [ended, running]);
-    let only_running = InstanceFilter { status: Some((InstanceStatus::Running, world.now())), ..filter(10) };
+    let only_running =
+        InstanceFilter { statuses: Some((vec![InstanceStatus::Running], world.now())), ..filter(10) };
     let ids: Vec<_> = instances.list(&only_running).await.unwrap().items.iter().map(|row| row.id).collect();
     assert_eq!(ids, [running]);
     let of_another_type = InstanceFilter { type_name: Some("github".to_owned()), ..filter(10) };

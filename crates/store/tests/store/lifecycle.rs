@@ -232,7 +232,7 @@ async fn a_list_is_filtered_by_what_its_instances_are_at_the_moment() {
         let all = InstanceFilter { limit: 10, ..InstanceFilter::default() };
         let rows = world.store().instances().list(&all).await.unwrap().items;
         for status in InstanceStatus::ALL {
-            let filter = InstanceFilter { status: Some((status, now)), ..all.clone() };
+            let filter = InstanceFilter { statuses: Some((vec![status], now)), ..all.clone() };
             let found = world.store().instances().list(&filter).await.unwrap().items;
             let expected: Vec<_> =
                 rows.iter().filter(|row| row.standing(now).status() == status).map(|row| row.id).collect();

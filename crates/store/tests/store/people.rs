@@ -48,7 +48,7 @@ async fn users_are_paged() {
 #[tokio::test]
 async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let change = TypeChange { display_name: "Louder".to_owned(), ..definition() };
     let id = world.type_id;
     assert_eq!(types.update(id, Some(1), &change).await.unwrap(), TypeUpdate::Updated { version: 2 });
@@ -57,18 +57,18 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     let stranger = roadstead_model::TypeId::from_uuid(world.user.id.uuid());
     assert_eq!(types.update(stranger, None, &change).await.unwrap(), TypeUpdate::Missing);
     assert!(types.disable(id).await.unwrap());
-    assert!(types.list(true).await.unwrap().is_empty());
-    assert_eq!(types.list(false).await.unwrap().len(), 1);
+    assert!(types.list(true, None, 10).await.unwrap().items.is_empty());
+    assert_eq!(types.list(false, None, 10).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]
 async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_none() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let id = world.type_id;
     let automatic = TypeChange { era: Era::Auto, ..definition() };
     assert_eq!(types.update(id, None, &automatic).await.unwrap(), TypeUpdate::Updated { version: 2 });
-    let before = types.get(id).await.unwrap().unwrap();
+    let before = world.store().types().get(id).await.unwrap().unwrap();
     assert_eq!(before.probed, None);
 
     let found = Probed { era: Era::Legacy, at: world.now() };
@@ -76,7 +76,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
     assert!(types.remember_era(id, 2, found).await.unwrap());
     let again = Probed { era: Era::Dual, ..found };
     assert!(types.remember_era(id, 2, again).await.unwrap(), "it proved wrong");
-    let after = types.get(id).await.unwrap().unwrap();
+    let after = world.store().types().get(id).await.unwrap().unwrap();
     assert_eq!(after.probed, Some(again));
     assert_eq!((after.version, after.updated_at), (2, before.updated_at), "being found out is no change");
 
@@ -92,7 +92,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
 #[tokio::test]
 async fn a_type_without_a_program_is_kept() {
     let world = World::new().await;
-    let types = world.store().types();
+    let mut types = world.store().types();
     let remote = TypeChange { program: None, ..definition() };
     types.update(world.type_id, None, &remote).await.unwrap();
     assert_eq!(types.get(world.type_id).await.unwrap().unwrap().definition, remote);

@@ -164,7 +164,7 @@ impl World {
     /// The kinds of an instance's events, oldest first.
     pub async fn events(&self, id: InstanceId) -> Vec<EventType> {
         let page =
-            self.store().events().list(id, None, 100, roadstead_store::Order::Ascending).await.unwrap();
+            self.store().events().list(id, None, None, 100, roadstead_store::Order::Ascending).await.unwrap();
         page.items.into_iter().map(|event| event.event_type).collect()
     }
 
