@@ -14,6 +14,7 @@ pub mod audit;
 pub mod change;
 pub mod credential;
 pub mod event;
+pub mod feed;
 pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
@@ -27,11 +28,16 @@ pub mod provision;
 pub mod reaper_lease;
 pub mod ring_check;
 pub mod setting;
+pub mod system_event;
 pub mod types;
 pub mod usage;
 pub mod user;
 
 pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use audit::anchor::{Anchor, AnchorKind, Signer};
+pub use audit::read::{AuditCursor, AuditFilter, AuditRow};
+pub use audit::seal::{Sealed, Unsealed};
+pub use audit::verify::{Break, Found, Verified, Why};
 pub use audit::Audit;
 pub use change::Change;
 pub use credential::{
@@ -41,6 +47,7 @@ pub use credential::{
 pub use db::{Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
+pub use feed::{Feed, FeedFilter, FeedRow};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
     Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
@@ -59,6 +66,7 @@ pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
+pub use system_event::{NewSystemEvent, SystemEventFilter, SystemEventRow, SystemEvents};
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};
 pub use user::{NewUser, UserRow, Users};

@@ -174,6 +174,8 @@ nouns! {
     credentials: Credentials in credential,
     /// The steps of instances' lives.
     events: Events in event,
+    /// The numbered feed of everything that happened.
+    feed: Feed in feed,
     /// Answers to requests that may be repeated.
     idempotency: Idempotency in idempotency,
     /// Instances.
@@ -192,6 +194,8 @@ nouns! {
     ring_check: RingChecks in ring_check,
     /// Settings.
     settings: Settings in setting,
+    /// What happened to the service itself.
+    system_events: SystemEvents in system_event,
     /// Server types.
     types: Types in types,
     /// What calls cost.
