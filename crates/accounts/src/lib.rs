@@ -1,5 +1,6 @@
 //! Users, keys, types, credentials and settings: what may be changed, and how. Knows neither HTTP nor processes.
 
+pub mod audit;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod credentials;
@@ -20,6 +21,7 @@ use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
 use roadstead_store::{KeyUse, Store};
 use tokio::sync::Notify;
 
+pub use audit::{Anchors, Lagging};
 pub use authenticate::AuthenticationError;
 pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
@@ -29,7 +31,8 @@ pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
+    ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, FeedFilter, FeedRow, NewSystemEvent, Order,
+    SystemEventFilter, SystemEventRow, Verified, Why, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
     UserRow,
 };
 pub use rotation::{Rotating, Turn};

@@ -1,12 +1,16 @@
 //! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
 
+mod audit;
+mod audit_layer;
 mod browser;
 pub mod credentials;
 pub mod error;
+mod events;
 mod extract;
 mod health;
 mod idempotency;
 mod instances;
+mod kept;
 pub mod keys;
 pub mod master_key;
 mod metrics;
@@ -20,6 +24,7 @@ mod usage;
 pub mod users;
 pub mod wire;
 
+pub use audit_layer::write_refusals;
 pub use browser::Browsers;
 pub use router::{openapi, router, shield};
 pub use state::{ApiParts, ApiState};

@@ -1,5 +1,6 @@
 //! The JSON of the API: names, shapes, and how rows become them.
 
+mod audit;
 mod confinement;
 mod credential;
 mod instance;
@@ -21,6 +22,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::extract::fields::Fields;
 
+pub use audit::{AuditEntry, Broken, FeedEvent, FeedPage, SystemEvent, Verification};
 pub use credential::{
     Credential, CredentialBody, CredentialChangeBody, CredentialEvent, CredentialHolder, CredentialUsage,
     CredentialValidation, FailedRestart, ReplacedCredential, SlotHint,
@@ -143,6 +145,6 @@ pub(crate) fn choice(fields: &mut Fields, field: &str, words: [&str; 2]) -> bool
     }
 }
 
-fn rfc3339(time: OffsetDateTime) -> String {
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
     time.to_offset(time::UtcOffset::UTC).format(&Rfc3339).unwrap_or_default()
 }

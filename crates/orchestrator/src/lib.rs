@@ -27,6 +27,7 @@ mod pressure;
 mod query;
 mod reap;
 mod recover;
+mod sealer;
 mod shortage;
 mod stats;
 mod usage;
@@ -53,6 +54,7 @@ pub use roadstead_store::{
     UsageSum,
 };
 pub use roadstead_supervisor::{Figures, Use};
+pub use sealer::keep_sealing;
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

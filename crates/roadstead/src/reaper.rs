@@ -50,7 +50,11 @@ pub async fn keep_reaping(
     clock: Option<Arc<SystemClock>>,
     soft: CancellationToken,
 ) {
-    tokio::join!(lease.keep(&soft), reap(&reaper, &lease, clock.as_deref(), &soft));
+    tokio::join!(
+        lease.keep(&soft),
+        reap(&reaper, &lease, clock.as_deref(), &soft),
+        roadstead_orchestrator::keep_sealing(&reaper, &lease, &soft),
+    );
     lease.give_up().await;
 }
 

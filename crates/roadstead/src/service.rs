@@ -125,6 +125,7 @@ impl Works {
         }
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);
+        self.chores.spawn(crate::audit::look_after(accounts.clone(), soft.clone()));
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -498,6 +499,7 @@ fn app(
         is_proxied,
         tasks: works.tasks.clone(),
     });
+    works.chores.spawn(roadstead_api::write_refusals(state.clone()));
     let gateway = Gateway::new(
         orchestrator.routes(),
         Arc::new(orchestrator.clone()),

@@ -5,6 +5,7 @@ use http::header;
 use http::request::Parts;
 use roadstead_access::Caller;
 
+use crate::audit_layer::Known;
 use crate::error::ApiError;
 use crate::extract::fields::address;
 use crate::request_id::REQUEST_ID;
@@ -32,6 +33,9 @@ impl FromRequestParts<ApiState> for Authenticated {
         let mut caller = state.accounts().authenticate(token, address(peer), agent).await?;
         let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         caller.request_id = request_id.map(str::to_owned);
+        if let Some(known) = parts.extensions.get::<Known>() {
+            known.is(&caller);
+        }
         Ok(Self(caller))
     }
 }

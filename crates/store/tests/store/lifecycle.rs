@@ -31,6 +31,7 @@ pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reop
         event_type: if verb == Verb::Renew { EventType::Renewed } else { EventType::Restored },
         actor: Actor { user: Some(world.user.id), ..Actor::SYSTEM },
         event_data: json!({"port": number}),
+        entry: None,
     }
 }
 
