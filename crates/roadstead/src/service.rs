@@ -187,6 +187,7 @@ impl Service {
         let address = listening.listener.local_addr()?;
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let accounts = accounts(config, &ground, &store).await?;
+        crate::audit::tell_migrations(&accounts, migrated.len()).await;
         crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
 
         let works = Works::default();
