@@ -19,13 +19,23 @@ async fn entries(app: &App, query: &str) -> Vec<Value> {
 }
 
 /// Asks, and expects one entry of this action and outcome, and no other, of the request.
-async fn asked(app: &App, (method, path): (&str, &str), body: Option<Value>, status: u16, said: (&str, &str)) -> Value {
+async fn asked(
+    app: &App,
+    (method, path): (&str, &str),
+    body: Option<Value>,
+    status: u16,
+    said: (&str, &str),
+) -> Value {
     let answer = app.ask(method, path, body).await;
     assert_eq!(answer.status, status, "{method} {path}: {answer:?}\n{}", app.log());
     let entries = entries(app, &format!("request={}", request_of(&answer))).await;
     assert_eq!(entries.len(), 1, "{method} {path}: {entries:?}");
     let entry = &entries[0];
-    assert_eq!((&entry["action"], &entry["outcome"]), (&json!(said.0), &json!(said.1)), "{method} {path}: {entry}");
+    assert_eq!(
+        (&entry["action"], &entry["outcome"]),
+        (&json!(said.0), &json!(said.1)),
+        "{method} {path}: {entry}"
+    );
     assert_eq!(entry["actor_kind"], "key");
     assert!(!entry["actor_user_id"].is_null() && !entry["ip_address"].is_null(), "{entry}");
     if said.1 == "refused" {
@@ -134,9 +144,8 @@ async fn no_secret_is_ever_in_the_log_or_in_what_is_exported_of_it() {
     let made = app.ask("POST", "/credentials", Some(new)).await.body;
     let path = format!("/credentials/{}", made["id"].as_str().expect("an id"));
     assert_eq!(app.ask("PUT", &path, Some(json!({"values": {"token": CANARY}}))).await.status, 200);
-    let launched = app
-        .launch(json!({"type": "echo", "expires_in": "1h", "credentials": {"token": CANARY}}))
-        .await;
+    let launched =
+        app.launch(json!({"type": "echo", "expires_in": "1h", "credentials": {"token": CANARY}})).await;
     let token = launched["access_token"].as_str().expect("a token").to_owned();
     let wrong = json!({"type": "echo", "credentials": {"no_such_slot": CANARY}});
     assert_eq!(app.ask("POST", "/instances", Some(wrong)).await.status, 422);
@@ -178,7 +187,8 @@ async fn the_whole_log_is_exported_line_by_line_and_found_whole() {
     .await;
     assert_eq!((&verified["whole"], &verified["broken"]), (&json!(true), &json!(0)), "{verified}");
     assert!(verified["entries"].as_i64().expect("a number") >= MANY);
-    for wrong in ["update audit_logs set action = 'x.y'", "delete from audit_links", "truncate audit_anchors"] {
+    for wrong in ["update audit_logs set action = 'x.y'", "delete from audit_links", "truncate audit_anchors"]
+    {
         assert!(rows.refused(wrong).await.contains("permission denied"), "{wrong}");
     }
     rows.close().await;

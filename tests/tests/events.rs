@@ -98,7 +98,8 @@ async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
     assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
     for id in [&first, &second] {
         let of = read.iter().filter(|event| event["subject_id"] == **id);
-        let types: Vec<String> = of.map(|event| event["event_type"].as_str().expect("a word").to_owned()).collect();
+        let types: Vec<String> =
+            of.map(|event| event["event_type"].as_str().expect("a word").to_owned()).collect();
         assert_eq!(types, app.event_types(id).await, "{id}");
     }
 
@@ -112,9 +113,7 @@ async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
     assert!(paged.starts_with(&positions), "{paged:?} {positions:?}");
 
     // Told to stop, the service ends it.
-    let reading = tokio::spawn(async move {
-        while stream.next().await.is_some() {}
-    });
+    let reading = tokio::spawn(async move { while stream.next().await.is_some() {} });
     let (status, _data) = app.interrupt().await;
     assert!(status.success());
     tokio::time::timeout(PATIENCE, reading).await.expect("the stream ends").expect("it reads");
@@ -126,7 +125,8 @@ async fn nobody_sees_what_happens_to_others() {
     let stranger = stranger(&app).await;
     let mut theirs = Stream::open(&app, &stranger, Some(0)).await;
     let foreign = launch(&app).await;
-    let answer = app.ask_as(&stranger, "POST", "/instances", Some(json!({"type": "echo", "expires_in": "1h"}))).await;
+    let answer =
+        app.ask_as(&stranger, "POST", "/instances", Some(json!({"type": "echo", "expires_in": "1h"}))).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     let own = answer.body["id"].as_str().expect("an id").to_owned();
     let read = theirs.until(&own, "started").await;
@@ -135,7 +135,10 @@ async fn nobody_sees_what_happens_to_others() {
     assert_eq!(app.ask_as(&stranger, "GET", &asked, None).await.body["data"], json!([]));
     assert_eq!(app.ask("GET", &asked, None).await.body["data"].as_array().map(Vec::len), Some(2));
     assert_eq!(app.ask_as(&stranger, "GET", "/system-events", None).await.status, 403);
-    assert_eq!(app.ask_as(&stranger, "GET", "/events?after=0&kind=system", None).await.body["data"], json!([]));
+    assert_eq!(
+        app.ask_as(&stranger, "GET", "/events?after=0&kind=system", None).await.body["data"],
+        json!([])
+    );
     let (status, _data) = app.interrupt().await;
     assert!(status.success());
 }

@@ -126,9 +126,14 @@ impl Accounts {
     ) {
         let source = event_type.split('.').next().unwrap_or(event_type);
         let at = self.now();
-        let event = NewSystemEvent { at, event_type, name: name.into(), severity, source, context, node: None };
+        let event =
+            NewSystemEvent { at, event_type, name: name.into(), severity, source, context, node: None };
         if let Err(error) = self.store().system_events().append(&event).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, event_type, "an event could not be written");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                event_type,
+                "an event could not be written"
+            );
         }
     }
 
@@ -141,8 +146,13 @@ impl Accounts {
         let lagging = Lagging(unsealed.oldest.is_some_and(|oldest| now - oldest > LAG));
         if lagging.0 && !before.0 {
             let context = json!({ "entries": unsealed.entries });
-            self.tell_system("audit.lagging", "warning", "entries of the audit log wait for their link", context)
-                .await;
+            self.tell_system(
+                "audit.lagging",
+                "warning",
+                "entries of the audit log wait for their link",
+                context,
+            )
+            .await;
         }
         Ok(lagging)
     }

@@ -7,7 +7,8 @@ use roadstead_access::CredentialPermit;
 use roadstead_catalog::TypeSpec;
 use roadstead_crypto::{Binding, ExposeSecret, SecretString};
 use roadstead_model::{
-    Changes, CredentialId, CredentialStatus, InstanceId, NewAudit, OrganizationId, ProjectId, TypeId, UserId, Validity,
+    Changes, CredentialId, CredentialStatus, InstanceId, NewAudit, OrganizationId, ProjectId, TypeId, UserId,
+    Validity,
 };
 use roadstead_store::{
     CredentialChange, CredentialEvent, CredentialRow, Deletion, Holder, Holding, NewSlot, TypeRow,

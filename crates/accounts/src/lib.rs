@@ -31,9 +31,9 @@ pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, FeedFilter, FeedRow, NewSystemEvent, Order,
-    SystemEventFilter, SystemEventRow, Verified, Why, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
-    UserRow,
+    ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
+    FeedRow, Holder, NewSystemEvent, Order, Page, PageRequest, RotationRow, SystemEventFilter,
+    SystemEventRow, TypeRow, UserRow, Verified, Why,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{Access, AllowedRoot, Settings};

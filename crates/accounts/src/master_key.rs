@@ -131,7 +131,11 @@ impl Accounts {
             self.0.rotation.notify_one();
             return Err(AccountsError::RotationUnderWay);
         }
-        let entry = |key: KeyId, outcome| NewAudit { sensitive: true, outcome, ..permit.entry(&key, Changes::default(), now) };
+        let entry = |key: KeyId, outcome| NewAudit {
+            sensitive: true,
+            outcome,
+            ..permit.entry(&key, Changes::default(), now)
+        };
         change.commit(&entry(key.id(), AuditOutcome::Done)).await?;
         let sealing = key.id();
         if let Err(error) = self.change_ring(Box::new(move |ring| ring.with_new_first(key.clone()))).await {

@@ -212,7 +212,11 @@ async fn note(state: &ApiState, asked: Asked, caller: Option<&Caller>, code: &'s
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, action, "the audit log cannot be read");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    action,
+                    "the audit log cannot be read"
+                );
                 return;
             }
         }
@@ -277,7 +281,11 @@ mod tests {
             let at = start + time::Duration::seconds(second);
             assert_eq!(refusals.count(kind([10, 0, 0, 1]), &entry(at)), None);
         }
-        assert_eq!(refusals.count(kind([10, 0, 0, 2]), &entry(start)), Some(1), "another address is another row");
+        assert_eq!(
+            refusals.count(kind([10, 0, 0, 2]), &entry(start)),
+            Some(1),
+            "another address is another row"
+        );
         assert!(refusals.due(Some(start + time::Duration::seconds(59))).is_empty());
         let due = refusals.due(Some(start + SPAN));
         assert_eq!(due.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [9]);

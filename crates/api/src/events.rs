@@ -51,7 +51,9 @@ pub(crate) async fn list(
         && after > 0
         && after < first - 1
     {
-        let message = format!("events after {after} are not kept any more; the oldest is {first}: begin again with after=0");
+        let message = format!(
+            "events after {after} are not kept any more; the oldest is {first}: begin again with after=0"
+        );
         return Err(ApiError::new(Code::EventsGone, message));
     }
     if follow {

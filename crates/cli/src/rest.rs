@@ -173,9 +173,10 @@ impl Rest {
         Ok(Box::pin(stream::try_unfold(response, move |mut response| {
             let url = url.clone();
             async move {
-                let chunk = response.chunk().await.map_err(|source| {
-                    ApiError::Unreachable { url, source: source.without_url() }
-                })?;
+                let chunk = response
+                    .chunk()
+                    .await
+                    .map_err(|source| ApiError::Unreachable { url, source: source.without_url() })?;
                 Ok(chunk.map(|chunk| (chunk.to_vec(), response)))
             }
         })))

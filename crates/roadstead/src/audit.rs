@@ -49,6 +49,8 @@ pub async fn look_after(accounts: Accounts, soft: CancellationToken) {
 pub async fn tell_migrations(accounts: &Accounts, applied: usize) {
     if applied > 0 {
         let context = json!({ "applied": applied });
-        accounts.tell_system("migrations.applied", "info", "the tables were brought up to date", context).await;
+        accounts
+            .tell_system("migrations.applied", "info", "the tables were brought up to date", context)
+            .await;
     }
 }

@@ -77,7 +77,12 @@ pub struct KeyRotations<D> {
 impl<D: Db> KeyRotations<D> {
     /// Begins a run to a key, if none is under way. False when one is.
     #[tracing::instrument(name = "db.key_rotation.begin", skip_all, err(level = "debug"))]
-    pub async fn begin(&mut self, id: RotationId, to_key: u32, at: OffsetDateTime) -> Result<bool, StoreError> {
+    pub async fn begin(
+        &mut self,
+        id: RotationId,
+        to_key: u32,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
         const NAME: &str = "db.key_rotation.begin";
         let mut connection = self.db.connection().await.during(NAME)?;
         let done = sqlx::query!(

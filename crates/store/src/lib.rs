@@ -34,11 +34,11 @@ pub mod usage;
 pub mod user;
 
 pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use audit::Audit;
 pub use audit::anchor::{Anchor, AnchorKind, Signer};
 pub use audit::read::{AuditCursor, AuditFilter, AuditRow};
 pub use audit::seal::{Sealed, Unsealed};
 pub use audit::verify::{Break, Found, Verified, Why};
-pub use audit::Audit;
 pub use change::Change;
 pub use credential::{
     CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,

@@ -45,7 +45,8 @@ pub(crate) async fn export(
     let filter = AuditFilter { limit: PAGE, order: Order::Ascending, ..read(&mut fields) };
     fields.finish()?;
     let turn = state.kept().export().ok_or_else(|| busy("four exports go on already; ask again"))?;
-    let mut export = Export { state, permit, filter, is_csv, ready: VecDeque::new(), over: false, _turn: turn };
+    let mut export =
+        Export { state, permit, filter, is_csv, ready: VecDeque::new(), over: false, _turn: turn };
     if is_csv {
         export.ready.push_back(Bytes::from(COLUMNS.join(",") + "\n"));
     }
@@ -58,7 +59,11 @@ pub(crate) async fn export(
         let next = export.next().await.map_err(std::io::Error::other)?;
         Ok::<_, std::io::Error>(next.map(|bytes| (bytes, export)))
     });
-    let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name), (header::CACHE_CONTROL, "no-store")];
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     Ok((headers, Body::from_stream(lines)).into_response())
 }
 
@@ -100,9 +105,26 @@ impl Export {
 
 /// The columns, in their order: every field of an entry.
 const COLUMNS: &[&str] = &[
-    "seq", "id", "at", "organization_id", "project_id", "actor_kind", "actor_user_id", "actor_key_id", "on_behalf_of",
-    "ip_address", "user_agent", "action", "resource_kind", "resource_id", "changes", "request_id", "outcome", "code",
-    "sensitive", "times",
+    "seq",
+    "id",
+    "at",
+    "organization_id",
+    "project_id",
+    "actor_kind",
+    "actor_user_id",
+    "actor_key_id",
+    "on_behalf_of",
+    "ip_address",
+    "user_agent",
+    "action",
+    "resource_kind",
+    "resource_id",
+    "changes",
+    "request_id",
+    "outcome",
+    "code",
+    "sensitive",
+    "times",
 ];
 
 fn as_csv(entry: &Value) -> String {

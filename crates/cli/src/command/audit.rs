@@ -33,7 +33,9 @@ pub enum AuditCommand {
         tail: usize,
     },
     /// Write all entries to standard output, oldest first, one a line
-    #[command(after_help = "Examples:\n  roadstead audit export > audit.jsonl\n  roadstead audit export --format csv")]
+    #[command(
+        after_help = "Examples:\n  roadstead audit export > audit.jsonl\n  roadstead audit export --format csv"
+    )]
     Export {
         /// Which entries.
         #[command(flatten)]
@@ -43,7 +45,9 @@ pub enum AuditCommand {
         format: AuditFormat,
     },
     /// Read every entry and say what was altered or is gone; ends with 1 when something is
-    #[command(after_help = "Examples:\n  roadstead audit verify\n  roadstead audit verify --json | jq .first")]
+    #[command(
+        after_help = "Examples:\n  roadstead audit verify\n  roadstead audit verify --json | jq .first"
+    )]
     Verify {
         /// Only the chain of this organisation
         #[arg(long, value_name = "ID")]

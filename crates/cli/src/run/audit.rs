@@ -45,12 +45,7 @@ fn query(filter: &AuditFilter) -> Vec<(&'static str, String)> {
     query
 }
 
-async fn list(
-    session: &Session<'_>,
-    rest: &Rest,
-    filter: &AuditFilter,
-    tail: usize,
-) -> Result<(), CliError> {
+async fn list(session: &Session<'_>, rest: &Rest, filter: &AuditFilter, tail: usize) -> Result<(), CliError> {
     let mut query = query(filter);
     query.push(("limit", tail.min(find::MAX_PAGE).to_string()));
     let found = rest.all("/audit", &query, tail).await?;

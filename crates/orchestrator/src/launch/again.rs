@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use roadstead_access::InstancePermit;
 use roadstead_metrics::OrphanKind;
-use roadstead_model::{Actor, Changes, InstanceId, InstanceStatus, NewAudit, Step, UserId, Verb, View, expiry};
+use roadstead_model::{
+    Actor, Changes, InstanceId, InstanceStatus, NewAudit, Step, UserId, Verb, View, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;

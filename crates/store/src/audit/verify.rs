@@ -163,12 +163,8 @@ impl Audit<System<'_>> {
 
     /// A transaction that sees what another one saw.
     async fn snapshot(&self, of: Option<&str>) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut transaction = self
-            .db
-            .pool
-            .begin_with("begin isolation level repeatable read read only")
-            .await
-            .during(NAME)?;
+        let mut transaction =
+            self.db.pool.begin_with("begin isolation level repeatable read read only").await.during(NAME)?;
         if let Some(name) = of {
             // A name that the database gave: digits and dashes.
             let share = AssertSqlSafe(format!("set transaction snapshot '{name}'"));

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use roadstead_model::{Actor, BootId, CredentialId, InstanceId, NewAudit, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId};
+use roadstead_model::{
+    Actor, BootId, CredentialId, InstanceId, NewAudit, NodeId, OrganizationId, Port, ProjectId, TypeId,
+    UserId,
+};
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;

@@ -124,10 +124,7 @@ impl KeyRotations<System<'_>> {
     }
 }
 
-async fn needs(
-    transaction: &mut Transaction<'_, Postgres>,
-    key: u32,
-) -> Result<MasterKeyUse, sqlx::Error> {
+async fn needs(transaction: &mut Transaction<'_, Postgres>, key: u32) -> Result<MasterKeyUse, sqlx::Error> {
     let values = sqlx::query_scalar!(
         r#"select (select count(*) from credential_secrets where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from instance_secrets where substring(sealed from 2 for 4) = $1)

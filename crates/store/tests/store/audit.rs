@@ -185,7 +185,8 @@ async fn a_change_of_any_column_of_any_entry_is_found_and_named() {
         let done = format!("update audit_logs set {change} where seq = {seq}");
         assert_eq!(owner.execute(AssertSqlSafe(done)).await.unwrap().rows_affected(), 1, "{change}");
         let verified = verify(&world).await;
-        let place = Break { organization: organization(&world), number: Some(4), seq: Some(seq), why: Why::Content };
+        let place =
+            Break { organization: organization(&world), number: Some(4), seq: Some(seq), why: Why::Content };
         assert_eq!(verified.broken.places(), [place], "{change}");
         let back = format!(
             "delete from audit_logs where seq = {seq}; insert into audit_logs select * from kept; drop table kept"
@@ -208,9 +209,17 @@ async fn what_is_done_to_links_and_what_is_taken_out_is_found_and_named() {
         ("update audit_links set number = 7 where number = 3", Some(3), Why::Gap),
         ("delete from audit_logs where resource_id = '2'", Some(3), Why::MissingEntry),
         ("delete from audit_links where number = 3", None, Why::MissingLink),
-        ("delete from audit_logs where resource_id = '2'; delete from audit_links where number = 3", Some(3), Why::Gap),
+        (
+            "delete from audit_logs where resource_id = '2'; delete from audit_links where number = 3",
+            Some(3),
+            Why::Gap,
+        ),
         ("delete from audit_logs where resource_id = '5'", Some(6), Why::MissingEntry),
-        ("delete from audit_logs where resource_id = '5'; delete from audit_links where number = 6", Some(6), Why::Gap),
+        (
+            "delete from audit_logs where resource_id = '5'; delete from audit_links where number = 6",
+            Some(6),
+            Why::Gap,
+        ),
         ("update audit_chains set hash = sha256('x')", Some(6), Why::Head),
         ("delete from audit_chains", Some(6), Why::Head),
     ];
@@ -285,7 +294,8 @@ async fn a_chain_is_verified_from_behind_a_month_that_was_dropped() {
     let mut owner = rewriter(&world).await;
     let policy = "update retention_policies set days = 1 where table_name = 'audit_logs'";
     owner.execute(policy).await.unwrap();
-    let drop = format!("select drop_month_partitions('audit_logs', least('{cutoff}', now() - interval '1 day'))");
+    let drop =
+        format!("select drop_month_partitions('audit_logs', least('{cutoff}', now() - interval '1 day'))");
     let refused = owner.execute(AssertSqlSafe(drop.clone())).await;
     let is_early = cutoff > world.now() - time::Duration::DAY;
     assert!(is_early || refused.is_err(), "a month that is not anchored is not dropped");

@@ -72,12 +72,7 @@ impl Chains {
     pub(super) fn linked(&mut self, link: &Link, wrong: Option<Why>, broken: &mut Found) {
         let id = link.organization;
         if let Some(why) = wrong {
-            broken.add(Break {
-                organization: id,
-                number: Some(link.number),
-                seq: Some(link.seq),
-                why,
-            });
+            broken.add(Break { organization: id, number: Some(link.number), seq: Some(link.seq), why });
         }
         let chain = self.0.entry(id).or_insert_with(|| Chain::new(id, None, None, Vec::new()));
         chain.take(id, link, broken);
@@ -148,7 +143,8 @@ impl Chain {
         if chain::link(&self.previous, self.next, &link.content) != link.hash {
             broken.add(Break { organization: id, number, seq, why: Why::Link });
         }
-        if self.anchors.remove(&self.next).is_some_and(|hashes| hashes.iter().any(|hash| *hash != link.hash)) {
+        if self.anchors.remove(&self.next).is_some_and(|hashes| hashes.iter().any(|hash| *hash != link.hash))
+        {
             broken.add(Break { organization: id, number, seq, why: Why::Anchor });
         }
         self.previous = link.hash;
@@ -196,10 +192,7 @@ async fn begins(
     .fetch_all(connection)
     .await
     .during(NAME)?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.organization_id, Begin { number: row.number, at: row.at }))
-        .collect())
+    Ok(rows.into_iter().map(|row| (row.organization_id, Begin { number: row.number, at: row.at })).collect())
 }
 
 async fn heads(
