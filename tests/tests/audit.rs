@@ -47,14 +47,14 @@ async fn asked(
 #[tokio::test]
 async fn each_change_of_an_instance_writes_exactly_one_entry() {
     let app = App::start().await;
-    let launch = json!({"type": "echo", "name": "work", "expires_in": "1h"});
+    let launch = json!({"type": "echo", "name": "work", "expires_in": "30m"});
     let instance = asked(&app, ("POST", "/instances"), Some(launch), 201, ("instance.launch", "done")).await;
     let id = instance["id"].as_str().expect("it has an id").to_owned();
     let path = |verb: &str| format!("/instances/{id}/{verb}");
     let done = async |verb: &str, body: Option<Value>, action: &str| {
         asked(&app, ("POST", &path(verb)), body, 200, (action, "done")).await
     };
-    done("extend", Some(json!({"extend_by": "10m"})), "instance.extend").await;
+    done("extend", Some(json!({"by": "5m"})), "instance.extend").await;
     done("rotate-token", None, "instance.rotate_token").await;
     done("revoke-token", None, "instance.revoke_token").await;
     done("restart", Some(json!({})), "instance.restart").await;

@@ -19,6 +19,9 @@ use chains::Chains;
 const NAME: &str = "db.audit.verify";
 /// Breaks that are told; the others are only counted.
 const MAX_TOLD: usize = 20;
+/// Both streams follow an index in its order: a sort would hold the whole log.
+const IN_ORDER: &str = "set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off; \
+                        set local jit = off";
 /// Entries without a link that are looked up at once.
 const LOOKED_UP: usize = 5_000;
 
@@ -170,10 +173,6 @@ impl Audit<System<'_>> {
             let share = AssertSqlSafe(format!("set transaction snapshot '{name}'"));
             transaction.execute(share).await.during(NAME)?;
         }
-        // Both streams follow an index in its order: a sort would hold the whole log.
-        let plan = "set local enable_sort = off; set local enable_seqscan = off; set local enable_bitmapscan = off; \
-                    set local jit = off";
-        sqlx::raw_sql(plan).execute(&mut *transaction).await.during(NAME)?;
         Ok(transaction)
     }
 
@@ -193,6 +192,9 @@ impl Audit<System<'_>> {
                           encode(l.content, 'hex'), encode(l.hash, 'hex')
                    from audit_links l{of} order by l.seq) to stdout"
         );
+        for connection in [&mut *first, &mut *second] {
+            sqlx::raw_sql(IN_ORDER).execute(connection).await.during(NAME)?;
+        }
         let mut entries = Lines::new(first.copy_out_raw(&entries).await.during(NAME)?);
         let mut links = Lines::new(second.copy_out_raw(&links).await.during(NAME)?);
         let mut lone = Vec::new();

@@ -184,7 +184,7 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         let mut launch = world.instance_on(3_001 + round);
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
-        let (instances, credentials) = (world.store().instances(), world.store().credentials());
+        let (instances, mut credentials) = (world.store().instances(), world.store().credentials());
         let (reserved, deleted) = tokio::join!(
             instances.reserve(&launch, 1_000),
             credentials.delete(first.id, None, Holding::Live, &Actor::SYSTEM, at),
