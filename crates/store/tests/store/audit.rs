@@ -335,7 +335,9 @@ fn name_of_month(at: OffsetDateTime) -> String {
 #[tokio::test]
 async fn the_feed_is_numbered_in_the_order_of_the_commits_and_shows_nobody_what_is_not_theirs() {
     let mut world = World::new().await;
-    let first = world.running(3_001).await;
+    let first = world.reserve(3_001).await.unwrap();
+    world.clock.advance(Duration::from_millis(1));
+    assert!(world.store().instances().mark_running(first, &world.started()).await.unwrap());
     seal(world.store()).await;
     let mine = world.view(world.user.id);
     let all = roadstead_store::FeedFilter { after: 0, limit: 100, ..Default::default() };

@@ -91,23 +91,7 @@ impl Chains {
 
 impl Chain {
     fn new(id: Uuid, begin: Option<&Begin>, head: Option<(i64, Hash)>, anchors: Vec<Anchor>) -> Self {
-        let is_start = |anchor: &&Anchor| {
-            anchor.kind == AnchorKind::Dropped
-                && match begin {
-                    // Dropped was what lies before the first link that is there.
-                    Some(begin) => {
-                        begin.number > 1
-                            && anchor.number >= begin.number - 1
-                            && anchor.dropped_before.is_some_and(|before| before <= begin.at)
-                    }
-                    None => true,
-                }
-        };
-        // Of what is there the earliest will do; when nothing is there, only the last place can be the end.
-        let start = match begin {
-            Some(_) => anchors.iter().filter(is_start).min_by_key(|anchor| anchor.number),
-            None => anchors.iter().filter(is_start).max_by_key(|anchor| anchor.number),
-        };
+        let start = start_of(begin, &anchors);
         let (start, previous) =
             start.map_or_else(|| (0, chain::origin(id)), |anchor| (anchor.number, anchor.hash));
         let mut later: BTreeMap<i64, Vec<Hash>> = BTreeMap::new();
@@ -178,6 +162,22 @@ impl Chain {
             add(*number, Why::Anchor);
         }
     }
+}
+
+/// The signed place behind which a chain is verified: what lies before it was dropped.
+fn start_of<'a>(begin: Option<&Begin>, anchors: &'a [Anchor]) -> Option<&'a Anchor> {
+    let dropped = || anchors.iter().filter(|anchor| anchor.kind == AnchorKind::Dropped);
+    // When nothing is there, only the last place can be the end.
+    let Some(begin) = begin else { return dropped().max_by_key(|anchor| anchor.number) };
+    if begin.number <= 1 {
+        return None;
+    }
+    let is_gone = |anchor: &&Anchor| anchor.dropped_before.is_some_and(|before| before <= begin.at);
+    let (before, beside): (Vec<&Anchor>, Vec<&Anchor>) =
+        dropped().filter(is_gone).partition(|anchor| anchor.number < begin.number - 1);
+    // The earliest that the links there are follow on; with none, what lies between is missing.
+    let earliest = beside.into_iter().min_by_key(|anchor| anchor.number);
+    earliest.or_else(|| before.into_iter().max_by_key(|anchor| anchor.number))
 }
 
 async fn begins(
