@@ -59,7 +59,7 @@ impl Chains {
         all.dedup();
         let chain = |id: Uuid| {
             let anchors = of.remove(&id).unwrap_or_default();
-            (id, Chain::new(id, begins.get(&id), heads.get(&id).copied(), anchors))
+            (id, Chain::new(id, begins.get(&id), heads.get(&id).copied(), &anchors))
         };
         Ok(Self(all.into_iter().map(chain).collect()))
     }
@@ -74,7 +74,7 @@ impl Chains {
         if let Some(why) = wrong {
             broken.add(Break { organization: id, number: Some(link.number), seq: Some(link.seq), why });
         }
-        let chain = self.0.entry(id).or_insert_with(|| Chain::new(id, None, None, Vec::new()));
+        let chain = self.0.entry(id).or_insert_with(|| Chain::new(id, None, None, &[]));
         chain.take(id, link, broken);
     }
 
@@ -90,8 +90,8 @@ impl Chains {
 }
 
 impl Chain {
-    fn new(id: Uuid, begin: Option<&Begin>, head: Option<(i64, Hash)>, anchors: Vec<Anchor>) -> Self {
-        let start = start_of(begin, &anchors);
+    fn new(id: Uuid, begin: Option<&Begin>, head: Option<(i64, Hash)>, anchors: &[Anchor]) -> Self {
+        let start = start_of(begin, anchors);
         let (start, previous) =
             start.map_or_else(|| (0, chain::origin(id)), |anchor| (anchor.number, anchor.hash));
         let mut later: BTreeMap<i64, Vec<Hash>> = BTreeMap::new();
