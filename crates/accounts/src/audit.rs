@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roadstead_access::Permit;
 use roadstead_crypto::{ExposeSecret, KeyId, KeyRing};
-use roadstead_model::{NewAudit, Reach};
+use roadstead_model::{NewAudit, Reach, retention};
 use roadstead_store::{
     AuditCursor, AuditFilter, AuditRow, FeedFilter, FeedRow, NewSystemEvent, Page, Signer, SystemEventFilter,
     SystemEventRow, Verified,
@@ -137,11 +137,25 @@ impl Accounts {
         }
     }
 
+    /// Signs the chains where whole months before are about to be dropped, which whoever drops them has no key for.
+    async fn anchor_what_is_old(&self, now: OffsetDateTime) -> Result<(), AccountsError> {
+        let policies = self.store().retention().policies().await?;
+        let Some(policy) = policies.into_iter().find(|policy| policy.table == "audit_logs") else {
+            return Ok(());
+        };
+        let cutoff = retention::cutoff(policy.days, now).to_offset(time::UtcOffset::UTC);
+        // The beginning of its month: what is younger stays.
+        let cutoff = cutoff.replace_time(time::Time::MIDNIGHT) - Duration::days(i64::from(cutoff.day()) - 1);
+        self.store().audit().anchor_before(cutoff, now, &self.anchors()).await?;
+        Ok(())
+    }
+
     /// What is done for the log from time to time: the day's anchors, and a look whether somebody seals.
     pub async fn look_after_audit(&self, before: Lagging) -> Result<Lagging, AccountsError> {
         let now = self.now();
         let day = now.to_offset(time::UtcOffset::UTC).replace_time(time::Time::MIDNIGHT);
         self.store().audit().anchor_day(day, now, &self.anchors()).await?;
+        self.anchor_what_is_old(now).await?;
         let unsealed = self.store().audit().unsealed().await?;
         let lagging = Lagging(unsealed.oldest.is_some_and(|oldest| now - oldest > LAG));
         if lagging.0 && !before.0 {

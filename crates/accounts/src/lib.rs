@@ -8,6 +8,7 @@ pub mod error;
 pub mod idempotency;
 pub mod keys;
 pub mod master_key;
+pub mod retention;
 pub mod rotation;
 pub mod settings;
 pub mod types;
@@ -29,14 +30,15 @@ pub use credentials::{
 pub use error::AccountsError;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
+pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
     ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
-    FeedRow, Holder, NewSystemEvent, Order, Page, PageRequest, RotationRow, SystemEventFilter,
-    SystemEventRow, TypeRow, UserRow, Verified, Why,
+    FeedRow, Holder, MonthRow, NewSystemEvent, Order, Page, PageRequest, PolicyRow, RotationRow, RunRow,
+    SystemEventFilter, SystemEventRow, TypeRow, UserRow, Verified, Why,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, Settings};
+pub use settings::{Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, Settings};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
@@ -58,6 +60,8 @@ struct Inner {
     randomness: Arc<Randomness>,
     /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
     uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    /// Where months are written to before they go.
+    archive: std::sync::OnceLock<std::path::PathBuf>,
 }
 
 /// What the wiring hands over.
@@ -80,7 +84,16 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            keeper,
+            rotation,
+            clock,
+            randomness,
+            uses: Mutex::default(),
+            archive: std::sync::OnceLock::new(),
+        }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the
