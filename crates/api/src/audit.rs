@@ -12,7 +12,7 @@ use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{AuditEntry, Page, Verification, choice, cursor_field, limit_field, time_field};
+use crate::wire::{AuditEntry, Page, Verification, choice, cursor_field, limit_field, time_field, words};
 
 /// Longest word of a filter.
 const MAX_WORD_CHARS: usize = 200;
@@ -23,15 +23,14 @@ const BUSY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 ///
 /// Newest first unless `sort=at`: one's own, those of the organisation for who manages it, or all for a platform admin.
 #[utoipa::path(get, operation_id = "audit_list", path = "/audit", tag = "audit",
-    params(("actor" = Option<String>, Query, description = "A user's id: what they did, or what was done for them"),
-        ("action" = Option<String>, Query, description = "Such as `instance.stop`"),
-        ("resource" = Option<String>, Query, description = "A kind of thing, an id, or both: `instance:0199…`"),
-        ("outcome" = Option<String>, Query, description = "done, refused or failed"),
-        ("request" = Option<String>, Query, description = "A request's id"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
-        ("sort" = Option<String>, Query, description = "`-at` (default) or `at`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+    params(("actor" = Option<String>, Query, format = Uuid, description = "A user: what they did, or what was done for them"),
+        ("action" = Option<String>, Query, max_length = 200, description = "Such as `instance.stop`"),
+        ("resource" = Option<String>, Query, max_length = 200, description = "A kind of thing, an id, or both: `instance:0199…`"),
+        ("outcome" = inline(Option<words::Outcome>), Query, description = "What came of it"),
+        ("request" = Option<String>, Query, max_length = 200, description = "A request's id"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+        ("sort" = inline(Option<words::ByTime>), Query, description = "Newest first, unless `at`"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<AuditEntry>), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
@@ -56,7 +55,7 @@ pub(crate) async fn list(
 /// Reads every entry of the organisation's chain, or of all for a platform admin, and says what was altered or is gone. One
 /// at a time.
 #[utoipa::path(get, operation_id = "audit_verify", path = "/audit/verify", tag = "audit",
-    params(("organization" = Option<String>, Query, description = "One organisation's chain; all zeros for the platform's")),
+    params(("organization" = Option<String>, Query, format = Uuid, description = "One organisation's chain; all zeros for the platform's")),
     responses((status = 200, body = Verification), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody)))]
 pub(crate) async fn verify(

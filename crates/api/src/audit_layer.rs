@@ -242,16 +242,10 @@ fn resource(template: &str, path: &str) -> Option<String> {
 
 fn operations() -> HashMap<(Method, String), Operation> {
     let mut operations = HashMap::new();
-    for (path, item) in crate::router::openapi().paths.paths {
-        let methods = [
-            (Method::GET, item.get),
-            (Method::POST, item.post),
-            (Method::PUT, item.put),
-            (Method::PATCH, item.patch),
-            (Method::DELETE, item.delete),
-        ];
-        for (method, described) in methods {
-            let id = described.and_then(|described| described.operation_id);
+    let document = crate::router::openapi();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let id = item[method.as_str().to_ascii_lowercase()]["operationId"].as_str();
             if let Some(operation) = id.and_then(|id| id.parse().ok()) {
                 operations.insert((method, path.clone()), operation);
             }

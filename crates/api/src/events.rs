@@ -17,7 +17,7 @@ use crate::error::{ApiError, Code, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{FeedEvent, FeedPage, choice, limit_field};
+use crate::wire::{FeedEvent, FeedPage, choice, limit_field, words};
 
 /// The header by which a stream goes on where another one ended.
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -28,11 +28,12 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// one never misses a lower one. With `follow=true`, or `Accept: text/event-stream`, the answer is a stream of server-sent
 /// events whose ids are the positions: what is asked for by `after` or `Last-Event-ID`, or what happens from now on.
 #[utoipa::path(get, operation_id = "events_list", path = "/events", tag = "events",
-    params(("after" = Option<i64>, Query, description = "Only what comes after this position; 0 for all that is kept"),
-        ("kind" = Option<String>, Query, description = "instance, credential or system"),
-        ("subject" = Option<String>, Query, description = "The id of an instance"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("follow" = Option<bool>, Query), ("Last-Event-ID" = Option<i64>, Header)),
+    params(("after" = Option<i64>, Query, minimum = 0, description = "Only what comes after this position; 0 for all that is kept"),
+        ("kind" = inline(Option<words::FeedKind>), Query, description = "What it is about"),
+        ("subject" = Option<String>, Query, format = Uuid, description = "The id of an instance"),
+        ("limit" = Option<u32>, Query),
+        ("follow" = Option<bool>, Query, description = "All that comes, as it comes"),
+        ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The same as `after`, and before it")),
     responses((status = 200, body = FeedPage), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 410, description = "What comes after this position is not kept any more", body = ErrorBody),
         (status = 422, body = ErrorBody), (status = 429, description = "Too many streams of this key", body = ErrorBody)))]

@@ -19,7 +19,7 @@ use super::{busy, read};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{AuditEntry, choice};
+use crate::wire::{AuditEntry, choice, words};
 
 /// Entries that are read at once.
 const PAGE: u32 = 1_000;
@@ -28,10 +28,13 @@ const PAGE: u32 = 1_000;
 ///
 /// Oldest first, one entry a line: JSON, or comma-separated values with a line of names. At most four exports go on at once.
 #[utoipa::path(get, operation_id = "audit_export", path = "/audit/export", tag = "audit",
-    params(("format" = Option<String>, Query, description = "`json` (default) or `csv`"),
-        ("actor" = Option<String>, Query), ("action" = Option<String>, Query), ("resource" = Option<String>, Query),
-        ("outcome" = Option<String>, Query), ("request" = Option<String>, Query),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query)),
+    params(("format" = inline(Option<words::ExportFormat>), Query, description = "What a line is: JSON, unless `csv`"),
+        ("actor" = Option<String>, Query, format = Uuid, description = "A user: what they did, or what was done for them"),
+        ("action" = Option<String>, Query, max_length = 200, description = "Such as `instance.stop`"),
+        ("resource" = Option<String>, Query, max_length = 200, description = "A kind of thing, an id, or both: `instance:0199…`"),
+        ("outcome" = inline(Option<words::Outcome>), Query, description = "What came of it"),
+        ("request" = Option<String>, Query, max_length = 200, description = "A request's id"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query)),
     responses((status = 200, description = "One entry a line", content((AuditEntry = "application/x-ndjson"), (String = "text/csv"))),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody),
         (status = 429, body = ErrorBody)))]

@@ -8,7 +8,7 @@ use roadstead_model::Operation;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{Page, SystemEvent, cursor_field, limit_field, time_field};
+use crate::wire::{Page, SystemEvent, cursor_field, limit_field, time_field, words};
 
 /// Longest word of a filter.
 const MAX_WORD_CHARS: usize = 100;
@@ -19,12 +19,11 @@ const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
 ///
 /// Starts, stops, migrations, rotations and the like, newest first. Platform admins only.
 #[utoipa::path(get, operation_id = "system_events_list", path = "/system-events", tag = "events",
-    params(("severity" = Option<String>, Query, description = "info, warning, error or critical"),
-        ("source" = Option<String>, Query, description = "The part that says so, such as `service` or `audit`"),
+    params(("severity" = inline(Option<words::Severity>), Query, description = "How much it matters"),
+        ("source" = Option<String>, Query, max_length = 100, description = "The part that says so, such as `service` or `audit`"),
         ("type" = Option<String>, Query, description = "Such as `service.started`"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<SystemEvent>), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

@@ -38,6 +38,14 @@ words! {
     ByCreation = ["-created_at", "created_at"];
     /// The order of usage facts.
     ByTime = ["-at", "at"];
+    /// What came of what was asked.
+    Outcome = ["done", "refused", "failed"];
+    /// What a line of an export is.
+    ExportFormat = ["json", "csv"];
+    /// What an event is about.
+    FeedKind = ["instance", "credential", "system"];
+    /// How much a system event matters.
+    Severity = ["info", "warning", "error", "critical"];
     /// The order of log lines.
     Order = ["desc", "asc"];
 }
