@@ -1,5 +1,6 @@
 //! Users, keys, types, credentials and settings: what may be changed, and how. Knows neither HTTP nor processes.
 
+pub mod audit;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod credentials;
@@ -21,6 +22,7 @@ use roadstead_model::{Clock, InstanceId, Randomness};
 use roadstead_store::Store;
 use tokio::sync::Notify;
 
+pub use audit::{Anchors, Lagging};
 pub use authenticate::AuthenticationError;
 pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
@@ -32,8 +34,10 @@ pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKe
 pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, KeyDay, KeyFact, KeyRequest, KeySettings,
-    KeyTotals, MonthRow, Page, PageRequest, PolicyRow, RotationRow, RunRow, SettingChange, TypeRow, UserRow,
+    ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
+    FeedRow, Holder, KeyDay, KeyFact, KeyRequest, KeySettings, KeyTotals, MonthRow, NewSystemEvent, Order, Page,
+    PageRequest, PolicyRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow, TypeRow,
+    UserRow, Verified, Why,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{

@@ -1,15 +1,19 @@
 //! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
 
+mod audit;
+mod audit_layer;
 mod browser;
 pub mod credentials;
 mod describe;
 pub mod error;
 mod exports;
+mod events;
 mod extract;
 mod health;
 mod idempotency;
 mod instances;
 mod key_uses;
+mod kept;
 pub mod keys;
 mod logs;
 pub mod master_key;
@@ -28,6 +32,7 @@ pub mod users;
 pub mod wire;
 mod written;
 
+pub use audit_layer::write_refusals;
 pub use browser::Browsers;
 pub use router::{openapi, router, shield};
 pub use state::{ApiParts, ApiState};

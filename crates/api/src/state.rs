@@ -10,11 +10,12 @@ use roadstead_orchestrator::Orchestrator;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, Code};
+use crate::kept::Kept;
 use crate::wire::View;
 
 /// The state of the REST API; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub struct ApiState(Arc<ApiParts>, Arc<Kept>);
 
 /// What the wiring hands over.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct ApiParts {
 impl ApiState {
     /// A state from its parts.
     pub fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), Arc::default())
     }
 
     pub(crate) fn accounts(&self) -> &Accounts {
@@ -47,6 +48,11 @@ impl ApiState {
 
     pub(crate) fn orchestrator(&self) -> &Orchestrator {
         &self.0.orchestrator
+    }
+
+    /// What is remembered between requests.
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.1
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod keys;
 pub mod settings;
 pub mod many;
+pub mod audit;
 pub mod usage;
 pub mod use_it;
 
@@ -35,9 +36,16 @@ pub enum ClientCommand {
     /// Show what an instance's server said, and what was said about it
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(Logs),
-    /// Show the steps of an instance's life
-    #[command(after_help = "Examples:\n  roadstead events work\n  roadstead events work --json")]
-    Events(One),
+    /// Show the steps of an instance's life, or everything that happens
+    #[command(after_help = audit::EVENTS_EXAMPLES)]
+    Events(audit::Events),
+    /// Show who changed what or was refused, export it, and verify that nobody has altered it
+    #[command(after_help = audit::AUDIT_EXAMPLES)]
+    Audit {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<audit::AuditCommand>,
+    },
     /// Show what instances take: processor, memory, processes, files
     #[command(after_help = STATS_EXAMPLES)]
     Stats(Stats),

@@ -107,6 +107,12 @@ pub enum CliError {
         /// How long it was given.
         after: std::time::Duration,
     },
+    /// The audit log is not what was written.
+    #[error("the audit log was altered in {places} places")]
+    Broken {
+        /// How many.
+        places: u64,
+    },
     /// Whoever was asked said no.
     #[error("nothing was done")]
     Declined,
@@ -139,6 +145,7 @@ impl CliError {
             | Self::Print(_)
             | Self::Tool { .. }
             | Self::TimedOut { .. }
+            | Self::Broken { .. }
             | Self::Declined => Exit::Failed,
             Self::Some { exit, .. } => *exit,
         }

@@ -189,6 +189,35 @@ impl Rest {
         Ok(items)
     }
 
+    /// The same as `get_query`, however long the service takes.
+    pub(crate) async fn get_patiently(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::GET, path, query)).await
+    }
+
+    /// A long answer, piece by piece.
+    pub(crate) async fn chunks(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<impl Stream<Item = Result<Vec<u8>, ApiError>> + Unpin + use<>, ApiError> {
+        let response = self.send(self.request(Method::GET, path, query)).await?;
+        let url = self.base.to_string();
+        Ok(Box::pin(stream::try_unfold(response, move |mut response| {
+            let url = url.clone();
+            async move {
+                let chunk = response
+                    .chunk()
+                    .await
+                    .map_err(|source| ApiError::Unreachable { url, source: source.without_url() })?;
+                Ok(chunk.map(|chunk| (chunk.to_vec(), response)))
+            }
+        })))
+    }
+
     /// The data of each server-sent event, until the service ends the stream.
     pub(crate) async fn follow(
         &self,

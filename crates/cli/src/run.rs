@@ -1,6 +1,7 @@
 //! Does what the command line said.
 
 mod again;
+mod audit;
 mod completion;
 mod credentials;
 mod end;
@@ -53,7 +54,11 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Logs(logs) => logs::logs(session, logs).await,
         ClientCommand::Patch(patch) => many::patch(session, &patch).await,
         ClientCommand::Bulk(bulk) => many::bulk(session, &bulk).await,
-        ClientCommand::Events(one) => logs::events(session, &one.instance).await,
+        ClientCommand::Events(events) => match &events.instance {
+            Some(instance) => logs::events(session, instance).await,
+            None => audit::events(session, &events).await,
+        },
+        ClientCommand::Audit { command } => audit::audit(session, command).await,
         ClientCommand::Stop(several) => end::stop(session, &several.instances).await,
         ClientCommand::Extend(extend) => extend::extend(session, &extend).await,
         ClientCommand::Restart(wanted) => again::restart(session, &wanted).await,

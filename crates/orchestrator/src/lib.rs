@@ -33,6 +33,7 @@ mod query;
 mod reap;
 mod recover;
 mod search;
+mod sealer;
 mod shortage;
 mod stats;
 mod usage;
@@ -64,6 +65,7 @@ pub use roadstead_store::{
 };
 pub use roadstead_supervisor::{Figures, Use};
 pub use search::SearchQuery;
+pub use sealer::keep_sealing;
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

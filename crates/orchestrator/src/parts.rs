@@ -175,6 +175,11 @@ impl Orchestrator {
         self.0.parts.routes.clone()
     }
 
+    /// Cancelled when the service is told to stop: whoever streams ends then.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.parts.stopping.clone()
+    }
+
     /// Reads the settings again and obeys them: the pool grows or shrinks, the quota changes.
     pub async fn settings_changed(&self) -> Result<(), AccountsError> {
         let settings = self.0.parts.accounts.settings_in_force().await?;

@@ -56,6 +56,7 @@ pub async fn keep_reaping(
     tokio::join!(
         lease.keep(&soft),
         reap(&reaper, &lease, clock.as_deref(), &soft),
+        roadstead_orchestrator::keep_sealing(&reaper, &lease, &soft),
         crate::retention::daily(&cleaner, &lease, &soft)
     );
     lease.give_up().await;

@@ -129,6 +129,7 @@ impl Works {
         }
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);
+        self.chores.spawn(crate::audit::look_after(accounts.clone(), soft.clone()));
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -190,6 +191,7 @@ impl Service {
         let address = listening.listener.local_addr()?;
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let accounts = accounts(config, &ground, &store).await?;
+        crate::audit::tell_migrations(&accounts, migrated.len()).await;
         crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
 
         let works = Works::default();
@@ -503,6 +505,7 @@ fn app(
         is_proxied,
         tasks: works.tasks.clone(),
     });
+    works.chores.spawn(roadstead_api::write_refusals(state.clone()));
     let gateway = Gateway::new(
         orchestrator.routes(),
         Arc::new(orchestrator.clone()),

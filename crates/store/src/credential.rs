@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 pub use change::CredentialChange;
@@ -174,10 +174,12 @@ pub struct Credentials<D> {
     pub(crate) db: D,
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// Creates a credential and its slots, all or nothing.
     #[tracing::instrument(name = "db.credential.create", skip_all, fields(credential.id = %new.id), err(level = "debug"))]
-    pub async fn create(&self, new: &NewCredential) -> Result<(), StoreError> {
+    pub async fn create(&mut self, new: &NewCredential) -> Result<(), StoreError> {
+        const NAME: &str = "db.credential.create";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let names: Vec<String> = new.slots.iter().map(|slot| slot.slot.clone()).collect();
         let sealed: Vec<Vec<u8>> = new.slots.iter().map(|slot| slot.sealed.clone()).collect();
         let hints: Vec<String> = new.slots.iter().map(|slot| slot.hint.clone()).collect();
@@ -209,12 +211,14 @@ impl Credentials<System<'_>> {
             actor.user,
             actor.api_key,
         )
-        .execute(self.db.pool)
+        .execute(&mut *connection)
         .await
-        .during("db.credential.create")
-        .map(drop)
+        .during(NAME)?;
+        connection.done().await.during(NAME)
     }
+}
 
+impl Credentials<System<'_>> {
     /// The sealed values of a credential, by slot; none when it is deleted.
     #[tracing::instrument(name = "db.credential.sealed_slots", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn sealed_slots(&self, id: CredentialId) -> Result<Vec<SealedSlot>, StoreError> {

@@ -16,6 +16,7 @@ pub mod change;
 pub mod credential;
 pub mod event;
 pub mod export;
+pub mod feed;
 pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
@@ -32,6 +33,7 @@ pub mod restore;
 pub mod retention;
 pub mod ring_check;
 pub mod setting;
+pub mod system_event;
 pub mod types;
 pub mod usage;
 pub mod user;
@@ -41,6 +43,10 @@ pub use api_key::{
     KeyWithUser, NewApiKey, Replacement, Revocation, UsedSoFar,
 };
 pub use audit::Audit;
+pub use audit::anchor::{Anchor, AnchorKind, Signer};
+pub use audit::read::{AuditCursor, AuditFilter, AuditRow};
+pub use audit::seal::{Sealed, Unsealed};
+pub use audit::verify::{Break, Found, Verified, Why};
 pub use change::Change;
 pub use credential::{
     CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,
@@ -50,6 +56,7 @@ pub use db::{Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use export::{ExportRow, Exports, NewExport};
+pub use feed::{Feed, FeedFilter, FeedRow};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
     Desired, Ending, HeldDue, InstanceCursor, InstanceFilter, InstancePatch, InstanceRow, InstanceSort,
@@ -71,6 +78,7 @@ pub use retention::{Dropped, MonthRow, PolicyRow, Retention, RunOutcome, RunRow}
 pub use ring_check::RingChecks;
 pub use setting::{NewSetting, NewSettingChange, SettingChange, SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
+pub use system_event::{NewSystemEvent, SystemEventFilter, SystemEventRow, SystemEvents};
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};
 pub use user::{NewUser, UserRow, Users};

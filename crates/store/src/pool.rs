@@ -177,6 +177,8 @@ nouns! {
     events: Events in event,
     /// What was made ready to be downloaded.
     exports: Exports in export,
+    /// The numbered feed of everything that happened.
+    feed: Feed in feed,
     /// Answers to requests that may be repeated.
     idempotency: Idempotency in idempotency,
     /// Instances.
@@ -197,6 +199,8 @@ nouns! {
     ring_check: RingChecks in ring_check,
     /// Settings.
     settings: Settings in setting,
+    /// What happened to the service itself.
+    system_events: SystemEvents in system_event,
     /// Server types.
     types: Types in types,
     /// What calls cost.

@@ -5,6 +5,7 @@ use http::header;
 use http::request::Parts;
 use roadstead_access::Caller;
 
+use crate::audit_layer::Known;
 use crate::error::ApiError;
 use crate::extract::fields::address;
 use crate::key_uses::KeyNote;
@@ -40,6 +41,9 @@ impl FromRequestParts<ApiState> for Authenticated {
         note.let_in(&caller);
         let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
         caller.request_id = request_id.map(str::to_owned);
+        if let Some(known) = parts.extensions.get::<Known>() {
+            known.is(&caller);
+        }
         Ok(Self(caller))
     }
 }

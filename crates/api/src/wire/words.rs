@@ -34,8 +34,6 @@ words! {
     Source = [LogSource::Process, LogSource::System, LogSource::Api];
     /// What sums of usage are told apart by.
     Summary = ["tool", "day", "instance"];
-    /// The order of a list by creation.
-    ByCreation = ["-created_at", "created_at"];
     /// The order of a list of instances.
     OfInstances = ["-created_at", "created_at", "expires_at", "-expires_at", "status", "-status"];
     /// How a file is written.
@@ -46,6 +44,14 @@ words! {
     BulkAction = ["stop", "expire", "delete"];
     /// The order of usage facts.
     ByTime = ["-at", "at"];
+    /// What came of what was asked.
+    Outcome = ["done", "refused", "failed"];
+    /// What a line of an export is.
+    ExportFormat = ["json", "csv"];
+    /// What an event is about.
+    FeedKind = ["instance", "credential", "system"];
+    /// How much a system event matters.
+    Severity = ["info", "warning", "error", "critical"];
     /// The order of log lines.
     Order = ["desc", "asc"];
 }

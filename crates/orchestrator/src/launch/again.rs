@@ -12,15 +12,19 @@ use std::time::Duration;
 
 use roadstead_access::InstancePermit;
 use roadstead_metrics::OrphanKind;
-use roadstead_model::{Actor, InstanceId, InstanceStatus, Step, UserId, Verb, View, expiry};
+use roadstead_model::{
+    Actor, Changes, InstanceId, InstanceStatus, NewAudit, Step, UserId, Verb, View, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::plan::gone;
 use super::steps::Reserved;
 use super::{Life, Plan, Wait, go_on, go_on_later};
+use crate::change::entry;
 use crate::end::End;
 use crate::error::{ChangeError, LaunchError, StartAgainError};
 use crate::live::{Ownership, Request, Restart};
@@ -39,11 +43,17 @@ pub(crate) struct Asker {
     pub(crate) view: Option<View>,
     /// For the event.
     pub(crate) actor: Actor,
+    /// Their permit, for the audit log; none of what the service does by itself, or as part of another change.
+    pub(crate) permit: Option<InstancePermit>,
 }
 
 impl Asker {
     fn of(permit: &InstancePermit) -> Self {
-        Self { view: Some(permit.view()), actor: permit.actor().clone() }
+        Self { view: Some(permit.view()), actor: permit.actor().clone(), permit: Some(permit.clone()) }
+    }
+
+    fn entry(&self, row: &InstanceRow, changes: Changes, at: OffsetDateTime) -> Option<NewAudit> {
+        self.permit.as_ref().map(|permit| entry(permit, row, changes, at))
     }
 }
 
@@ -115,7 +125,12 @@ impl Orchestrator {
             Life::Same => None,
             Life::New(_) => Some(NewLife { lifetime: plan.lifetime, expires_at: at + plan.lifetime }),
         };
+        let changes = life.map_or_else(Changes::default, |life: NewLife| {
+            let until = json!(life.expires_at.unix_timestamp());
+            Changes::default().with("expires_at", Some(&json!(row.expires_at.unix_timestamp())), &until)
+        });
         let reopening = Reopening {
+            entry: asker.entry(&row, changes, at),
             id,
             user: row.user,
             verb,
@@ -227,6 +242,11 @@ impl Orchestrator {
         let (begun, begins) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
         let under_way = self.0.parts.tasks.token();
+        if let (Some(permit), Some(entry)) =
+            (&asker.permit, asker.entry(&row, Changes::default(), self.0.now()))
+        {
+            self.write_down(permit, &entry).await.map_err(ChangeError::from)?;
+        }
         let restart = Restart { plan, actor: asker.actor, begun, done, under_way };
         handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
         let outcome = match begins.await {

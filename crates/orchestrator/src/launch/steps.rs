@@ -8,7 +8,9 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::{KeyId, TokenKind};
-use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
+use roadstead_model::{
+    Actor, Changes, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -288,6 +290,16 @@ fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {
     LaunchError::PortsExhausted { retry_after: full.retry_after }
 }
 
+/// What the audit log says of a launch: the configuration may hold anything, so only that there is one.
+fn launched(plan: &Plan, at: OffsetDateTime) -> Changes {
+    let changes = Changes::default().with("type", None, &json!(plan.spec.name)).with(
+        "expires_at",
+        None,
+        &json!((at + plan.lifetime).unix_timestamp()),
+    );
+    if plan.config.is_empty() { changes } else { changes.masked("config") }
+}
+
 fn new_row(
     inner: &Inner,
     permit: &LaunchPermit,
@@ -334,6 +346,7 @@ fn new_row(
         autostart: plan.autostart,
         at,
         actor: permit.actor().clone(),
+        entry: Some(permit.entry(&instance, launched(plan, at), at)),
         event_data: json!({
             "program": plan.spec.program,
             "args": plan.spec.args,

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use roadstead_model::{
-    Actor, BootId, EventType, InstanceId, InvalidTransition, NodeId, Port, Standing, UserId, Verb,
+    Actor, BootId, EventType, InstanceId, InvalidTransition, NewAudit, NodeId, Port, Standing, UserId, Verb,
 };
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::reserve::{hold_credential, lock_owner};
+use super::reserve::{hold_credential, lock_owner, write_down};
 use super::{Instances, ReserveError, TABLE, UsedCredential};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
@@ -56,6 +56,8 @@ pub struct Reopening {
     pub actor: Actor,
     /// The event's particulars, a JSON object without secrets.
     pub event_data: Value,
+    /// What the audit log says of it, in the same transaction; none where nobody asked.
+    pub entry: Option<NewAudit>,
 }
 
 /// What its shim must know of an instance.
@@ -102,6 +104,7 @@ impl Instances<System<'_>> {
         hold_credential(&mut transaction, reopening.credential, NAME).await?;
         check(&mut transaction, reopening).await?;
         let desired = update(&mut transaction, reopening, quota_limit).await?;
+        write_down(&mut transaction, reopening.entry.as_ref()).await?;
         transaction.commit().await.during(NAME)?;
         Ok(desired)
     }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use roadstead_model::{
-    Actor, BootId, CredentialId, InstanceId, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId,
+    Actor, BootId, CredentialId, InstanceId, NewAudit, NodeId, OrganizationId, Port, ProjectId, TypeId,
+    UserId,
 };
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
@@ -75,6 +76,8 @@ pub struct NewInstance {
     pub actor: Actor,
     /// The particulars of its `created` event, a JSON object without secrets.
     pub event_data: Value,
+    /// What the audit log says of it, in the same transaction; none where nobody asked.
+    pub entry: Option<NewAudit>,
 }
 
 /// Why nothing was reserved.
@@ -112,8 +115,20 @@ impl Instances<System<'_>> {
         lock_owner(&mut transaction, new.user, NAME).await?;
         hold_credential(&mut transaction, new.credential, NAME).await?;
         insert(&mut transaction, new, quota_limit).await?;
+        write_down(&mut transaction, new.entry.as_ref()).await?;
         transaction.commit().await.during(NAME)?;
         Ok(())
+    }
+}
+
+/// What the audit log says, in the transaction of what it says it of.
+pub(super) async fn write_down(
+    transaction: &mut Transaction<'_, Postgres>,
+    entry: Option<&NewAudit>,
+) -> Result<(), StoreError> {
+    match entry {
+        Some(entry) => crate::Audit { db: crate::Within { connection: transaction } }.append(entry).await,
+        None => Ok(()),
     }
 }
 

@@ -53,7 +53,7 @@ async fn stored(world: &mut World, name: &str) -> NewCredential {
 async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut world = World::new().await;
     let first = stored(&mut world, "work").await;
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     let told =
         credentials.validated(first.id, 1, Validity::Valid, &Actor::SYSTEM, world.now()).await.unwrap();
     assert!(told);
@@ -162,7 +162,7 @@ async fn a_credential_is_deleted_when_nobody_holds_it() {
     let first = stored(&mut world, "work").await;
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     let delete = async |world: &World, holding| {
-        let credentials = world.store().credentials();
+        let mut credentials = world.store().credentials();
         credentials.delete(first.id, None, holding, &Actor::SYSTEM, world.now()).await.unwrap()
     };
     assert_eq!(delete(&world, Holding::Live).await, Deletion::Held(vec![live]));
@@ -184,7 +184,7 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         let mut launch = world.instance_on(3_001 + round);
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
-        let (instances, credentials) = (world.store().instances(), world.store().credentials());
+        let (instances, mut credentials) = (world.store().instances(), world.store().credentials());
         let (reserved, deleted) = tokio::join!(
             instances.reserve(&launch, 1_000),
             credentials.delete(first.id, None, Holding::Live, &Actor::SYSTEM, at),
@@ -204,7 +204,7 @@ async fn an_end_is_told_of_once_and_another_end_again() {
     first.expires_at = Some(world.now() + Duration::days(3));
     world.store().credentials().create(&first).await.unwrap();
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     let now = world.now();
     assert_eq!(credentials.remind(now + Duration::days(2), now, 10).await.unwrap(), 0);
     assert_eq!(credentials.remind(now + Duration::days(7), now, 10).await.unwrap(), 1);

@@ -31,6 +31,7 @@ pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reop
         event_type: if verb == Verb::Renew { EventType::Renewed } else { EventType::Restored },
         actor: Actor { user: Some(world.user.id), ..Actor::SYSTEM },
         event_data: json!({"port": number}),
+        entry: None,
     }
 }
 
@@ -139,7 +140,7 @@ async fn of_fifty_that_restore_one_instance_one_does() {
 async fn a_restarted_row_names_its_new_processes_and_what_changed_meanwhile() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     instances.set_token(id, token(&[9; 32], "wxyz"), &Actor::SYSTEM, world.now()).await.unwrap();
     let desired = instances.mark_restarted(id, 2, None, &world.started()).await.unwrap().unwrap();
     assert_eq!((desired.generation, desired.token_hash), (2, [9; 32]));
@@ -184,7 +185,7 @@ async fn a_near_deadline_is_told_of_once_and_a_moved_one_again() {
     let mut world = World::new().await;
     let (running, _pending) = (world.running(3_001).await, world.reserve(3_002).await.unwrap());
     let lead = time::Duration::try_from(WARNING_LEAD).unwrap();
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     assert!(instances.near(world.node, world.now() + lead, 10).await.unwrap().is_empty());
     let near = instances.near(world.node, world.now() + HOUR, 10).await.unwrap();
     assert_eq!(near.iter().map(|one| one.id).collect::<Vec<_>>(), [running]);

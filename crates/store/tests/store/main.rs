@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod audit;
+mod audit_rate;
 mod constraints;
 mod credentials;
 mod history;

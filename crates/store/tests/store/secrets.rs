@@ -41,7 +41,7 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
     assert!(credentials.sealed_slots(second.id).await.unwrap().is_empty(), "all or nothing");
     assert_eq!(credentials.sealed_slots(first.id).await.unwrap().len(), 2);
     assert!(credentials.get(first.id, Some(other)).await.unwrap().is_none());
-    let delete = async |owner| {
+    let mut delete = async |owner| {
         let deleted = credentials.delete(first.id, owner, Holding::LiveOrLost, &Actor::SYSTEM, world.now());
         deleted.await.unwrap()
     };

@@ -116,6 +116,7 @@ impl World {
             at: self.now(),
             actor: Actor { user: Some(self.user.id), ..Actor::SYSTEM },
             event_data: json!({"port": number}),
+            entry: None,
         }
     }
 
