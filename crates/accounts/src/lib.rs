@@ -7,6 +7,7 @@ pub mod error;
 pub mod idempotency;
 pub mod keys;
 pub mod master_key;
+pub mod retention;
 pub mod rotation;
 pub mod settings;
 pub mod types;
@@ -27,13 +28,14 @@ pub use credentials::{
 pub use error::AccountsError;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
+pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
-    UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, MonthRow, Page, PageRequest, PolicyRow,
+    RotationRow, RunRow, TypeRow, UserRow,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, Settings};
+pub use settings::{Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, Settings};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
@@ -55,6 +57,8 @@ struct Inner {
     randomness: Arc<Randomness>,
     /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
     uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    /// Where months are written to before they go.
+    archive: std::sync::OnceLock<std::path::PathBuf>,
 }
 
 /// What the wiring hands over.
@@ -77,7 +81,16 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            keeper,
+            rotation,
+            clock,
+            randomness,
+            uses: Mutex::default(),
+            archive: std::sync::OnceLock::new(),
+        }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod master_key;
 mod metrics;
 mod request_id;
+mod retention;
 pub mod router;
 mod routes;
 pub mod settings;

@@ -5,6 +5,7 @@ mod credential;
 mod instance;
 mod master_key;
 mod people;
+mod retention;
 mod stats;
 mod types;
 mod usage;
@@ -28,11 +29,15 @@ pub use credential::{
 };
 pub(crate) use instance::View;
 pub use instance::{
-    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
+    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, Queue, RenewBody, StartBody,
+    TypeSummary,
 };
 pub use master_key::{MasterKey, Rotation};
 pub use people::{
     ApiKey, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings, User, UserBody,
+};
+pub use retention::{
+    RetentionBody, RetentionMonth, RetentionPolicy, RetentionPreview, RetentionRun, RetentionRunBody,
 };
 pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};

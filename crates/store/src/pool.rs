@@ -189,6 +189,8 @@ nouns! {
     ports: Ports in port,
     /// Who reaps on each machine.
     reaper_leases: ReaperLeases in reaper_lease,
+    /// What is kept for how long.
+    retention: Retention in retention,
     /// The probe of the master key.
     ring_check: RingChecks in ring_check,
     /// Settings.
