@@ -92,7 +92,8 @@ async fn a_key_is_let_in_exactly_as_often_as_its_day_permits() {
     refused(&use_it(&app, &key).await, 429, "KEY_LIMIT_REACHED");
     assert_eq!(app.ask("PATCH", &path(&key), Some(json!({"daily_limit": null}))).await.status, 200);
     assert_eq!(use_it(&app, &key).await.status, 200);
-    let wrong = app.ask("PATCH", &path(&key), Some(json!({"daily_limit": 0, "requests_per_minute": -1}))).await;
+    let wrong =
+        app.ask("PATCH", &path(&key), Some(json!({"daily_limit": 0, "requests_per_minute": -1}))).await;
     refused(&wrong, 422, "VALIDATION_FAILED");
     app.interrupt().await;
 }
@@ -110,9 +111,18 @@ async fn a_new_key_has_everything_of_the_old_one_which_has_its_grace() {
     let new = app.ask("POST", &rotate, Some(json!({"grace": "1h"}))).await;
     assert_eq!(new.status, 201, "{new:?}");
     let new = new.body;
-    for field in ["name", "scopes", "allowed_ips", "requests_per_minute", "daily_limit", "monthly_limit",
-        "expires_at", "user_id", "organization_id", "project_id"]
-    {
+    for field in [
+        "name",
+        "scopes",
+        "allowed_ips",
+        "requests_per_minute",
+        "daily_limit",
+        "monthly_limit",
+        "expires_at",
+        "user_id",
+        "organization_id",
+        "project_id",
+    ] {
         assert_eq!(new[field], old[field], "{field}");
     }
     assert_eq!(new["rotated_from"], old["id"]);
@@ -145,9 +155,12 @@ async fn who_revoked_a_key_and_why_is_kept_and_nobody_else_may() {
     let theirs = made(&app, json!({"user_id": bob, "scopes": scopes})).await;
     let mine = made(&app, json!({})).await;
     let bobs = text(&theirs["key"]);
-    for (method, tail, body) in
-        [("GET", "", None), ("GET", "/usage", None), ("DELETE", "", None), ("PATCH", "", Some(json!({"name": "x"})))]
-    {
+    for (method, tail, body) in [
+        ("GET", "", None),
+        ("GET", "/usage", None),
+        ("DELETE", "", None),
+        ("PATCH", "", Some(json!({"name": "x"}))),
+    ] {
         let answer = app.ask_as(bobs, method, &format!("{}{tail}", path(&mine)), body).await;
         refused(&answer, 404, "NOT_FOUND");
     }
@@ -158,7 +171,10 @@ async fn who_revoked_a_key_and_why_is_kept_and_nobody_else_may() {
     let gone = app.ask("DELETE", &format!("{}?reason=left", path(&theirs)), None).await;
     assert_eq!(gone.status, 204, "{gone:?}");
     let row = app.ask("GET", &path(&theirs), None).await.body;
-    assert_eq!((&row["is_active"], &row["revoke_reason"], &row["revoked_by"]), (&json!(false), &json!("left"), &me));
+    assert_eq!(
+        (&row["is_active"], &row["revoke_reason"], &row["revoked_by"]),
+        (&json!(false), &json!("left"), &me)
+    );
     refused(&app.ask_as(bobs, "GET", "/api-keys", None).await, 401, "API_KEY_NOT_ACTIVE");
     let mut rows = Rows::of(app.data()).await;
     let id = text(&theirs["id"]);
@@ -194,7 +210,10 @@ async fn every_use_is_counted_once_and_the_key_itself_is_told_nowhere() {
     let second = app.ask("GET", &format!("{usage}?detail=true&limit=5&cursor={next}"), None).await.body;
     let count = |page: &Value| page["requests"].as_array().unwrap().len();
     assert_eq!((count(&first), count(&second), &second["next_cursor"]), (5, 4, &Value::Null));
-    assert_eq!((&first["requests"][0]["operation"], &first["requests"][0]["status"]), (&json!("types_get"), &json!(404)));
+    assert_eq!(
+        (&first["requests"][0]["operation"], &first["requests"][0]["status"]),
+        (&json!("types_get"), &json!(404))
+    );
     assert_eq!(first["requests"][0]["ip_address"], "127.0.0.1");
     let listed = app.ask("GET", "/api-keys?totals=true", None).await.body;
     let row = listed["data"].as_array().unwrap().iter().find(|row| row["id"] == key["id"]).unwrap().clone();

@@ -79,7 +79,11 @@ async fn a_wrong_value_is_named_with_what_would_be_right_and_a_change_is_remembe
         ("api.trusted_proxies", json!(["everybody"])),
     ] {
         let answer = set(&app, key, json!({"value": wrong})).await;
-        assert_eq!((answer.status, &answer.body["error"]["details"][0]["field"]), (422, &json!("value")), "{key}");
+        assert_eq!(
+            (answer.status, &answer.body["error"]["details"][0]["field"]),
+            (422, &json!("value")),
+            "{key}"
+        );
         let message = answer.body["error"]["details"][0]["message"].as_str().unwrap();
         assert!(message.starts_with("must be "), "{message}");
     }
@@ -119,7 +123,10 @@ async fn a_sensitive_value_is_never_shown_or_logged_and_a_restart_is_said() {
     let secret = set(&app, "test.secret", json!({"value": CANARY, "reason": "new"})).await;
     assert_eq!(secret.status, 200, "{secret:?}");
     let setting = &secret.body["setting"];
-    assert_eq!((&setting["value"], &setting["is_set"], &setting["sensitive"]), (&Value::Null, &json!(true), &json!(true)));
+    assert_eq!(
+        (&setting["value"], &setting["is_set"], &setting["sensitive"]),
+        (&Value::Null, &json!(true), &json!(true))
+    );
     let long = format!("{CANARY}{CANARY}");
     let refused = set(&app, "test.secret", json!({"value": long})).await;
     assert_eq!(refused.status, 422, "{refused:?}");
@@ -127,13 +134,20 @@ async fn a_sensitive_value_is_never_shown_or_logged_and_a_restart_is_said() {
     assert_eq!((pause.status, &pause.body["needs_restart"]), (200, &json!(true)), "{pause:?}");
     assert_eq!(set(&app, "test.pause", json!({"value": "2h"})).await.status, 422);
     let history = app.ask("GET", "/settings/test.secret/history", None).await.body;
-    assert_eq!((&history["data"][0]["new_value"], &history["data"][0]["reason"]), (&Value::Null, &json!("new")));
+    assert_eq!(
+        (&history["data"][0]["new_value"], &history["data"][0]["reason"]),
+        (&Value::Null, &json!("new"))
+    );
     let listed = app.ask("GET", "/settings", None).await.body;
     let kept = rows
         .texts("select coalesce(convert_from(sealed, 'SQL_ASCII'), '') || value::text from system_settings where not sensitive")
         .await;
     let audit = rows.texts("select changes::text from audit_logs").await;
-    let clear = rows.number("select count(*) from system_settings where position('canary' in encode(sealed, 'escape')) > 0").await;
+    let clear = rows
+        .number(
+            "select count(*) from system_settings where position('canary' in encode(sealed, 'escape')) > 0",
+        )
+        .await;
     assert_eq!(clear, 0, "it is sealed");
     // Another master key seals it anew.
     let rotation = app.ask("POST", "/master-key/rotations", Some(json!({}))).await;
