@@ -17,14 +17,15 @@ const DAY: u64 = 86_401;
 /// A key with some fields beside a name and scopes.
 async fn made(app: &App, fields: Value) -> Value {
     let mut body = json!({"name": "test", "scopes": ["types:read", "instances:read", "api-keys:read"]});
-    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let more = fields.as_object().expect("fields").clone();
+    body.as_object_mut().expect("an object").extend(more);
     let answer = app.ask("POST", "/api-keys", Some(body)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.body
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap()
+    value.as_str().expect("a text")
 }
 
 fn path(key: &Value) -> String {

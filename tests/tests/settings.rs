@@ -25,7 +25,7 @@ async fn set(app: &App, key: &str, body: Value) -> Answer {
 async fn all(app: &App) -> Vec<Value> {
     let answer = app.ask("GET", "/settings", None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    answer.body["settings"].as_array().unwrap().clone()
+    answer.body["settings"].as_array().expect("a list").clone()
 }
 
 fn line(setting: &Value) -> String {
@@ -166,6 +166,6 @@ async fn a_sensitive_value_is_never_shown_or_logged_and_a_restart_is_said() {
     let told = format!("{}{}{history}{listed}{kept:?}{audit:?}{}", secret.body, refused.body, app.log());
     assert!(!told.contains(CANARY), "a sensitive value was told");
     let (_, data) = app.interrupt().await;
-    let log = std::fs::read_to_string(data.path().join("test.log")).unwrap();
-    assert!(!log.contains(CANARY));
+    let written = std::fs::read_to_string(data.path().join("test.log")).unwrap();
+    assert!(!written.contains(CANARY));
 }

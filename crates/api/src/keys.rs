@@ -249,5 +249,5 @@ pub(crate) async fn usage(
         return Ok(Json(KeyUsage { days: Vec::new(), requests: page.data, next_cursor: page.next_cursor }));
     }
     let days = state.accounts().key_days(&permit, id, days).await?;
-    Ok(Json(KeyUsage { days: days.into_iter().map(KeyDay::new).collect(), ..KeyUsage::default() }))
+    Ok(Json(KeyUsage { days: days.iter().map(KeyDay::new).collect(), ..KeyUsage::default() }))
 }

@@ -228,7 +228,7 @@ pub struct KeyDay {
 }
 
 impl KeyDay {
-    pub(crate) fn new(day: roadstead_accounts::KeyDay) -> Self {
+    pub(crate) fn new(day: &roadstead_accounts::KeyDay) -> Self {
         Self {
             day: day.day.to_string(),
             requests: day.requests,
