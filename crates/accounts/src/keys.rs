@@ -80,7 +80,7 @@ pub struct KeyListing {
 pub struct KeyWithTotals {
     /// The key.
     pub row: ApiKeyRow,
-    /// None where it was not asked for, or of a key that is not active.
+    /// None where it was not asked for, or of a key that was never used.
     pub totals: Option<KeyTotals>,
 }
 
@@ -196,7 +196,7 @@ impl Accounts {
             limit: wanted.page.limit,
         };
         let page = self.store().seen_by(permit.view()).api_keys().list(&filter).await?;
-        // The view is the platform's; it is asked for keys that the caller was just shown.
+        // Only of keys that the caller was just shown.
         let ids: Vec<ApiKeyId> = page.items.iter().map(|row| row.id).collect();
         let totals = if wanted.totals { self.store().api_keys().totals(&ids).await? } else { Vec::new() };
         let with = |row: ApiKeyRow| {

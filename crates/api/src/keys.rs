@@ -55,7 +55,7 @@ fn versioned(key: ApiKey) -> Versioned<ApiKey> {
 /// organisation see the keys of its members.
 #[utoipa::path(get, operation_id = "keys_list", path = "/api-keys", tag = "api-keys",
     params(("active" = Option<bool>, Query, description = "Only those that open something, or only those that do not"),
-        ("totals" = Option<bool>, Query, description = "With what active keys were used altogether"),
+        ("totals" = Option<bool>, Query, description = "With what each was used altogether"),
         ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ApiKey>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -250,5 +250,5 @@ pub(crate) async fn usage(
         return Ok(Json(KeyUsage { days: Vec::new(), requests: page.data, next_cursor: page.next_cursor }));
     }
     let days = state.accounts().key_days(&permit, id, days).await?;
-    Ok(Json(KeyUsage { days: days.into_iter().map(KeyDay::new).collect(), ..KeyUsage::default() }))
+    Ok(Json(KeyUsage { days: days.iter().map(KeyDay::new).collect(), ..KeyUsage::default() }))
 }

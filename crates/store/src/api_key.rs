@@ -259,7 +259,7 @@ impl Audited for ApiKeyRow {
     fn fields(&self) -> Vec<(&'static str, Value, Care)> {
         let settings = &self.settings;
         let networks: Vec<String> = settings.allowed_ips.iter().map(ToString::to_string).collect();
-        let time = |time: Option<OffsetDateTime>| json!(time.map(|time| time.unix_timestamp()));
+        let time = |time: Option<OffsetDateTime>| json!(time.map(OffsetDateTime::unix_timestamp));
         let fields = [
             ("name", json!(self.name)),
             ("user_id", json!(self.user.to_string())),

@@ -131,6 +131,7 @@ impl Fields {
     }
 
     /// What may be taken away: null is that, absent is as before.
+    #[expect(clippy::option_option, reason = "absent, taken away and given are three")]
     pub(crate) fn unless_null<T>(
         &mut self,
         field: &str,

@@ -54,7 +54,7 @@ pub struct ApiKey {
     pub last_used_ip: Option<String>,
     /// By which program it was last used.
     pub last_used_agent: Option<String>,
-    /// What it was used altogether, where that was asked for.
+    /// What it was used altogether, where that was asked for and it was used.
     pub totals: Option<Totals>,
     /// Counts changes; the ETag.
     pub version: i32,
@@ -62,7 +62,7 @@ pub struct ApiKey {
     pub created_at: String,
 }
 
-/// What an active key was used altogether.
+/// What a key was used altogether.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Totals {
     /// Requests that were let in.
@@ -228,7 +228,7 @@ pub struct KeyDay {
 }
 
 impl KeyDay {
-    pub(crate) fn new(day: roadstead_accounts::KeyDay) -> Self {
+    pub(crate) fn new(day: &roadstead_accounts::KeyDay) -> Self {
         Self {
             day: day.day.to_string(),
             requests: day.requests,

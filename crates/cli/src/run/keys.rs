@@ -19,7 +19,7 @@ pub(super) async fn keys(session: &Session<'_>, command: Option<KeysCommand>) ->
             body["name"] = name.into();
             body["scopes"] = json!(scopes);
             let texts = [
-                ("expires_in", expires_in.map(|length| length.text().to_owned())),
+                ("expires_in", expires_in.map(|length| length.text().clone())),
                 ("project_id", project),
                 ("user_id", user),
             ];

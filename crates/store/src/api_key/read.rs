@@ -3,6 +3,7 @@
 use roadstead_model::era::UnknownWord;
 use roadstead_model::{ApiKeyId, OrganizationId, ProjectId, UserId, View};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{ApiKeyRow, ApiKeys, KeyPlace, KeyWithUser, Record, TABLE, UsedSoFar};
 use crate::db::{Db, System};
@@ -121,7 +122,8 @@ impl ApiKeys<System<'_>> {
         now: OffsetDateTime,
     ) -> Result<Option<KeyWithUser>, StoreError> {
         let today = now.to_offset(time::UtcOffset::UTC).date();
-        let row = sqlx::query!(
+        let found = sqlx::query_as!(
+            Found,
             r#"select k.id, k.user_id, k.created_by, k.name, k.prefix, k.hint, k.scopes, k.allowed_ips::text[] as "allowed_ips!",
                       k.requests_per_minute, k.daily_limit, k.monthly_limit, k.is_active, k.expires_at, k.revoked_at,
                       k.revoke_reason, k.revoked_by, k.rotated_from, k.grace_until, k.usage_count, k.last_used_at,
@@ -151,33 +153,94 @@ impl ApiKeys<System<'_>> {
         .fetch_optional(self.db.pool)
         .await
         .during("db.api_key.by_hash")?;
-        let Some(row) = row else { return Ok(None) };
-        let user = UserRow {
-            id: UserId::from_uuid(row.user_id),
-            email: row.email,
-            name: row.user_name,
-            is_active: row.user_is_active,
-            is_admin: row.is_admin,
-            default_organization: OrganizationId::from_uuid(row.default_organization_id),
-            default_project: ProjectId::from_uuid(row.default_project_id),
-            created_at: row.user_created_at,
-            updated_at: row.user_updated_at,
-        };
-        let place =
-            KeyPlace {
-                organization: OrganizationId::from_uuid(row.organization_id),
-                organization_is_active: row.organization_is_active,
-                project: ProjectId::from_uuid(row.project_id),
-                project_status: row.project_status,
-                role: row.role.as_deref().map(str::parse).transpose().map_err(|error: UnknownWord| {
-                    StoreError::inconsistent(TABLE, row.id, error.to_string())
-                })?,
-                requests_per_minute: row.requests_per_minute.map(i32::unsigned_abs),
-                project_requests_per_minute: row
-                    .project_requests_per_minute
-                    .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
-            };
-        let used = UsedSoFar {
+        found.map(KeyWithUser::try_from).transpose()
+    }
+}
+
+/// A key, its user and its place, as one row.
+#[expect(clippy::struct_excessive_bools, reason = "they are columns")]
+struct Found {
+    id: Uuid,
+    user_id: Uuid,
+    created_by: Option<Uuid>,
+    name: String,
+    prefix: String,
+    hint: String,
+    scopes: Vec<String>,
+    allowed_ips: Vec<String>,
+    requests_per_minute: Option<i32>,
+    daily_limit: Option<i64>,
+    monthly_limit: Option<i64>,
+    is_active: bool,
+    expires_at: Option<OffsetDateTime>,
+    revoked_at: Option<OffsetDateTime>,
+    revoke_reason: Option<String>,
+    revoked_by: Option<Uuid>,
+    rotated_from: Option<Uuid>,
+    grace_until: Option<OffsetDateTime>,
+    usage_count: i64,
+    last_used_at: Option<OffsetDateTime>,
+    last_used_ip: Option<String>,
+    last_used_agent: Option<String>,
+    version: i32,
+    created_at: OffsetDateTime,
+    updated_at: OffsetDateTime,
+    email: String,
+    user_name: String,
+    user_is_active: bool,
+    is_admin: bool,
+    default_organization_id: Uuid,
+    default_project_id: Uuid,
+    user_created_at: OffsetDateTime,
+    user_updated_at: OffsetDateTime,
+    organization_id: Uuid,
+    project_id: Uuid,
+    organization_is_active: bool,
+    project_status: String,
+    role: Option<String>,
+    project_requests_per_minute: Option<i64>,
+    used_today: Option<i64>,
+    used_this_month: Option<i64>,
+}
+
+impl Found {
+    fn user(&self) -> UserRow {
+        UserRow {
+            id: UserId::from_uuid(self.user_id),
+            email: self.email.clone(),
+            name: self.user_name.clone(),
+            is_active: self.user_is_active,
+            is_admin: self.is_admin,
+            default_organization: OrganizationId::from_uuid(self.default_organization_id),
+            default_project: ProjectId::from_uuid(self.default_project_id),
+            created_at: self.user_created_at,
+            updated_at: self.user_updated_at,
+        }
+    }
+
+    fn place(&self) -> Result<KeyPlace, StoreError> {
+        let role = self.role.as_deref().map(str::parse).transpose();
+        Ok(KeyPlace {
+            organization: OrganizationId::from_uuid(self.organization_id),
+            organization_is_active: self.organization_is_active,
+            project: ProjectId::from_uuid(self.project_id),
+            project_status: self.project_status.clone(),
+            role: role
+                .map_err(|error: UnknownWord| StoreError::inconsistent(TABLE, self.id, error.to_string()))?,
+            requests_per_minute: self.requests_per_minute.map(i32::unsigned_abs),
+            project_requests_per_minute: self
+                .project_requests_per_minute
+                .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX)),
+        })
+    }
+}
+
+impl TryFrom<Found> for KeyWithUser {
+    type Error = StoreError;
+
+    fn try_from(row: Found) -> Result<Self, StoreError> {
+        let (user, place) = (row.user(), row.place()?);
+        let so_far = UsedSoFar {
             day: row.used_today.map_or(0, i64::unsigned_abs),
             month: row.used_this_month.map_or(0, i64::unsigned_abs),
         };
@@ -210,6 +273,6 @@ impl ApiKeys<System<'_>> {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user, place, used }))
+        Ok(Self { key: ApiKeyRow::try_from(key)?, user, place, used: so_far })
     }
 }

@@ -84,7 +84,7 @@ pub struct KeyRequest {
     pub request_id: Option<String>,
 }
 
-/// What an active key was used altogether.
+/// What a key was used altogether.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyTotals {
     /// The key.
@@ -146,13 +146,14 @@ impl ApiKeys<System<'_>> {
         transaction.commit().await.during(NAME)
     }
 
-    /// What active keys were used altogether, of those that are named.
+    /// What keys were used altogether; of one that never was there is nothing.
     #[tracing::instrument(name = "db.api_key.totals", skip_all, err(level = "debug"))]
     pub async fn totals(&self, keys: &[ApiKeyId]) -> Result<Vec<KeyTotals>, StoreError> {
         let ids: Vec<Uuid> = keys.iter().map(|id| id.uuid()).collect();
         let rows = sqlx::query!(
-            r#"select id as "id!", requests as "requests!", errors as "errors!", mean_us from active_api_keys
-               where id = any ($1)"#,
+            r#"select api_key_id as id, sum(requests)::bigint as "requests!", sum(errors)::bigint as "errors!",
+                      (sum(duration_us) / nullif(sum(requests), 0))::bigint as mean_us
+               from api_key_usage where api_key_id = any ($1) group by api_key_id"#,
             &ids,
         )
         .fetch_all(self.db.pool)

@@ -150,7 +150,10 @@ async fn uses_are_added_up_by_day_and_the_newest_is_the_last() {
     let mut world = World::new().await;
     let new = key(&mut world);
     create(&world, &new).await;
+    let other = world.another_user("bob@example.org").await;
     let now = world.now();
+    let gone = fact(ApiKeyId::new(&world.clock, &mut world.rng), now);
+    let keys = world.store().api_keys();
     let failed = KeyFact {
         operation: Some(Operation::KeysGet),
         status: 404,
@@ -158,8 +161,6 @@ async fn uses_are_added_up_by_day_and_the_newest_is_the_last() {
         ..fact(new.id, now - Duration::MILLISECOND)
     };
     let refused = KeyFact { is_refused: true, status: 403, ..fact(new.id, now) };
-    let gone = fact(ApiKeyId::new(&world.clock, &mut world.rng), now);
-    let keys = world.store().api_keys();
     keys.record(&[fact(new.id, now), failed.clone(), refused, gone]).await.unwrap();
     keys.record(&[failed]).await.unwrap();
     let found = keys.by_hash(&new.hash, now).await.unwrap().unwrap();
@@ -178,7 +179,6 @@ async fn uses_are_added_up_by_day_and_the_newest_is_the_last() {
     assert_eq!((first.items.len(), second.items.len(), second.next), (3, 1, None));
     let totals = keys.totals(&[new.id]).await.unwrap();
     assert_eq!((totals[0].requests, totals[0].errors, totals[0].mean_us), (3, 2, Some(1_000)));
-    let other = world.another_user("bob@example.org").await;
     let theirs = world.view(other);
     let unseen = world.store().seen_by(theirs).api_keys().days(new.id, view, now.date()).await.unwrap();
     assert!(unseen.is_empty());
