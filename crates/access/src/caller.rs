@@ -50,6 +50,15 @@ impl ProjectStatus {
     }
 }
 
+/// Requests in a minute that were set for what is called with; none for what the settings say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OwnRates {
+    /// With the key.
+    pub key: Option<u32>,
+    /// In the project, together with everybody else in it.
+    pub project: Option<u32>,
+}
+
 /// Who calls, by which means, from where.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -71,6 +80,8 @@ pub struct Caller {
     pub acting: Option<UserId>,
     /// What the key may be used for.
     pub scopes: Scopes,
+    /// How often they may ask, where that is not left to the settings.
+    pub rates: OwnRates,
     /// The caller's address.
     pub ip_address: Option<IpAddr>,
     /// The caller's `User-Agent`.
@@ -210,6 +221,7 @@ mod tests {
             means: Means::Key(ApiKeyId::from_uuid(id)),
             acting: None,
             scopes,
+            rates: OwnRates::default(),
             ip_address: None,
             user_agent: None,
             request_id: None,

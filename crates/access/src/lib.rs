@@ -4,7 +4,7 @@ pub mod caller;
 pub mod matrix;
 pub mod permit;
 
-pub use caller::{Caller, Denied, Means, ProjectStatus};
+pub use caller::{Caller, Denied, Means, OwnRates, ProjectStatus};
 pub use matrix::{Allowed, MATRIX, Platform};
 pub use permit::{
     AdminPermit, CredentialPermit, InstancePermit, KeyPermit, LaunchPermit, Permit, TypeReadPermit,

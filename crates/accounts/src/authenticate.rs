@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use roadstead_access::{Caller, Means, ProjectStatus};
+use roadstead_access::{Caller, Means, OwnRates, ProjectStatus};
 use roadstead_crypto::{PlainToken, TokenKind};
 use roadstead_store::{KeyUse, StoreError};
 
@@ -80,6 +80,7 @@ impl Accounts {
             means: Means::Key(found.key.id),
             acting: None,
             scopes: found.key.scopes,
+            rates: OwnRates { key: found.rates.key, project: found.rates.project },
             ip_address,
             user_agent,
             request_id: None,

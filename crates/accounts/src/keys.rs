@@ -46,6 +46,7 @@ impl Accounts {
         if permit.view().owner().is_some_and(|own| own != user) {
             return Err(AccountsError::NotFound { what: "user" });
         }
+        let _one_at_a_time = self.room_for_key(user).await?;
         self.insert_key(user, new.name, new.scopes, new.expires_in, None).await
     }
 

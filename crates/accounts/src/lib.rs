@@ -7,6 +7,7 @@ pub mod error;
 pub mod idempotency;
 pub mod keys;
 pub mod master_key;
+mod quota;
 pub mod rotation;
 pub mod settings;
 pub mod types;
@@ -25,6 +26,7 @@ pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };
 pub use error::AccountsError;
+pub use ipnet::IpNet;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
@@ -55,6 +57,8 @@ struct Inner {
     randomness: Arc<Randomness>,
     /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
     uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    /// Held while something is made of which a user may have so many.
+    making: tokio::sync::Mutex<()>,
 }
 
 /// What the wiring hands over.
@@ -77,7 +81,8 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
+        let (uses, making) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses, making }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

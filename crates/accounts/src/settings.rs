@@ -6,6 +6,7 @@ mod limits;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use roadstead_access::AdminPermit;
 use roadstead_model::limits::{DEFAULT_LIFETIME, MAX_INSTANCES_PER_USER};
 use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub launches: LaunchSettings,
     /// How often somebody may ask (`limits.…`).
     pub rates: RateSettings,
+    /// Proxies whose word is taken for whom they ask (`api.trusted_proxies`).
+    pub trusted_proxies: Vec<IpNet>,
     /// How much somebody may have (`quotas.…`).
     pub quotas: QuotaSettings,
 }
@@ -85,6 +88,7 @@ impl Settings {
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
             launches: limits::Rows(rows).launches(),
             rates: limits::Rows(rows).rates(),
+            trusted_proxies: limits::Rows(rows).trusted_proxies(),
             quotas: limits::Rows(rows).quotas(),
         })
     }

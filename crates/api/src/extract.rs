@@ -6,5 +6,5 @@ pub(crate) mod fields;
 pub(crate) mod query;
 
 pub(crate) use body::{JsonBody, OptionalBody};
-pub(crate) use caller::Authenticated;
+pub(crate) use caller::{Authenticated, authenticate};
 pub(crate) use query::{PathId, PathName, QueryFields};

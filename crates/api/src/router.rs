@@ -12,7 +12,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{request_id, routes};
+use crate::{limit_layer, request_id, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -53,6 +53,7 @@ pub fn router(state: ApiState, browsers: Browsers) -> Router {
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(state.clone(), limit_layer::count))
         .layer(middleware::from_fn_with_state(browsers, browser::guard))
         .layer(middleware::from_fn_with_state(state.clone(), request_id::middleware))
         .with_state(state)

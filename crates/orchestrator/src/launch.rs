@@ -5,6 +5,7 @@ mod again;
 mod autostart;
 mod confine;
 mod plan;
+mod quota;
 mod specification;
 mod steps;
 mod turn;
@@ -120,7 +121,7 @@ async fn run(
     let (instance, token, queued) = loop {
         let coming = inner.let_in()?;
         let (reserved, token) = Reserved::new(&inner, &permit, plan.clone()).await?;
-        let reserved = reserved.enter(coming, permit.owner());
+        let reserved = reserved.enter(coming, permit.user());
         let instance = reserved.instance();
         if wait == Wait::None {
             let queued = inner.admission.place(instance, &inner.settings().launches);

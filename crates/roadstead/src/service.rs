@@ -106,6 +106,8 @@ struct Works {
     callers: TaskTracker,
     /// Those who come for our place.
     askers: TaskTracker,
+    /// Who has asked how often.
+    limits: Arc<roadstead_limits::Limits>,
 }
 
 impl Works {
@@ -120,6 +122,7 @@ impl Works {
     ) {
         self.chores.spawn(crate::doctor::log_absent());
         self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        self.chores.spawn(crate::tasks::tidy_limits(Arc::clone(&self.limits), soft.clone()));
         if config.reaps {
             self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
         }
@@ -496,6 +499,7 @@ fn app(
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
         is_proxied,
+        limits: Arc::clone(&works.limits),
         tasks: works.tasks.clone(),
     });
     let gateway = Gateway::new(

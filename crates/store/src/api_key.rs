@@ -84,6 +84,27 @@ pub struct KeyWithUser {
     pub user: UserRow,
     /// Where it acts.
     pub place: KeyPlace,
+    /// How often it may be used.
+    pub rates: KeyRates,
+}
+
+/// Requests in a minute that were set for a key; none where the settings say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeyRates {
+    /// Of the key.
+    pub key: Option<u32>,
+    /// Of its project.
+    pub project: Option<u32>,
+}
+
+impl KeyRates {
+    /// What is out of bounds was never set through us.
+    fn of(key: Option<i32>, project: Option<i64>) -> Self {
+        Self {
+            key: key.and_then(|rate| u32::try_from(rate).ok()),
+            project: project.and_then(|rate| u32::try_from(rate).ok()),
+        }
+    }
 }
 
 /// Where a key acts, and what its user is there.
@@ -202,7 +223,9 @@ impl ApiKeys<System<'_>> {
                       u.created_at as user_created_at, u.updated_at as user_updated_at,
                       k.organization_id, k.project_id, o.status = 'active' and o.deleted_at is null as "organization_is_active!",
                       case when p.deleted_at is null then p.status else 'archived' end as "project_status!",
-                      m.role as "role?"
+                      m.role as "role?", k.requests_per_minute,
+                      case when jsonb_typeof(p.quotas -> 'max_requests_per_minute') = 'number'
+                           then (p.quotas ->> 'max_requests_per_minute')::numeric::bigint end as project_rate
                from api_keys k join users u on u.id = k.user_id and u.deleted_at is null
                     join organizations o on o.id = k.organization_id
                     join projects p on p.id = k.project_id
@@ -252,7 +275,8 @@ impl ApiKeys<System<'_>> {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user, place }))
+        let rates = KeyRates::of(row.requests_per_minute, row.project_rate);
+        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user, place, rates }))
     }
 
     /// A user's keys, oldest first.

@@ -5,6 +5,7 @@
 
 mod change;
 mod deadline;
+mod quota;
 mod read;
 mod reap;
 mod reopen;
@@ -16,7 +17,7 @@ pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
 pub use read::InstanceFilter;
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
-pub use reserve::{NewInstance, ReserveError, UsedCredential};
+pub use reserve::{NewInstance, ReserveError, Takes, UsedCredential};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 
 const TABLE: &str = "mcp_instances";

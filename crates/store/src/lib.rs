@@ -31,7 +31,7 @@ pub mod types;
 pub mod usage;
 pub mod user;
 
-pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyRates, KeyUse, KeyWithUser, NewApiKey};
 pub use audit::Audit;
 pub use change::Change;
 pub use credential::{
@@ -45,7 +45,7 @@ pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
     Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance,
     MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken, ProcessMark, Reaping, ReopenError,
-    Reopening, ReserveError, Started, Stopping, UsedCredential,
+    Reopening, ReserveError, Started, Stopping, Takes, UsedCredential,
 };
 pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,

@@ -39,6 +39,8 @@ pub(super) enum Kind {
     Level,
     Ports,
     Roots,
+    Flag,
+    Networks,
 }
 
 /// Each setting that may be changed, but the bridge's, which are in `BridgeLimits::ALL`; the names are the rows' keys.
@@ -51,6 +53,23 @@ const KINDS: &[(&str, Kind)] = &[
     ("process.max_memory_mb", Kind::Number(16, 1_048_576)),
     ("process.max_cpu_percent", Kind::Number(1, 100_000)),
     ("credentials.remind_before_days", Kind::Number(0, 365)),
+    ("launches.enabled", Kind::Flag),
+    ("launches.per_minute_per_user", Kind::Number(1, 1_000_000)),
+    ("launches.at_once", Kind::Number(1, 1_000)),
+    ("launches.max_waiting", Kind::Number(0, 100_000)),
+    ("launches.max_wait_s", Kind::Number(0, 3_600)),
+    ("launches.min_free_memory_mb", Kind::Number(0, 1_048_576)),
+    ("limits.per_address_per_minute", Kind::Number(1, 1_000_000)),
+    ("limits.per_key_per_minute", Kind::Number(1, 1_000_000)),
+    ("limits.per_user_per_minute", Kind::Number(1, 1_000_000)),
+    ("quotas.instances_per_organization", Kind::Number(0, 1_000_000)),
+    ("quotas.credentials_per_user", Kind::Number(0, 1_000_000)),
+    ("quotas.api_keys_per_user", Kind::Number(1, 1_000_000)),
+    ("quotas.memory_mb_per_user", Kind::Number(0, 1_000_000_000)),
+    ("quotas.memory_mb_per_organization", Kind::Number(0, 1_000_000_000)),
+    ("quotas.cpu_percent_per_user", Kind::Number(0, 1_000_000_000)),
+    ("quotas.cpu_percent_per_organization", Kind::Number(0, 1_000_000_000)),
+    ("api.trusted_proxies", Kind::Networks),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),
@@ -72,6 +91,10 @@ impl Kind {
                 (!fits).then(|| format!("must be a whole number from {least} to {most}"))
             }
             Self::Level => level(value).is_none().then(|| "must be none, basic, strong or full".to_owned()),
+            Self::Flag => (!value.is_boolean()).then(|| "must be true or false".to_owned()),
+            Self::Networks => super::limits::networks(value).is_none().then(|| {
+                "must be a list of networks and addresses, like [\"10.0.0.0/8\", \"192.0.2.7\"]".to_owned()
+            }),
             Self::Ports => ports(value).is_none().then(|| {
                 format!("must be a list of at most {MAX_ENTRIES} whole numbers from 1 to 65535")
             }),

@@ -1,8 +1,10 @@
 //! How often, how much and how many at once: the settings that keep one from taking what is everybody's.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 /// Whether and how launches are taken (`launches.…`).
@@ -54,6 +56,19 @@ pub struct QuotaSettings {
 
 const BYTES_PER_MEBIBYTE: u64 = 1024 * 1024;
 
+/// Networks in one list: more of them are a mistake.
+const MAX_NETWORKS: usize = 64;
+
+/// A list of networks and addresses, as a setting holds it.
+pub(super) fn networks(value: &Value) -> Option<Vec<IpNet>> {
+    let words = value.as_array().filter(|words| words.len() <= MAX_NETWORKS)?;
+    let network = |word: &Value| {
+        let word = word.as_str()?;
+        word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from))
+    };
+    words.iter().map(network).collect()
+}
+
 /// Rows by key, with what holds where there is none.
 pub(super) struct Rows<'a>(pub(super) &'a BTreeMap<String, Value>);
 
@@ -76,6 +91,11 @@ impl Rows<'_> {
             min_free_memory: u64::from(self.number("launches.min_free_memory_mb", 256)) * BYTES_PER_MEBIBYTE,
             per_minute_per_user: self.number("launches.per_minute_per_user", 10),
         }
+    }
+
+    /// What cannot be read was never set through us: nobody is trusted for it.
+    pub(super) fn trusted_proxies(&self) -> Vec<IpNet> {
+        self.0.get("api.trusted_proxies").and_then(networks).unwrap_or_default()
     }
 
     pub(super) fn rates(&self) -> RateSettings {
@@ -112,6 +132,14 @@ mod tests {
         assert_eq!(launches.min_free_memory, 256 * BYTES_PER_MEBIBYTE);
         assert_eq!(Rows(&rows).rates(), RateSettings { per_address: 100, per_key: 1000, per_user: 3000 });
         assert_eq!(Rows(&rows).quotas().memory_mb_per_user, 8_192);
+    }
+
+    #[test]
+    fn proxies_are_networks_or_addresses_and_all_of_them_or_none() {
+        let read = |value: Value| networks(&value).map(|found| found.len());
+        assert_eq!(read(serde_json::json!(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"])), Some(3));
+        assert_eq!(read(serde_json::json!(["10.0.0.0/8", "everybody"])), None);
+        assert_eq!(read(serde_json::json!("10.0.0.0/8")), None);
     }
 
     #[test]

@@ -118,6 +118,8 @@ impl Orchestrator {
         let reopening = Reopening {
             id,
             user: row.user,
+            organization: row.organization,
+            takes: plan.takes(),
             verb,
             life,
             type_version: plan.type_version,

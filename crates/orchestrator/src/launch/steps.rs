@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
+use super::quota::quotas;
 use crate::admission::Place;
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
@@ -117,10 +118,10 @@ impl Reserved {
         let former =
             inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
         let mut lease = free_port(inner, former)?;
-        let quota = inner.settings().max_instances_per_user;
+        let quotas = quotas(&inner.settings());
         for attempt in 1.. {
             reopening.port = lease.port();
-            let error = match inner.store().instances().reopen(&reopening, quota).await {
+            let error = match inner.store().instances().reopen(&reopening, &quotas).await {
                 Ok(desired) => {
                     inner.took(instance, Step::RowReserved);
                     return Ok(Self {
@@ -232,10 +233,10 @@ async fn lease_and_reserve(
     plan: &mut Plan,
 ) -> Result<PortLease, LaunchError> {
     let mut lease = free_port(inner, None)?;
-    let quota = inner.settings().max_instances_per_user;
+    let quotas = quotas(&inner.settings());
     for attempt in 1.. {
         row.port = lease.port();
-        match inner.store().instances().reserve(row, quota).await {
+        match inner.store().instances().reserve(row, &quotas).await {
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
@@ -252,7 +253,7 @@ async fn lease_and_reserve(
 
 fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
     match error {
-        ReserveError::QuotaReached { limit } => LaunchError::QuotaReached { limit },
+        ReserveError::QuotaReached(reached) => LaunchError::QuotaReached(reached),
         ReserveError::PortHeld(_) => {
             LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
         }
@@ -333,6 +334,7 @@ fn new_row(
         keep: plan.keep,
         autostart: plan.autostart,
         at,
+        takes: plan.takes(),
         actor: permit.actor().clone(),
         event_data: json!({
             "program": plan.spec.program,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use roadstead_model::{QuotaReached, Quotas};
 use roadstead_store::{NewInstance, ReserveError};
 use tokio::task::JoinSet;
 
@@ -14,7 +15,7 @@ async fn crowd(world: &World, instances: Vec<NewInstance>, quota: u32) -> Vec<Re
     let mut tasks: JoinSet<Result<(), ReserveError>> = JoinSet::new();
     for new in instances {
         let store = world.store().clone();
-        tasks.spawn(async move { store.instances().reserve(&new, quota).await });
+        tasks.spawn(async move { store.instances().reserve(&new, &Quotas::instances(quota)).await });
     }
     tasks.join_all().await.into_iter().filter_map(Result::err).collect()
 }
@@ -27,7 +28,10 @@ async fn two_hundred_launches_at_once_do_not_exceed_the_quota() {
     let errors = crowd(&world, instances, QUOTA).await;
     assert_eq!(errors.len(), usize::from(CROWD) - QUOTA as usize);
     for error in errors {
-        assert!(matches!(error, ReserveError::QuotaReached { limit: QUOTA }), "{error:?}");
+        assert!(
+            matches!(error, ReserveError::QuotaReached(QuotaReached { limit, .. }) if limit == u64::from(QUOTA)),
+            "{error:?}"
+        );
     }
     assert_eq!(world.store().instances().count_live(world.user.id).await.unwrap(), QUOTA);
 }
@@ -63,13 +67,13 @@ async fn a_refused_launch_leaves_nothing() {
     let mut world = World::new().await;
     world.reserve(3_001).await.unwrap();
     let second = world.instance_on(3_001);
-    let error = world.store().instances().reserve(&second, 10).await.unwrap_err();
+    let error = world.store().instances().reserve(&second, &Quotas::instances(10)).await.unwrap_err();
     assert!(matches!(error, ReserveError::PortHeld(held) if held == port(3_001)));
     assert!(world.store().instances().get(second.id, None).await.unwrap().is_none());
     assert!(world.events(second.id).await.is_empty());
     let third = world.instance_on(3_002);
-    let error = world.store().instances().reserve(&third, 1).await.unwrap_err();
-    assert!(matches!(error, ReserveError::QuotaReached { limit: 1 }));
+    let error = world.store().instances().reserve(&third, &Quotas::instances(1)).await.unwrap_err();
+    assert!(matches!(error, ReserveError::QuotaReached(QuotaReached { limit: 1, .. })));
     assert_eq!(world.store().ports().map(world.node).await.unwrap().len(), 1);
 }
 
@@ -79,7 +83,7 @@ async fn a_deleted_or_unknown_owner_launches_nothing() {
     let owner = world.another_user("gone@example.org").await;
     assert!(world.store().users().delete(owner, world.now()).await.unwrap());
     let new = NewInstance { user: owner, ..world.instance_on(3_001) };
-    let error = world.store().instances().reserve(&new, 10).await.unwrap_err();
+    let error = world.store().instances().reserve(&new, &Quotas::instances(10)).await.unwrap_err();
     assert!(matches!(error, ReserveError::NoOwner));
 }
 
@@ -89,7 +93,7 @@ async fn an_ended_instance_makes_room_for_another() {
     let first = world.reserve(3_001).await.unwrap();
     world.store().instances().finish(first, &world.stopped()).await.unwrap();
     let second = world.instance_on(3_001);
-    world.store().instances().reserve(&second, 1).await.unwrap();
+    world.store().instances().reserve(&second, &Quotas::instances(1)).await.unwrap();
     let row = world.store().instances().get(second.id, None).await.unwrap().unwrap();
     assert_eq!(row.port(), Some(port(3_001)));
 }
