@@ -13,6 +13,15 @@ const RAISED: &[(&str, u64)] = &[
     ("port.range_end", 3700),
     ("process.max_cpu_percent", 10_000),
     ("bridge.max_sessions", 64),
+    ("limits.per_key_per_minute", 1_000_000),
+    ("limits.per_user_per_minute", 1_000_000),
+    ("launches.per_minute_per_user", 1_000_000),
+    ("launches.max_waiting", 10_000),
+    ("quotas.instances_per_organization", 1_000),
+    ("quotas.memory_mb_per_user", 100_000_000),
+    ("quotas.memory_mb_per_organization", 100_000_000),
+    ("quotas.cpu_percent_per_user", 100_000_000),
+    ("quotas.cpu_percent_per_organization", 100_000_000),
 ];
 
 /// A launched instance.

@@ -17,6 +17,7 @@ struct Stage {
     /// Keys of two users who are nothing special.
     eve: String,
     bob: String,
+    eves_id: String,
 }
 
 impl Stage {
@@ -24,9 +25,10 @@ impl Stage {
         let app = App::start().await;
         app.define_echo("plain", &[]).await;
         app.define_echo("silent", &["--never-ready"]).await;
-        let eve = key_of(&app, &user(&app, "eve").await).await;
+        let eves_id = user(&app, "eve").await;
+        let eve = key_of(&app, &eves_id).await;
         let bob = key_of(&app, &user(&app, "bob").await).await;
-        Self { app, eve, bob }
+        Self { app, eve, bob, eves_id }
     }
 
     async fn limit(&self, setting: &str, value: impl Into<Value>) {
@@ -135,8 +137,7 @@ async fn a_rate_is_kept_and_who_waits_as_told_is_let_through() {
 
     stage.limit("limits.per_key_per_minute", 1_000_000).await;
     stage.limit("limits.per_user_per_minute", 20).await;
-    let eve = stage.app.ask_as(&stage.eve, "GET", "/me", None).await;
-    let second = key_of(&stage.app, &text(&eve.body["id"])).await;
+    let second = key_of(&stage.app, &stage.eves_id).await;
     let (refusal, _) = stage.until_refused(&[&stage.eve, &second]).await;
     assert_eq!(refusal.body["error"]["details"][0]["message"], "user", "{refusal:?}");
     assert_eq!(stage.app.ask_as(&stage.bob, "GET", "/me", None).await.status, 200);
@@ -283,9 +284,8 @@ async fn quotas_hold_in_sum_and_launches_can_be_switched_off() {
     assert_eq!(bobs.status, 201, "what one has takes nothing from another: {bobs:?}");
     stage.limit("mcp.max_instances_per_user", 10).await;
 
-    let me = stage.app.ask_as(&stage.eve, "GET", "/me", None).await;
     stage.limit("quotas.api_keys_per_user", 1).await;
-    let key = new_key(&stage.app, &text(&me.body["id"])).await;
+    let key = new_key(&stage.app, &stage.eves_id).await;
     refused(&key, 429, "QUOTA_REACHED");
     assert_eq!(fields(&key), ["user.api_keys"]);
     stage.limit("quotas.credentials_per_user", 0).await;
