@@ -11,20 +11,20 @@ pub(crate) type OneAtATime<'a> = MutexGuard<'a, ()>;
 
 impl Accounts {
     /// Whether a user may have one more credential.
-    pub(crate) async fn room_for_credential(&self, user: UserId) -> Result<OneAtATime<'_>, AccountsError> {
+    pub(crate) async fn room_for_credential(&self, owner: UserId) -> Result<OneAtATime<'_>, AccountsError> {
         let alone = self.0.making.lock().await;
         let limit = self.settings_in_force().await?.quotas.credentials_per_user;
-        let used = self.store().credentials().list(user, None).await?.len();
+        let used = self.store().credentials().list(owner, None).await?.len();
         one_more(QuotaItem::Credentials, used, limit)?;
         Ok(alone)
     }
 
     /// Whether a user may have one more key. Those that were revoked or have expired do not count.
-    pub(crate) async fn room_for_key(&self, user: UserId) -> Result<OneAtATime<'_>, AccountsError> {
+    pub(crate) async fn room_for_key(&self, owner: UserId) -> Result<OneAtATime<'_>, AccountsError> {
         let alone = self.0.making.lock().await;
         let limit = self.settings_in_force().await?.quotas.api_keys_per_user;
         let now = self.now();
-        let keys = self.store().api_keys().list(user).await?;
+        let keys = self.store().api_keys().list(owner).await?;
         let opens = |end: Option<time::OffsetDateTime>| end.is_none_or(|end| end > now);
         let used = keys.iter().filter(|key| key.is_active && opens(key.expires_at)).count();
         one_more(QuotaItem::ApiKeys, used, limit)?;
