@@ -8,6 +8,7 @@ pub mod idempotency;
 pub mod keys;
 pub mod master_key;
 mod quota;
+pub mod retention;
 pub mod rotation;
 pub mod settings;
 pub mod types;
@@ -29,10 +30,11 @@ pub use error::AccountsError;
 pub use ipnet::IpNet;
 pub use keys::NewKey;
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
+pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, Page, PageRequest, RotationRow, TypeRow,
-    UserRow,
+    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, MonthRow, Page, PageRequest, PolicyRow,
+    RotationRow, RunRow, TypeRow, UserRow,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, Settings};
@@ -59,6 +61,8 @@ struct Inner {
     uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
     /// Held while something is made of which a user may have so many.
     making: tokio::sync::Mutex<()>,
+    /// Where months are written to before they go.
+    archive: std::sync::OnceLock<std::path::PathBuf>,
 }
 
 /// What the wiring hands over.
@@ -81,8 +85,17 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        let (uses, making) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses, making }))
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            keeper,
+            rotation,
+            clock,
+            randomness,
+            uses: Mutex::default(),
+            making: tokio::sync::Mutex::default(),
+            archive: std::sync::OnceLock::new(),
+        }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

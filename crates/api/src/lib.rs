@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod credentials;
+mod describe;
 pub mod error;
 mod extract;
 mod health;
@@ -12,6 +13,7 @@ mod limit_layer;
 pub mod master_key;
 mod metrics;
 mod request_id;
+mod retention;
 pub mod router;
 mod routes;
 pub mod settings;

@@ -5,9 +5,11 @@ mod credential;
 mod instance;
 mod master_key;
 mod people;
+mod retention;
 mod stats;
 mod types;
 mod usage;
+pub(crate) mod words;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,6 +36,9 @@ pub use master_key::{MasterKey, Rotation};
 pub use people::{
     ApiKey, KeyBody, KeySummary, Me, NewApiKey, PortEntry, SettingBody, Settings, User, UserBody,
 };
+pub use retention::{
+    RetentionBody, RetentionMonth, RetentionPolicy, RetentionPreview, RetentionRun, RetentionRunBody,
+};
 pub(crate) use stats::Stats;
 pub use types::{ServerType, Slot, TypeBody};
 pub use usage::{UsageEntry, UsageTotal};
@@ -47,6 +52,7 @@ pub struct Page<T> {
     /// The items.
     pub data: Vec<T>,
     /// Where the next page starts: pass it as `cursor`; null on the last page.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

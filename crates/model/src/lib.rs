@@ -21,6 +21,7 @@ pub mod quota;
 pub mod randomness;
 pub mod reconcile;
 pub mod restart;
+pub mod retention;
 pub mod role;
 pub mod scope;
 pub mod step;

@@ -124,7 +124,11 @@ impl Works {
         self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
         self.chores.spawn(crate::tasks::tidy_limits(Arc::clone(&self.limits), soft.clone()));
         if config.reaps {
-            self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
+            accounts.archive_to(ground.folder.path().join(crate::retention::FOLDER));
+            let cleaner = accounts.cleaner();
+            let reaping =
+                crate::reaper::beside(orchestrator, cleaner, &ground.clock, &ground.randomness, soft);
+            self.chores.spawn(reaping);
         }
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);

@@ -11,6 +11,7 @@ mod error;
 
 pub mod api_key;
 pub mod audit;
+pub mod backup;
 pub mod change;
 pub mod credential;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
 pub mod log;
+pub mod maintain;
 pub mod migrate;
 pub mod node;
 pub mod page;
@@ -25,6 +27,8 @@ pub mod pool;
 pub mod port;
 pub mod provision;
 pub mod reaper_lease;
+pub mod restore;
+pub mod retention;
 pub mod ring_check;
 pub mod setting;
 pub mod types;
@@ -51,11 +55,13 @@ pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
 pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use maintain::Maintenance;
 pub use node::{NodeRow, Nodes};
 pub use page::{Cursor, Order, Origin, Page, PageRequest, TimelineCursor};
 pub use pool::{SeenBy, Store};
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
+pub use retention::{Dropped, MonthRow, PolicyRow, Retention, RunOutcome, RunRow};
 pub use ring_check::RingChecks;
 pub use setting::{SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::confinement::Confinement;
 use super::rfc3339;
+use super::words::{InstanceStatus, Level, Source};
 
 /// From where an instance is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +105,7 @@ pub struct Instance {
     #[serde(rename = "type")]
     pub server_type: TypeSummary,
     /// `pending`, `running`, `expired`, `disconnected`, `stopped` or `error`.
-    #[schema(example = "running")]
+    #[schema(value_type = InstanceStatus, example = "running")]
     pub status: String,
     /// Why it is in that status, if something went wrong.
     pub error_message: Option<String>,
@@ -320,10 +321,10 @@ pub struct LogLine {
     /// RFC 3339.
     pub timestamp: String,
     /// `debug`, `info`, `warn` or `error`.
-    #[schema(example = "info")]
+    #[schema(value_type = Level, example = "info")]
     pub level: String,
     /// `process`, `system` or `api`.
-    #[schema(example = "process")]
+    #[schema(value_type = Source, example = "process")]
     pub source: String,
     /// The line, with credentials masked.
     pub message: String,
