@@ -185,8 +185,9 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
         let (instances, credentials) = (world.store().instances(), world.store().credentials());
+        let quotas = Quotas::instances(1_000);
         let (reserved, deleted) = tokio::join!(
-            instances.reserve(&launch, &Quotas::instances(1_000)),
+            instances.reserve(&launch, &quotas),
             credentials.delete(first.id, None, Holding::Live, &Actor::SYSTEM, at),
         );
         match (reserved, deleted.unwrap()) {

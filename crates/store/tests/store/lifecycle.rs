@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use roadstead_model::expiry::{Keep, WARNING_LEAD};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, InvalidTransition, Quotas, Verb};
+use roadstead_model::{
+    Actor, EventType, InstanceId, InstanceStatus, InvalidTransition, QuotaReached, Quotas, Verb,
+};
 use roadstead_store::{
     Ending, InstanceFilter, InstanceState, MovedDeadline, NewInstance, NewLife, ReopenError, Reopening,
     ReserveError, Takes,
@@ -58,7 +60,7 @@ async fn a_restored_row_is_pending_and_keeps_what_its_owner_knows_of_it() {
     let desired = world
         .store()
         .instances()
-        .reopen(&reopening(&world, id, Verb::Restore, &Quotas::instances(3_002)), 1)
+        .reopen(&reopening(&world, id, Verb::Restore, 3_002), &Quotas::instances(1))
         .await
         .unwrap();
     let row = world.store().instances().get(id, None).await.unwrap().unwrap();
@@ -114,7 +116,7 @@ async fn what_does_not_permit_it_is_refused_and_stays_as_it_was() {
         world
             .store()
             .instances()
-            .reopen(&reopening(&world, id, verb, &Quotas::instances(3_010)), 100)
+            .reopen(&reopening(&world, id, verb, 3_010), &Quotas::instances(100))
             .await
             .unwrap_err()
     };
@@ -127,13 +129,13 @@ async fn what_does_not_permit_it_is_refused_and_stays_as_it_was() {
     let held = world
         .store()
         .instances()
-        .reopen(&reopening(&world, ended, Verb::Renew, &Quotas::instances(3_002)), 100)
+        .reopen(&reopening(&world, ended, Verb::Renew, 3_002), &Quotas::instances(100))
         .await;
     assert!(matches!(held, Err(ReopenError::Reserve(ReserveError::PortHeld(_)))), "{held:?}");
     let full = world
         .store()
         .instances()
-        .reopen(&reopening(&world, ended, Verb::Renew, &Quotas::instances(3_010)), 2)
+        .reopen(&reopening(&world, ended, Verb::Renew, 3_010), &Quotas::instances(2))
         .await;
     assert!(
         matches!(full, Err(ReopenError::Reserve(ReserveError::QuotaReached(QuotaReached { limit: 2, .. })))),

@@ -140,6 +140,7 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     assert_eq!(bridge, known);
     let expected = [
         ("accounts.erase_after_days", json!(30)),
+        ("api.trusted_proxies", json!([])),
         ("cleanup.retention_days", json!(30)),
         ("confinement.allowed_roots", json!([])),
         ("confinement.min", json!("none")),
