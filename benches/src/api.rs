@@ -22,6 +22,7 @@ const RAISED: &[(&str, u64)] = &[
     ("quotas.memory_mb_per_organization", 1_000_000),
     ("quotas.cpu_percent_per_user", 1_000_000),
     ("quotas.cpu_percent_per_organization", 1_000_000),
+    ("launches.max_waiting", 10_000),
 ];
 
 /// A launched instance.

@@ -122,6 +122,7 @@ impl Accounts {
         let found = found.ok_or_else(|| AccountsError::TypeNotFound { name: new.type_name.clone() })?;
         check_values(&found, &new.values)?;
         self.check_end(new.expires_at)?;
+        let _one_at_a_time = self.room_for_credential(new.user).await?;
         let id = CredentialId::new(&*self.0.clock, &mut *self.0.randomness.lock());
         let slots = self.seal_slots(new.user, found.id, id, &new.values);
         let row = roadstead_store::NewCredential {

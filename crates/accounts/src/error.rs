@@ -37,6 +37,9 @@ pub enum AccountsError {
         /// The version that was read.
         expected: i32,
     },
+    /// The user has as many as they may.
+    #[error("{0}; delete or revoke what is not needed, or ask a platform admin for more")]
+    QuotaReached(roadstead_model::QuotaReached),
     /// A key cannot grant more than it has.
     #[error("a key can carry at most the scopes of the key that makes it")]
     ScopesNotGrantable,

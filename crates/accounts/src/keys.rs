@@ -103,6 +103,7 @@ impl Accounts {
         let place = self.store().api_keys().place_for(user, new.project.or(here)).await?;
         let what = if new.project.is_some() || here.is_some() { "project" } else { "user" };
         let place = place.ok_or(AccountsError::NotFound { what })?;
+        let _one_at_a_time = self.room_for_key(user).await?;
         let (row, token) = self.new_row(user, place, new, permit.actor().user, None);
         // The project may be of another organisation that the user is a member of, which was just made sure of.
         let view = View { organization: place.0, ..permit.view() };

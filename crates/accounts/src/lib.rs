@@ -9,6 +9,7 @@ pub mod idempotency;
 mod key_use;
 pub mod keys;
 pub mod master_key;
+mod quota;
 pub mod retention;
 pub mod rotation;
 pub mod settings;
@@ -35,9 +36,9 @@ pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
     ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
-    FeedRow, Holder, KeyDay, KeyFact, KeyRequest, KeySettings, KeyTotals, MonthRow, NewSystemEvent, Order, Page,
-    PageRequest, PolicyRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow, TypeRow,
-    UserRow, Verified, Why,
+    FeedRow, Holder, KeyDay, KeyFact, KeyRequest, KeySettings, KeyTotals, MonthRow, NewSystemEvent, Order,
+    Page, PageRequest, PolicyRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow,
+    TypeRow, UserRow, Verified, Why,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{
@@ -65,6 +66,8 @@ struct Inner {
     uses: key_use::KeyUses,
     /// The settings as they were read last.
     settings: RwLock<Arc<Settings>>,
+    /// Held while something is made of which a user may have so many.
+    making: tokio::sync::Mutex<()>,
     /// Where months are written to before they go.
     archive: std::sync::OnceLock<std::path::PathBuf>,
 }
@@ -90,8 +93,19 @@ impl Accounts {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
         let (uses, settings) = (key_use::KeyUses::default(), RwLock::new(Arc::new(Settings::default())));
-        let archive = std::sync::OnceLock::new();
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses, settings, archive }))
+        let (archive, making) = (std::sync::OnceLock::new(), tokio::sync::Mutex::default());
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            keeper,
+            rotation,
+            clock,
+            randomness,
+            uses,
+            settings,
+            archive,
+            making,
+        }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -17,8 +17,8 @@ use roadstead_model::{Actor, ApiKeyId, AuditOutcome, Changes, NewAudit, Operatio
 use time::OffsetDateTime;
 
 use crate::error::ApiError;
-use crate::extract::fields::address;
 use crate::request_id::REQUEST_ID;
+use crate::source;
 use crate::state::ApiState;
 
 /// For so long, refusals alike are one row.
@@ -142,13 +142,13 @@ impl Asked {
     fn of(request: &Request, state: &ApiState) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.as_str();
         let operation = *OPERATIONS.get(&(request.method().clone(), template.to_owned()))?;
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+        let trusted = state.orchestrator().settings();
         let word = |name| text(request.headers(), name);
         Some(Self {
             operation,
             is_change: !request.method().is_safe(),
             resource: resource(template, request.uri().path()),
-            address: address(peer),
+            address: source::of(request.extensions(), request.headers(), &trusted.trusted_proxies),
             agent: word(header::USER_AGENT).map(|agent| agent.chars().take(MAX_AGENT_CHARS).collect()),
             request_id: word(REQUEST_ID),
             began: state.clock().now(),

@@ -7,6 +7,6 @@ pub(crate) mod query;
 pub(crate) mod version;
 
 pub(crate) use body::{JsonBody, OptionalBody};
-pub(crate) use caller::Authenticated;
+pub(crate) use caller::{Authenticated, authenticate};
 pub(crate) use query::{PathId, PathName, QueryFields};
 pub(crate) use version::if_match;

@@ -11,7 +11,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{audit_layer, describe, key_uses, request_id, routes};
+use crate::{audit_layer, describe, key_uses, limit_layer, request_id, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -46,6 +46,7 @@ pub fn router(state: ApiState, browsers: Browsers) -> Router {
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(state.clone(), limit_layer::count))
         .layer(middleware::from_fn_with_state(state.clone(), key_uses::count))
         .layer(middleware::from_fn_with_state(browsers, browser::guard))
         .layer(middleware::from_fn_with_state(state.clone(), audit_layer::middleware))

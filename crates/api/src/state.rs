@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use rand::RngExt as _;
 use roadstead_accounts::Accounts;
+use roadstead_limits::Limits;
 use roadstead_model::{Clock, Randomness, RequestId};
 use roadstead_orchestrator::Orchestrator;
 use tokio_util::task::TaskTracker;
@@ -30,6 +32,8 @@ pub struct ApiParts {
     pub randomness: Arc<Randomness>,
     /// What access URLs begin with: scheme, host and port, no slash at the end.
     pub public_base: String,
+    /// Who has asked how often.
+    pub limits: Arc<Limits>,
     /// Whether a proxy stands in front: then whoever connects is the proxy, not the caller.
     pub is_proxied: bool,
     /// Work that must finish although its caller hung up.
@@ -53,6 +57,15 @@ impl ApiState {
     /// What is remembered between requests.
     pub(crate) fn kept(&self) -> &Arc<Kept> {
         &self.1
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// From nothing to `most` hundredths, each as likely.
+    pub(crate) fn random_percent(&self, most: u32) -> u32 {
+        self.0.randomness.lock().random_range(0..=most)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

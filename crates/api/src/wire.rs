@@ -1,7 +1,7 @@
 //! The JSON of the API: names, shapes, and how rows become them.
 
-mod bulk;
 mod audit;
+mod bulk;
 mod confinement;
 mod credential;
 mod instance;
@@ -28,8 +28,8 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::extract::fields::{Fields, ListMark};
 
-pub use bulk::{BulkBody, BulkFilterBody, BulkInstance, BulkResult, PatchBody, PatchedInstance};
 pub use audit::{AuditEntry, Broken, FeedEvent, FeedPage, SystemEvent, Verification};
+pub use bulk::{BulkBody, BulkFilterBody, BulkInstance, BulkResult, PatchBody, PatchedInstance};
 pub use credential::{
     Credential, CredentialBody, CredentialChangeBody, CredentialEvent, CredentialHolder, CredentialUsage,
     CredentialValidation, FailedRestart, ReplacedCredential, SlotHint,

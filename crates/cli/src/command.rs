@@ -1,10 +1,10 @@
 //! What the command line may say: the commands over the REST API, with their help.
 
 pub mod admin;
-pub mod keys;
-pub mod settings;
-pub mod many;
 pub mod audit;
+pub mod keys;
+pub mod many;
+pub mod settings;
 pub mod usage;
 pub mod use_it;
 

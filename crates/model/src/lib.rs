@@ -17,6 +17,7 @@ pub mod limits;
 pub mod log;
 pub mod operation;
 pub mod port;
+pub mod quota;
 pub mod randomness;
 pub mod reconcile;
 pub mod restart;
@@ -46,6 +47,7 @@ pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb}
 pub use log::{LogLevel, LogSource};
 pub use operation::Operation;
 pub use port::{Port, PortRange, PortRangeError};
+pub use quota::{Amounts, QuotaItem, QuotaOf, QuotaReached, Quotas};
 pub use randomness::Randomness;
 pub use restart::{
     RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,

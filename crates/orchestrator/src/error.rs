@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use roadstead_accounts::AccountsError;
 use roadstead_control::FailureCode;
-use roadstead_model::{InstanceId, InvalidTransition, Port};
+use roadstead_model::{InstanceId, InvalidTransition, Port, QuotaReached};
 use roadstead_store::StoreError;
 use roadstead_supervisor::{ErrandError, StartError};
 
@@ -87,12 +87,9 @@ pub enum LaunchError {
     /// Fields are wrong.
     #[error("{} fields are wrong", .0.len())]
     Invalid(Vec<Problem>),
-    /// The owner has as many as they may.
-    #[error("you have {limit} live instances, as many as allowed; stop one, or ask an admin for more")]
-    QuotaReached {
-        /// How many they may have.
-        limit: u32,
-    },
+    /// The owner or the organisation has as much as they may.
+    #[error("{0}; end what is not needed, or ask a platform admin for more")]
+    QuotaReached(QuotaReached),
     /// No port is free.
     #[error("every port of the pool is taken or resting; try again, or ask an admin for a larger range")]
     PortsExhausted {

@@ -5,6 +5,7 @@ mod again;
 mod autostart;
 mod confine;
 mod plan;
+mod quota;
 mod specification;
 mod steps;
 mod turn;

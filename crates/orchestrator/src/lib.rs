@@ -32,8 +32,8 @@ mod pressure;
 mod query;
 mod reap;
 mod recover;
-mod search;
 mod sealer;
+mod search;
 mod shortage;
 mod stats;
 mod usage;
@@ -64,8 +64,8 @@ pub use roadstead_store::{
     Searched, TimelineCursor, UsageBy, UsageRow, UsageSum,
 };
 pub use roadstead_supervisor::{Figures, Use};
-pub use search::SearchQuery;
 pub use sealer::keep_sealing;
+pub use search::SearchQuery;
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

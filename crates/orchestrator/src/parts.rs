@@ -180,6 +180,11 @@ impl Orchestrator {
         self.0.parts.stopping.clone()
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings()
+    }
+
     /// Reads the settings again and obeys them: the pool grows or shrinks, the quota changes.
     pub async fn settings_changed(&self) -> Result<(), AccountsError> {
         let settings = self.0.parts.accounts.settings_in_force().await?;

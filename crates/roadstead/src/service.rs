@@ -106,6 +106,8 @@ struct Works {
     callers: TaskTracker,
     /// Those who come for our place.
     askers: TaskTracker,
+    /// Who has asked how often.
+    limits: Arc<roadstead_limits::Limits>,
 }
 
 impl Works {
@@ -120,6 +122,7 @@ impl Works {
     ) {
         self.chores.spawn(crate::doctor::log_absent());
         self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        self.chores.spawn(crate::tasks::tidy_limits(Arc::clone(&self.limits), soft.clone()));
         if config.reaps {
             accounts.archive_to(ground.folder.path().join(crate::retention::FOLDER));
             let cleaner = accounts.cleaner();
@@ -503,6 +506,7 @@ fn app(
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
         is_proxied,
+        limits: Arc::clone(&works.limits),
         tasks: works.tasks.clone(),
     });
     works.chores.spawn(roadstead_api::write_refusals(state.clone()));

@@ -7,6 +7,7 @@ mod change;
 mod deadline;
 mod list;
 mod patch;
+mod quota;
 mod read;
 mod reap;
 mod reopen;
@@ -19,7 +20,7 @@ pub use list::{InstanceCursor, InstanceFilter, InstanceSort};
 pub use patch::{InstancePatch, PatchOutcome};
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
-pub use reserve::{NewInstance, ReserveError, UsedCredential};
+pub use reserve::{NewInstance, ReserveError, Takes, UsedCredential};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 
 const TABLE: &str = "mcp_instances";

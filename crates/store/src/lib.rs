@@ -61,7 +61,7 @@ pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
     Desired, Ending, HeldDue, InstanceCursor, InstanceFilter, InstancePatch, InstanceRow, InstanceSort,
     InstanceState, Instances, KeptInstance, MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken,
-    PatchOutcome, ProcessMark, Reaping, ReopenError, Reopening, ReserveError, Started, Stopping,
+    PatchOutcome, ProcessMark, Reaping, ReopenError, Reopening, ReserveError, Started, Stopping, Takes,
     UsedCredential,
 };
 pub use key_rotation::{

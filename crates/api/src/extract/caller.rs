@@ -1,15 +1,19 @@
 //! Who calls: the key in `Authorization: Bearer`, found valid.
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use http::header;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
 use http::request::Parts;
+use http::{HeaderValue, header};
 use roadstead_access::Caller;
+use roadstead_accounts::AuthenticationError;
 
 use crate::audit_layer::Known;
 use crate::error::ApiError;
-use crate::extract::fields::address;
 use crate::key_uses::KeyNote;
+use crate::limit_layer::Presented;
 use crate::request_id::REQUEST_ID;
+use crate::source;
 use crate::state::ApiState;
 
 /// What is kept of a caller's `User-Agent`.
@@ -22,28 +26,40 @@ impl FromRequestParts<ApiState> for Authenticated {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
-        let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(
-            |value| {
-                let (scheme, token) = value.split_once(' ')?;
-                scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-            },
-        );
-        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>().map(|info| info.0);
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
-        let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
-        let note = parts.extensions.get::<KeyNote>().cloned().unwrap_or_default();
-        let found = state.accounts().authenticate(token, address(peer), agent).await;
-        let mut caller = found.inspect_err(|error| {
-            if let Some(key) = error.refused_key() {
-                note.turned_away(key, address(peer));
-            }
-        })?;
-        note.let_in(&caller);
-        let request_id = parts.headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-        caller.request_id = request_id.map(str::to_owned);
-        if let Some(known) = parts.extensions.get::<Known>() {
-            known.is(&caller);
+        // Found out already where the request was counted.
+        if let Some(outcome) = parts.extensions.get::<Presented>().and_then(Presented::take) {
+            return outcome.map(Self);
         }
-        Ok(Self(caller))
+        let source =
+            source::of(&parts.extensions, &parts.headers, &state.orchestrator().settings().trusted_proxies);
+        Ok(Self(authenticate(parts, state, source).await?))
     }
+}
+
+/// Who presents a key, if it is a valid one.
+pub(crate) async fn authenticate(
+    parts: &Parts,
+    state: &ApiState,
+    source: Option<IpAddr>,
+) -> Result<Caller, AuthenticationError> {
+    let header = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let token = header(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let agent = header(header::USER_AGENT);
+    let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
+    let note = parts.extensions.get::<KeyNote>().cloned().unwrap_or_default();
+    let found = state.accounts().authenticate(token, source, agent).await;
+    let mut caller = found.inspect_err(|error| {
+        if let Some(key) = error.refused_key() {
+            note.turned_away(key, source);
+        }
+    })?;
+    note.let_in(&caller);
+    caller.request_id = header(REQUEST_ID).map(str::to_owned);
+    if let Some(known) = parts.extensions.get::<Known>() {
+        known.is(&caller);
+    }
+    Ok(caller)
 }

@@ -1,7 +1,6 @@
 //! A JSON object's fields, taken one by one, with every mistake kept: one answer names them all.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use roadstead_model::{duration, limits};
@@ -221,11 +220,6 @@ impl Fields {
     pub(crate) fn rest(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.left)
     }
-}
-
-/// The caller's address as text for rows.
-pub(crate) fn address(address: Option<std::net::SocketAddr>) -> Option<IpAddr> {
-    address.map(|address| address.ip().to_canonical())
 }
 
 #[cfg(test)]

@@ -133,6 +133,8 @@ impl Orchestrator {
             entry: asker.entry(&row, changes, at),
             id,
             user: row.user,
+            organization: row.organization,
+            takes: plan.takes(),
             verb,
             life,
             type_version: plan.type_version,

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
+use super::quota::quotas;
 use crate::admission::Place;
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
@@ -119,10 +120,10 @@ impl Reserved {
         let former =
             inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
         let mut lease = free_port(inner, former)?;
-        let quota = inner.settings().max_instances_per_user;
+        let quotas = quotas(&inner.settings());
         for attempt in 1.. {
             reopening.port = lease.port();
-            let error = match inner.store().instances().reopen(&reopening, quota).await {
+            let error = match inner.store().instances().reopen(&reopening, &quotas).await {
                 Ok(desired) => {
                     inner.took(instance, Step::RowReserved);
                     return Ok(Self {
@@ -234,10 +235,10 @@ async fn lease_and_reserve(
     plan: &mut Plan,
 ) -> Result<PortLease, LaunchError> {
     let mut lease = free_port(inner, None)?;
-    let quota = inner.settings().max_instances_per_user;
+    let quotas = quotas(&inner.settings());
     for attempt in 1.. {
         row.port = lease.port();
-        match inner.store().instances().reserve(row, quota).await {
+        match inner.store().instances().reserve(row, &quotas).await {
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
@@ -254,7 +255,7 @@ async fn lease_and_reserve(
 
 fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
     match error {
-        ReserveError::QuotaReached { limit } => LaunchError::QuotaReached { limit },
+        ReserveError::QuotaReached(reached) => LaunchError::QuotaReached(reached),
         ReserveError::PortHeld(_) => {
             LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
         }
@@ -345,6 +346,7 @@ fn new_row(
         keep: plan.keep,
         autostart: plan.autostart,
         at,
+        takes: plan.takes(),
         actor: permit.actor().clone(),
         entry: Some(permit.entry(&instance, launched(plan, at), at)),
         event_data: json!({

@@ -89,6 +89,21 @@ impl<D: Db> ApiKeys<D> {
 }
 
 impl ApiKeys<System<'_>> {
+    /// How many keys of a user open something now.
+    #[tracing::instrument(name = "db.api_key.count_active", skip_all, fields(user.id = %user), err(level = "debug"))]
+    pub async fn count_active(&self, user: UserId, now: OffsetDateTime) -> Result<usize, StoreError> {
+        let count = sqlx::query_scalar!(
+            r#"select count(*) as "count!" from api_keys where user_id = $1 and is_active
+               and (expires_at is null or expires_at > $2) and (grace_until is null or grace_until > $2)"#,
+            user.uuid(),
+            now,
+        )
+        .fetch_one(self.db.pool)
+        .await
+        .during("db.api_key.count_active")?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     /// Where a user may act: in a project of an organisation that they are an active member of, or in their own. None when
     /// there is no such place for them.
     #[tracing::instrument(name = "db.api_key.place_for", skip_all, fields(user.id = %user), err(level = "debug"))]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use roadstead_crypto::{Binding, ExposeSecret, KeyRing, OpenError};
-use roadstead_model::{Actor, CredentialId, EventType, UserId, Validity, Verb};
+use roadstead_model::{Actor, CredentialId, EventType, Quotas, UserId, Validity, Verb};
 use roadstead_store::{
     CredentialChange, CredentialEventType, Deletion, Holding, NewCredential, NewSlot, ReserveError,
     UsedCredential,
@@ -40,7 +40,7 @@ async fn reserve(
 ) -> Result<roadstead_model::InstanceId, ReserveError> {
     let mut new = world.instance_on(port);
     new.credential = Some(UsedCredential { id, version });
-    world.store().instances().reserve(&new, 1_000).await.map(|()| new.id)
+    world.store().instances().reserve(&new, &Quotas::instances(1_000)).await.map(|()| new.id)
 }
 
 async fn stored(world: &mut World, name: &str) -> NewCredential {
@@ -185,8 +185,9 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
         let (instances, mut credentials) = (world.store().instances(), world.store().credentials());
+        let quotas = Quotas::instances(1_000);
         let (reserved, deleted) = tokio::join!(
-            instances.reserve(&launch, 1_000),
+            instances.reserve(&launch, &quotas),
             credentials.delete(first.id, None, Holding::Live, &Actor::SYSTEM, at),
         );
         match (reserved, deleted.unwrap()) {
@@ -231,7 +232,7 @@ async fn what_ended_is_started_again_with_the_values_that_there_are_now() {
     let mut again = crate::lifecycle::reopening(&world, ended, Verb::Restore, 3_002);
     for (version, is_current) in [(1, false), (2, true)] {
         again.credential = Some(UsedCredential { id: first.id, version });
-        let reopened = world.store().instances().reopen(&again, 1_000).await;
+        let reopened = world.store().instances().reopen(&again, &Quotas::instances(1_000)).await;
         assert_eq!(reopened.is_ok(), is_current, "{reopened:?}");
     }
     assert_eq!(world.store().credentials().held_version(ended).await.unwrap(), Some(2));

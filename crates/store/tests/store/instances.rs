@@ -1,6 +1,6 @@
 //! One instance through its life.
 
-use roadstead_model::{Actor, EventType, InstanceStatus};
+use roadstead_model::{Actor, EventType, InstanceStatus, Quotas};
 use roadstead_store::{Ending, InstanceFilter, InstanceState, NewInstance, Order, ProcessMark, SealedSlot};
 use serde_json::json;
 
@@ -100,7 +100,7 @@ async fn deletion_hides_the_row_and_wipes_its_secrets() {
     let secret = SealedSlot { slot: "token".to_owned(), sealed: vec![1, 2, 3] };
     let new = NewInstance { secrets: vec![secret.clone()], ..world.instance_on(3_001) };
     let mut instances = world.store().instances();
-    instances.reserve(&new, 10).await.unwrap();
+    instances.reserve(&new, &Quotas::instances(10)).await.unwrap();
     assert_eq!(instances.sealed_slots(new.id).await.unwrap(), [secret]);
     assert!(!instances.soft_delete(new.id, &Actor::SYSTEM, world.now()).await.unwrap(), "it is live");
     instances.finish(new.id, &world.stopped()).await.unwrap();
