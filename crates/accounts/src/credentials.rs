@@ -178,12 +178,12 @@ impl Accounts {
             actor: permit.actor().clone(),
             at: self.now(),
         };
-        let changes = told(&before, &change);
+        let said = told(&before, &change);
         // As the service: instances that hold it are told, wherever their owner runs them.
         let mut transaction = self.store().system_change().await?;
         let done = transaction.credentials().change(&change).await?;
         done.ok_or(AccountsError::NotFound { what: "credential" })?;
-        transaction.commit(&sensitive(permit.entry(&id, changes, change.at))).await?;
+        transaction.commit(&sensitive(permit.entry(&id, said, change.at))).await?;
         self.credential(permit, id).await
     }
 
