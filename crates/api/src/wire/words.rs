@@ -34,8 +34,6 @@ words! {
     Source = [LogSource::Process, LogSource::System, LogSource::Api];
     /// What sums of usage are told apart by.
     Summary = ["tool", "day", "instance"];
-    /// The order of a list by creation.
-    ByCreation = ["-created_at", "created_at"];
     /// The order of a list of instances.
     OfInstances = ["-created_at", "created_at", "expires_at", "-expires_at", "status", "-status"];
     /// How a file is written.
