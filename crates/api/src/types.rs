@@ -19,7 +19,7 @@ use roadstead_model::Operation;
 /// By name. Disabled ones too with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
     params(("all" = Option<bool>, Query, description = "Disabled ones, too"),
-        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+        ("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

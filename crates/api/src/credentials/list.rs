@@ -13,7 +13,7 @@ use roadstead_model::Operation;
 ///
 /// Names, hints and ends only, oldest first. One whose end is near has the status `expiring`.
 #[utoipa::path(get, operation_id = "credentials_list", path = "/credentials", tag = "credentials",
-    params(("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+    params(("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Credential>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

@@ -23,6 +23,7 @@ pub(super) fn rules(name: &str) -> Option<Value> {
         }
         "Idempotency-Key" => json!({"pattern": "^[\\x21-\\x7e]{1,200}$"}),
         "If-Match" => json!({"pattern": "^\"[0-9]{1,9}\"$"}),
+        "project" | "owner" | "instance" => json!({"format": "uuid"}),
         _ if is_time(name) => json!({"format": "date-time", "maxLength": 40}),
         _ if is_id(name) => json!({"format": "uuid"}),
         _ => return None,
@@ -49,7 +50,11 @@ pub(super) fn meaning(name: &str, place: &str) -> Option<&'static str> {
 
 /// Whether a field of that name holds a time.
 pub(super) fn is_time(name: &str) -> bool {
-    name.ends_with("_at") || matches!(name, "at" | "timestamp")
+    name.ends_with("_at")
+        || matches!(
+            name,
+            "at" | "timestamp" | "created_since" | "created_until" | "expires_before" | "searched_to"
+        )
 }
 
 /// Whether a field of that name holds an id of ours; what others name may look like anything.

@@ -67,7 +67,7 @@ pub struct ExportBody {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ExportLink {
     /// Opens the export without a key: whoever has it can read the lines.
-    #[schema(example = "http://127.0.0.1:8700/api/v1/exports/re_…")]
+    #[schema(example = "http://127.0.0.1:8700/api/v1/exports/re_token")]
     pub download_url: String,
     /// When it ends, RFC 3339.
     pub expires_at: String,

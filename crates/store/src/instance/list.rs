@@ -87,7 +87,7 @@ impl InstanceFilter {
     fn found_by_index(&self) -> Option<&[InstanceStatus]> {
         let (statuses, _) = self.statuses.as_ref()?;
         let is_in_row = |status: &InstanceStatus| *status != InstanceStatus::Expired;
-        statuses.iter().all(is_in_row).then_some(statuses)
+        statuses.iter().all(is_in_row).then_some(statuses.as_slice())
     }
 }
 

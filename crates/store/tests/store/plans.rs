@@ -17,7 +17,7 @@ insert into mcp_instances
   select (jsonb_populate_record(i, jsonb_build_object('id', uuid_v7(now() - make_interval(secs => g)), 'name', 'filled ' || g,
           'status', 'stopped', 'assigned_port', null, 'access_token_hash', sha256(g::text::bytea), 'ended_at', now(),
           'expires_at', now() + make_interval(secs => g), 'created_at', now() - make_interval(secs => g)))).*
-  from generate_series(1, 2000) g, (select * from mcp_instances limit 1) i;
+  from generate_series(1, 2000) g, mcp_instances i;
 insert into mcp_logs (id, mcp_instance_id, owner_id, organization_id, at, seq, origin, level, source, message)
   select uuid_v7(now()), i.id, i.user_id, i.organization_id, now() - make_interval(secs => g / 100.0), g, 'shim',
          case when g % 50 = 0 then 'error' else 'info' end, 'process', 'line ' || g
