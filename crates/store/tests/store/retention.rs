@@ -15,7 +15,7 @@ async fn old_month(world: &mut World, lines: u32) -> (OffsetDateTime, String) {
     let statement = format!(
         "select ensure_month_partitions('{then}', 1);
          insert into mcp_logs (id, mcp_instance_id, at, seq, origin, level, source, message, owner_id, organization_id)
-         select gen_random_uuid(), i.id, '{then}', n, 'shim', 'info', 'server', 'line', i.user_id, i.organization_id
+         select gen_random_uuid(), i.id, '{then}', n, 'shim', 'info', 'process', 'line', i.user_id, i.organization_id
          from mcp_instances i, generate_series(1, {lines}) n where i.id = '{id}'"
     );
     owner.execute(AssertSqlSafe(statement)).await.unwrap();
