@@ -5,3 +5,5 @@ create trigger api_keys_updated before update of name, scopes, is_active, expire
 alter table api_keys drop column organization_id, drop column project_id, drop column created_by, drop column revoked_by, drop column allowed_ips,
   drop column requests_per_minute, drop column daily_limit, drop column monthly_limit, drop column usage_count, drop column last_used_agent,
   drop column rotated_from, drop column grace_until, drop column version;
+update api_keys set scopes = array(select scope from unnest(scopes) as scope where scope <> all ('{
+  organizations:read,organizations:write,projects:read,projects:write,usage:read,audit:read,events:read,users:act,database:admin}'));

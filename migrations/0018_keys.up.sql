@@ -44,3 +44,9 @@ create view active_api_keys with (security_barrier) as
   from api_keys k left join api_key_usage d on d.api_key_id = k.id
   where k.is_active and (k.expires_at is null or k.expires_at > now()) group by k.id;
 select ensure_month_partitions(now(), 3);
+-- What a key could do it still can, and the keys that could do everything can do what is new.
+update api_keys set scopes = scopes || '{usage:read}' where 'instances:read' = any (scopes) and not 'usage:read' = any (scopes);
+update api_keys set scopes = (select array_agg(distinct scope order by scope) from unnest(scopes || '{
+    organizations:read,organizations:write,projects:read,projects:write,usage:read,audit:read,events:read,users:act,database:admin}') as scope)
+  where scopes @> '{instances:read,instances:launch,instances:write,types:read,types:write,credentials:read,credentials:write,users:read,
+    users:write,api-keys:read,api-keys:write,settings:read,settings:write}';

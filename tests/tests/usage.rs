@@ -232,7 +232,7 @@ async fn only_those_who_may_see_them_do(app: &App) {
         assert_eq!(key.status, 201, "{key:?}");
         key.body["key"].as_str().expect("a key").to_owned()
     };
-    let reader = key("instances:read").await;
+    let reader = key("usage:read").await;
     for path in ["/usage", "/usage?summary=tool"] {
         let hers = app.ask_as(&reader, "GET", path, None).await;
         assert_eq!((hers.status, hers.body["data"].as_array().map(Vec::len)), (200, Some(0)), "{hers:?}");

@@ -35,7 +35,7 @@ pub use roadstead_store::{
     RotationRow, RunRow, TypeRow, UserRow,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, Settings};
+pub use settings::{Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, Settings};
 pub use users::NewUser;
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.

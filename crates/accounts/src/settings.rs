@@ -1,16 +1,19 @@
 //! Settings: typed, validated, read from their rows; what is not set has its default.
 
 mod kinds;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roadstead_access::AdminPermit;
-use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange, limits};
+use roadstead_model::limits::{DEFAULT_LIFETIME, MAX_INSTANCES_PER_USER};
+use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange};
 use roadstead_store::StoreError;
 use serde_json::Value;
 
 pub use self::kinds::{Access, AllowedRoot};
+pub use self::limits::{LaunchSettings, QuotaSettings, RateSettings};
 use crate::{Accounts, AccountsError};
 
 /// The settings in force.
@@ -38,6 +41,12 @@ pub struct Settings {
     pub allowed_roots: Vec<AllowedRoot>,
     /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
     pub remind_before: Duration,
+    /// Whether and how launches are taken (`launches.…`).
+    pub launches: LaunchSettings,
+    /// How often somebody may ask (`limits.…`).
+    pub rates: RateSettings,
+    /// How much somebody may have (`quotas.…`).
+    pub quotas: QuotaSettings,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -59,9 +68,9 @@ impl Settings {
         )?;
         Ok(Self {
             default_lifetime: Duration::from_secs(
-                60 * number("mcp.default_duration_minutes", limits::DEFAULT_LIFETIME.as_secs() / 60),
+                60 * number("mcp.default_duration_minutes", DEFAULT_LIFETIME.as_secs() / 60),
             ),
-            max_instances_per_user: small("mcp.max_instances_per_user", limits::MAX_INSTANCES_PER_USER),
+            max_instances_per_user: small("mcp.max_instances_per_user", MAX_INSTANCES_PER_USER),
             ports,
             retention_days: small("cleanup.retention_days", 30),
             max_memory_mb: small("process.max_memory_mb", 512),
@@ -74,6 +83,9 @@ impl Settings {
                 .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
             allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
+            launches: limits::Rows(rows).launches(),
+            rates: limits::Rows(rows).rates(),
+            quotas: limits::Rows(rows).quotas(),
         })
     }
 }

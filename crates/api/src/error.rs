@@ -356,6 +356,17 @@ impl From<LaunchError> for ApiError {
                 this.retry_after = Some(EXHAUSTED_PATIENCE);
                 this
             }
+            LaunchError::QueueFull { position, retry_after } => {
+                let mut this = Self::new(Code::QuotaReached, error.to_string());
+                this.details.push(detail("position", &position.to_string()));
+                this.retry_after = Some(*retry_after);
+                this
+            }
+            LaunchError::Disabled => {
+                let mut this = Self::new(Code::MachineExhausted, error.to_string());
+                this.retry_after = Some(EXHAUSTED_PATIENCE);
+                this
+            }
             LaunchError::ShuttingDown => Self::new(Code::ShuttingDown, error.to_string()),
             LaunchError::Store(_) => Self::database(&error),
             LaunchError::Secret { .. } | LaunchError::Shim { .. } | LaunchError::Panicked(_) => {

@@ -37,6 +37,10 @@ impl IntoResponse for Answer {
     }
 }
 
+fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic())
+}
+
 /// A request about one instance: the same body for another is another request.
 pub(crate) fn of_instance(id: InstanceId, body: &[u8]) -> Vec<u8> {
     [id.to_string().as_bytes(), b"\n", body].concat()
@@ -57,13 +61,12 @@ pub(crate) async fn once(
     work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
 ) -> Result<Answer, ApiError> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return state.detached(work).await };
-    let key =
-        key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES).ok_or_else(|| {
-            ApiError::new(
-                Code::Malformed,
-                format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible characters"),
-            )
-        })?;
+    let key = key.to_str().ok().filter(|key| is_key(key)).ok_or_else(|| {
+        ApiError::new(
+            Code::Malformed,
+            format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible characters"),
+        )
+    })?;
     let attempt = Attempt { user: caller.user, route, key, request };
     match state.accounts().idempotency().begin(&attempt).await? {
         Begun::Before { status, body } => {

@@ -34,6 +34,7 @@ pub(crate) async fn list(
 /// With at most the scopes of the key that makes it. The key is shown only here.
 #[utoipa::path(post, operation_id = "keys_create", path = "/api-keys", tag = "api-keys",
     request_body = KeyBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = NewApiKey), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, description = "More scopes than one's own", body = ErrorBody),
         (status = 404, description = "No such user", body = ErrorBody), (status = 413, body = ErrorBody),
@@ -72,7 +73,7 @@ pub(crate) async fn create(
 ///
 /// At once; `reason` is kept.
 #[utoipa::path(delete, operation_id = "keys_revoke", path = "/api-keys/{id}", tag = "api-keys",
-    params(("id" = String, Path), ("reason" = Option<String>, Query)),
+    params(("id" = String, Path), ("reason" = Option<String>, Query, max_length = 200, description = "Kept with the key")),
     responses((status = 204, description = "Revoked"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn revoke(

@@ -2,6 +2,7 @@
 
 mod browser;
 pub mod credentials;
+mod describe;
 pub mod error;
 mod extract;
 mod health;

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode, header};
+use roadstead_accounts::TypeRow;
 use serde_json::Value;
 
 use crate::error::{ApiError, Code, ErrorBody};
@@ -16,7 +17,7 @@ use roadstead_model::Operation;
 ///
 /// Disabled ones too with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
-    params(("all" = Option<bool>, Query)),
+    params(("all" = Option<bool>, Query, description = "Disabled ones, too")),
     responses((status = 200, body = All<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
@@ -25,7 +26,7 @@ pub(crate) async fn list(
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<All<ServerType>>, ApiError> {
     let permit = caller.type_permit(Operation::TypesList)?;
-    let all = fields.text("all", 5).as_deref() == Some("true");
+    let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
     fields.finish()?;
     let types = state.accounts().types(&permit, !all).await?;
     Ok(Json(All { data: types.into_iter().map(ServerType::new).collect() }))
@@ -35,24 +36,24 @@ pub(crate) async fn list(
 ///
 /// By id or by name, with its credential slots and configuration schema.
 #[utoipa::path(get, operation_id = "types_get", path = "/types/{id}", tag = "types",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name")),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathName(named): PathName,
-) -> Result<([(http::HeaderName, String); 1], Json<ServerType>), ApiError> {
+) -> Result<Versioned, ApiError> {
     let permit = caller.type_permit(Operation::TypesGet)?;
     let found = state.accounts().type_named(&permit, &named).await?;
-    Ok(([(header::ETAG, format!("\"{}\"", found.version))], Json(ServerType::new(found))))
+    Ok(versioned(found))
 }
 
 /// Create a server type
 ///
 /// Platform admins only: a type names a program that will run. Every mistake is named at once.
 #[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
-    request_body = TypeBody,
+    request_body = TypeBody, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -79,7 +80,7 @@ pub(crate) async fn create(
 /// With `If-Match` naming the version that was read. Running instances keep what they were launched with.
 #[utoipa::path(put, operation_id = "types_update", path = "/types/{id}", tag = "types",
     request_body = TypeBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name"), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -89,12 +90,19 @@ pub(crate) async fn update(
     PathName(named): PathName,
     headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
-) -> Result<Json<ServerType>, ApiError> {
+) -> Result<Versioned, ApiError> {
     let permit = caller.admin_permit(Operation::TypesUpdate)?;
     let expected = expected_version(&headers)?;
     let spec = Value::Object(fields.rest());
     let updated = state.accounts().update_type(&permit, &named, expected, spec).await?;
-    Ok(Json(ServerType::new(updated)))
+    Ok(versioned(updated))
+}
+
+/// A type, with its version as `ETag`.
+type Versioned = ([(http::HeaderName, String); 1], Json<ServerType>);
+
+fn versioned(row: TypeRow) -> Versioned {
+    ([(header::ETAG, format!("\"{}\"", row.version))], Json(ServerType::new(row)))
 }
 
 fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
@@ -109,7 +117,7 @@ fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
 ///
 /// It launches no more; running instances go on.
 #[utoipa::path(post, operation_id = "types_disable", path = "/types/{id}/disable", tag = "types",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name")),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn disable(

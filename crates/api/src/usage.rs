@@ -10,7 +10,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{All, Page, UsageEntry, UsageTotal, choice, cursor_field, limit_field, time_field};
+use crate::wire::{All, Page, UsageEntry, UsageTotal, choice, cursor_field, limit_field, time_field, words};
 
 /// Longest name of a tool.
 const MAX_TOOL_CHARS: usize = 128;
@@ -20,17 +20,16 @@ const MAX_TOOL_CHARS: usize = 128;
 /// One entry for each `tools/call`, `resources/read` and `prompts/get` through an instance, newest first unless
 /// `sort=at`: the caller's own, or all for a platform admin. What was said in a call is never kept. With `summary`
 /// the answer is what they add up to by tool, day (UTC) or instance, at most 1000 sums: days newest first, else those
-/// of the most calls first; `sort`, `limit` and `cursor` then do not apply.
+/// of the most calls first; `sort`, `limit` and `cursor` cannot be given then.
 #[utoipa::path(get, operation_id = "usage_list", path = "/usage", tag = "usage",
-    params(("instance" = Option<String>, Query, description = "An instance's id"),
+    params(("instance" = Option<String>, Query, format = Uuid, description = "Only calls through this instance"),
         ("type" = Option<String>, Query, description = "A server type's name"),
-        ("tool" = Option<String>, Query, description = "A tool's or prompt's name, or where a resource lives"),
-        ("status" = Option<String>, Query, description = "success, error, timeout, cancelled or blocked"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
-        ("summary" = Option<String>, Query, description = "`tool`, `day` or `instance`"),
-        ("sort" = Option<String>, Query, description = "`-at` (default) or `at`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+        ("tool" = Option<String>, Query, max_length = 128, description = "A tool's or prompt's name, or where a resource lives"),
+        ("status" = inline(Option<words::UsageStatus>), Query, description = "Only calls that ended so"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+        ("summary" = inline(Option<words::Summary>), Query, description = "Add them up by this"),
+        ("sort" = inline(Option<words::ByTime>), Query, description = "Newest first, unless `at`"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = UsageAnswer), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

@@ -9,6 +9,7 @@ mod retention;
 mod stats;
 mod types;
 mod usage;
+pub(crate) mod words;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,7 +29,8 @@ pub use credential::{
 };
 pub(crate) use instance::View;
 pub use instance::{
-    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, RenewBody, StartBody, TypeSummary,
+    Alive, Event, ExtendBody, Instance, LaunchBody, Launched, LogLine, Queue, RenewBody, StartBody,
+    TypeSummary,
 };
 pub use master_key::{MasterKey, Rotation};
 pub use people::{
@@ -50,6 +52,7 @@ pub struct Page<T> {
     /// The items.
     pub data: Vec<T>,
     /// Where the next page starts: pass it as `cursor`; null on the last page.
+    #[schema(required)]
     pub next_cursor: Option<String>,
 }
 

@@ -25,6 +25,7 @@ pub mod role;
 pub mod scope;
 pub mod step;
 pub mod transport;
+pub mod turns;
 pub mod usage;
 
 pub use audit::{ActorKind, AuditOutcome, Audited, Care, Changes, NewAudit};
@@ -53,4 +54,5 @@ pub use role::{Reach, Role, View};
 pub use scope::{Scope, Scopes};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};
+pub use turns::Turns;
 pub use usage::{SessionEra, UsageMethod, UsageStatus};

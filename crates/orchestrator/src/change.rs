@@ -98,7 +98,7 @@ impl Orchestrator {
     ) -> Result<Launched, ChangeError> {
         let token = self.new_token();
         let instance = self.set_token(&permit, id, Verb::RotateToken, &token, &token.hint()).await?;
-        Ok(Launched { instance, token })
+        Ok(Launched { instance, token, queued: None })
     }
 
     /// Takes a running instance's token back: once this returns, nothing opens it until it is given another one.

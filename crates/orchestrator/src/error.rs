@@ -10,6 +10,9 @@ use roadstead_supervisor::{ErrandError, StartError};
 
 use crate::shortage::Shortage;
 
+/// When to try again where too many wait: a few servers have started by then.
+pub(crate) const QUEUE_FULL_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A field and what is wrong with it.
 pub type Problem = (String, String);
 
@@ -104,6 +107,19 @@ pub enum LaunchError {
         /// Why.
         failure: Failure,
     },
+    /// As many launches wait for their turn as may.
+    #[error("{} launches wait for their turn already, as many as may; try again in a moment", position - 1)]
+    QueueFull {
+        /// The place that this one would have.
+        position: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A platform admin has switched launches off.
+    #[error(
+        "launches are switched off at the moment; what runs goes on, and a platform admin can say until when"
+    )]
+    Disabled,
     /// We are stopping.
     #[error("the service is stopping and launches nothing new; try again in a moment")]
     ShuttingDown,

@@ -9,6 +9,7 @@
 //! Each step of a launch consumes the one before. After it is published, only its driver changes an instance;
 //! others ask the driver. Ending is one function, whoever notices.
 
+mod admission;
 mod adopt;
 mod batches;
 mod change;
@@ -35,6 +36,7 @@ mod validate;
 mod witness;
 mod workplace;
 
+pub use admission::{Queued, WaitsFor};
 pub use error::{
     ChangeError, DeleteCredentialError, Failure, LaunchError, Problem, StartAgainError, ValidateError,
 };

@@ -89,6 +89,11 @@ impl Samples {
     }
 }
 
+/// The memory of an instance; shared pages counted once for each process where one of them hides its shares.
+fn taken(figures: &Figures) -> u64 {
+    figures.pss_bytes.filter(|_| figures.unreadable == 0).unwrap_or(figures.rss_bytes)
+}
+
 fn percent(cpu: Duration, wall: Duration) -> f64 {
     if wall.is_zero() { 0.0 } else { cpu.as_secs_f64() / wall.as_secs_f64() * 100.0 }
 }
@@ -149,6 +154,7 @@ fn watch(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, runtime: &tokio::runti
         let parts = &inner.parts;
         let look = parts.supervisor.look(parts.node.installation, &parts.workplaces, &mut known);
         let Look { figures, reached, over, is_suspect } = look;
+        inner.admission.saw(figures.iter().map(|(id, figures)| (*id, taken(figures))));
         inner.samples.store(inner.now(), figures);
         inner.end_over(over);
         inner.tell_reached(reached, runtime);

@@ -199,7 +199,11 @@ fn printer(json: bool) -> Box<dyn StepPrinter> {
     }
 }
 
+/// What PostgreSQL remarks on statements of ours, such as the rollback of what a caller hung up on, is no news.
+const NO_REMARKS: &str = "sqlx::postgres::notice=error";
+
 fn begin_logging(filter: &str, json: bool) {
+    let filter = if filter.contains("sqlx") { filter } else { &format!("{filter},{NO_REMARKS}") };
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -40,7 +40,8 @@ impl Store {
     /// let the service take the callers' role.
     #[tracing::instrument(name = "db.connect", skip_all, err(level = "debug"))]
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
-        let options = options.statement_cache_capacity(PREPARED_STATEMENTS);
+        // Numbers come in binary, so nothing is rounded; and a pooler refuses a session that asks for how they are written.
+        let options = options.statement_cache_capacity(PREPARED_STATEMENTS).extra_float_digits(None);
         // Callers wait for nothing but the database; drivers hold connections through the steps of a launch.
         let for_callers = (max_connections * 2 / 5).max(1);
         let own = max_connections.saturating_sub(for_callers).max(1);

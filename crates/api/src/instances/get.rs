@@ -7,7 +7,7 @@ use roadstead_model::{InstanceId, InstanceStatus, Operation};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId};
 use crate::state::ApiState;
-use crate::wire::{Alive, Instance};
+use crate::wire::{Alive, Instance, Queue};
 
 /// Get an instance
 #[utoipa::path(get, operation_id = "instances_get", path = "/instances/{id}", tag = "instances",
@@ -25,5 +25,6 @@ pub(crate) async fn get(
         InstanceStatus::Running => state.orchestrator().why_alive(id).await.map(Alive::new),
         _ => None,
     };
-    Ok(Json(Instance { alive, ..Instance::new(instance, state.view()) }))
+    let queue = state.orchestrator().queued(id).map(Queue::new);
+    Ok(Json(Instance { alive, queue, ..Instance::new(instance, state.view()) }))
 }

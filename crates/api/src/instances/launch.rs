@@ -17,7 +17,7 @@ use crate::wire::{LaunchBody, Launched, wait_field};
 /// token. The token is shown only here. The launch goes on if the caller hangs up.
 #[utoipa::path(post, operation_id = "instances_launch", path = "/instances", tag = "instances",
     request_body = LaunchBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "Ready", body = Launched),
         (status = 202, description = "Written; the server is starting (`wait` was `none`)", body = Launched),

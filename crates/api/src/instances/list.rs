@@ -8,17 +8,16 @@ use roadstead_orchestrator::InstanceQuery;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{Instance, Page, choice, cursor_field, limit_field};
+use crate::wire::{Instance, Page, choice, cursor_field, limit_field, words};
 
 /// List instances
 ///
 /// The caller's own; all of them for a platform admin. Newest first unless `sort=created_at`.
 #[utoipa::path(get, operation_id = "instances_list", path = "/instances", tag = "instances",
-    params(("status" = Option<String>, Query, description = "pending, running, expired, disconnected, stopped or error"),
+    params(("status" = inline(Option<words::InstanceStatus>), Query, description = "Only those in this status"),
         ("type" = Option<String>, Query, description = "A server type's name"),
-        ("sort" = Option<String>, Query, description = "`-created_at` (default) or `created_at`"),
-        ("limit" = Option<u32>, Query, description = "1 to 100, default 20"),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+        ("sort" = inline(Option<words::ByCreation>), Query, description = "Newest first, unless `created_at`"),
+        ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<Instance>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

@@ -15,7 +15,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, PathId, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{LogLine, Page, choice, cursor_field, limit_field, time_field};
+use crate::wire::{LogLine, Page, choice, cursor_field, limit_field, time_field, words};
 
 /// How often a silent stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -27,11 +27,11 @@ const MAX_SEARCH_CHARS: usize = 200;
 /// Newest first unless `order=asc`. With `follow=true` the answer is a stream of server-sent events named
 /// `log`: the lines asked for, then each new one, until the instance has ended.
 #[utoipa::path(get, operation_id = "instances_logs", path = "/instances/{id}/logs", tag = "instances",
-    params(("id" = String, Path), ("level" = Option<String>, Query, description = "At least: debug, info, warn, error"),
-        ("source" = Option<String>, Query, description = "process, system or api"),
-        ("since" = Option<String>, Query, description = "RFC 3339"), ("until" = Option<String>, Query),
-        ("q" = Option<String>, Query, description = "Text that the line contains"),
-        ("order" = Option<String>, Query, description = "`desc` (default) or `asc`"),
+    params(("id" = String, Path), ("level" = inline(Option<words::Level>), Query, description = "At least so bad"),
+        ("source" = inline(Option<words::Source>), Query, description = "Only what this one said"),
+        ("since" = Option<String>, Query), ("until" = Option<String>, Query),
+        ("q" = Option<String>, Query, max_length = 200, description = "Text that the line contains"),
+        ("order" = inline(Option<words::Order>), Query, description = "Newest first, unless `asc`"),
         ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query), ("follow" = Option<bool>, Query)),
     responses((status = 200, body = Page<LogLine>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -15,7 +15,7 @@ use crate::wire::{Instance, RenewBody, wait_field, wait_status};
 /// Starts an instance again whose time was up, with a new deadline. Id, URL and token stay.
 #[utoipa::path(post, operation_id = "instances_renew", path = "/instances/{id}/renew", tag = "instances",
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<RenewBody>,
     responses(
         (status = 200, description = "Ready", body = Instance),

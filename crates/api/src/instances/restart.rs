@@ -16,7 +16,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 /// deadline stay; sessions are gone, and clients initialise again. Meanwhile its URL answers 503.
 #[utoipa::path(post, operation_id = "instances_restart", path = "/instances/{id}/restart", tag = "instances",
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<StartBody>,
     responses(
         (status = 200, description = "Ready", body = Instance),

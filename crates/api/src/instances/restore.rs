@@ -16,7 +16,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 /// renewed instead.
 #[utoipa::path(post, operation_id = "instances_restore", path = "/instances/{id}/restore", tag = "instances",
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<StartBody>,
     responses(
         (status = 200, description = "Ready", body = Instance),

@@ -6,7 +6,7 @@ use roadstead_orchestrator::PortRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rfc3339;
+use super::{rfc3339, words};
 
 /// A user.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -137,7 +137,7 @@ pub struct KeyBody {
     #[schema(example = "ci")]
     pub name: String,
     /// At most those of the key that makes it.
-    #[schema(example = json!(["instances:launch", "instances:read"]))]
+    #[schema(value_type = Vec<words::Scope>, min_items = 1, example = json!(["instances:launch", "instances:read"]))]
     pub scopes: Vec<String>,
     /// When it ends by itself.
     #[schema(example = "30d")]

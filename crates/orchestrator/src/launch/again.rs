@@ -104,6 +104,9 @@ impl Orchestrator {
         life: Life,
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
+        if !self.0.settings().launches.enabled && asker.actor != Actor::SYSTEM {
+            return Err(LaunchError::Disabled.into());
+        }
         let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
         let (row, ownership) = self.claim(asker.view, id, verb).await?;
         let plan = Plan::again(&self.0, &row, life).await?;
@@ -128,8 +131,11 @@ impl Orchestrator {
                 "autostart": asker.actor == Actor::SYSTEM }),
             actor: asker.actor,
         };
+        // What the service starts by itself was counted before.
+        let is_ours = reopening.actor == Actor::SYSTEM;
+        let coming = if is_ours { self.0.admission.let_in_anyhow() } else { self.0.let_in()? };
         let reserved = Reserved::again(&self.0, ownership, plan, reopening).await;
-        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?;
+        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?.enter(coming, row.user);
         match wait {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,

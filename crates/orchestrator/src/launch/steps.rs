@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
+use crate::admission::Place;
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
@@ -31,13 +32,15 @@ pub(super) const PORT_ATTEMPTS: usize = 16;
 /// Lease and row exist.
 pub(super) struct Reserved {
     pub(super) lease: PortLease,
-    ownership: Ownership,
+    pub(super) ownership: Ownership,
     pub(super) instance: InstanceId,
     pub(super) token_hash: [u8; 32],
     pub(super) generation: u64,
     pub(super) plan: Plan,
     pub(super) expires_at: OffsetDateTime,
-    actor: Actor,
+    pub(super) actor: Actor,
+    /// What it holds of its turn; nothing for a running instance's restart, which takes none.
+    pub(super) place: Option<Place>,
     /// Whether the row is that of a running instance all the while.
     is_restart: bool,
 }
@@ -95,6 +98,7 @@ impl Reserved {
             expires_at: row.expires_at,
             plan,
             actor: row.actor,
+            place: None,
             is_restart: false,
         };
         Ok((reserved, token))
@@ -128,6 +132,7 @@ impl Reserved {
                         expires_at: desired.expires_at,
                         plan,
                         actor: reopening.actor,
+                        place: None,
                         is_restart: false,
                     });
                 }
@@ -169,6 +174,7 @@ impl Reserved {
             expires_at: row.expires_at,
             plan,
             actor,
+            place: None,
             is_restart: true,
         }
     }
