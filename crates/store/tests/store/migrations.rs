@@ -27,10 +27,18 @@ const EXCEPTIONS: &[(&str, Rule, &str)] = &[
     ("0013", Rule::IndexConcurrently, "partial, of a column that was new: there was nothing in it"),
     ("0017", Rule::RowsApart, "a row a person and organisation, and every one needs its member at once"),
     ("0018", Rule::RowsApart, "a row a key: the second lock must know whose each of them is"),
-    ("0021", Rule::RowsApart, "22 s a million lines, at one start: a line without an owner would be seen by nobody"),
+    (
+        "0021",
+        Rule::RowsApart,
+        "22 s a million lines, at one start: a line without an owner would be seen by nobody",
+    ),
     ("0021", Rule::NotNullHasDefault, "filled by the statement before"),
     ("0021", Rule::IndexConcurrently, "the same start writes every line anew"),
-    ("0022", Rule::IndexConcurrently, "the service does not run yet when it migrates, and 100,000 instances take a second"),
+    (
+        "0022",
+        Rule::IndexConcurrently,
+        "the service does not run yet when it migrates, and 100,000 instances take a second",
+    ),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
