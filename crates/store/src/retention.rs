@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::db::{Db, System};
 use crate::error::During;
+use crate::maintain::quoted;
 use crate::page::one_more;
 use crate::{Cursor, Page, PageRequest, StoreError};
 
@@ -42,6 +43,10 @@ pub struct PolicyRow {
 pub struct MonthRow {
     /// The name of its part.
     pub name: String,
+    /// The table that it is a part of. The application may read that, and no part of it by itself.
+    pub(crate) table: String,
+    /// The column that says to which month a row belongs.
+    pub(crate) by: String,
     /// Its first moment.
     pub begin: OffsetDateTime,
     /// The first moment after it.
@@ -50,6 +55,15 @@ pub struct MonthRow {
     pub rows: Option<u64>,
     /// The room that it takes.
     pub bytes: u64,
+}
+
+impl MonthRow {
+    /// The rows of the month, as what follows `select … from`.
+    fn rows_of(&self) -> String {
+        let (table, by) = (quoted(&self.table), quoted(&self.by));
+        let (begin, end) = (self.begin.unix_timestamp(), self.end.unix_timestamp());
+        format!("public.{table} where {by} >= to_timestamp({begin}) and {by} < to_timestamp({end})")
+    }
 }
 
 /// How a run ended.
@@ -259,11 +273,13 @@ impl Retention<System<'_>> {
     pub async fn months(&self, table: &str, before: OffsetDateTime) -> Result<Vec<MonthRow>, StoreError> {
         let rows = sqlx::query!(
             r#"select * from (
-                 select c.relname::text as "name!", b.begin as "begin!",
+                 select c.relname::text as "name!", a.attname::text as "by!", b.begin as "begin!",
                    (b.begin at time zone 'UTC' + interval '1 month') at time zone 'UTC' as "end!",
                    case when c.reltuples >= 0 then c.reltuples::bigint end as rows,
                    pg_total_relation_size(c.oid) as "bytes!"
                  from pg_inherits h join pg_class c on c.oid = h.inhrelid
+                 join pg_partitioned_table t on t.partrelid = h.inhparent
+                 join pg_attribute a on a.attrelid = t.partrelid and a.attnum = t.partattrs[0]
                  cross join lateral (
                    select to_date(right(c.relname, 7), 'YYYY_MM')::timestamp at time zone 'UTC' as begin
                  ) as b
@@ -277,6 +293,8 @@ impl Retention<System<'_>> {
         .during("db.retention.months")?;
         let months = rows.into_iter().map(|row| MonthRow {
             name: row.name,
+            table: table.to_owned(),
+            by: row.by,
             begin: row.begin,
             end: row.end,
             rows: row.rows.map(i64::unsigned_abs),

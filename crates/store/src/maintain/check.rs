@@ -94,7 +94,7 @@ impl Maintenance {
                    (select oid from pg_roles where rolname = 'roadstead_caller'), c.oid, 'select')
                  and not c.relrowsecurity
                  and exists (select from pg_attribute a where a.attrelid = c.oid and not a.attisdropped
-                             and a.attname in ('user_id', 'owner_id', 'organization_id'))
+                             and a.attname in ('owner_id', 'organization_id'))
                order by 1, 2"#,
             MONTHS_NEEDED,
         )

@@ -10,7 +10,6 @@ use super::{MonthRow, Retention};
 use crate::StoreError;
 use crate::db::System;
 use crate::error::During;
-use crate::maintain::quoted;
 
 /// `lock_not_available`, and what the database says of months of the audit log whose chains are not anchored.
 const IN_USE: &str = "55P03";
@@ -32,7 +31,7 @@ impl Retention<System<'_>> {
     /// The rows of a month.
     #[tracing::instrument(name = "db.retention.count_month", skip_all, err(level = "debug"))]
     pub async fn count_month(&self, month: &MonthRow) -> Result<u64, StoreError> {
-        let statement = format!("select count(*) from public.{}", quoted(&month.name));
+        let statement = format!("select count(*) from {}", month.rows_of());
         let rows: i64 = sqlx::query_scalar(AssertSqlSafe(statement))
             .fetch_one(self.db.pool)
             .await
@@ -48,10 +47,8 @@ impl Retention<System<'_>> {
         sink: Sink<'_>,
     ) -> Result<std::io::Result<()>, StoreError> {
         const NAME: &str = "db.retention.write_month";
-        let statement = format!(
-            "copy (select * from public.{}) to stdout with (format csv, header)",
-            quoted(&month.name)
-        );
+        let statement =
+            format!("copy (select * from {}) to stdout with (format csv, header)", month.rows_of());
         let mut rows = self.db.pool.copy_out_raw(&statement).await.during(NAME)?;
         while let Some(piece) = rows.try_next().await.during(NAME)? {
             if let Err(error) = sink(&piece) {
