@@ -25,6 +25,10 @@ bench-peers:
 compatibility *args:
     cargo build --release --workspace && cargo run --release -p roadstead-matrix -- {{args}}
 
+# Hold the API to its own description for longer than the tests do. Needs the network once.
+fuzz-api seconds="900":
+    cargo build --release --workspace && ROADSTEAD_FUZZ_SECONDS={{seconds}} cargo test --release --workspace --test schemathesis -- --nocapture
+
 # Regenerate the checked queries after a change of SQL.
 queries:
     tools/prepare-queries.sh

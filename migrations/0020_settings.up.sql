@@ -16,6 +16,7 @@ create table setting_history (
 );
 create index setting_history_of_key on setting_history (key, at desc, id desc);
 insert into system_settings (key, value, default_value, kind, needs_restart, description) values
+  ('api.trusted_proxies', '[]', '[]', 'json', false, 'Networks of the proxies that are believed when they say for whom they ask.'),
   ('launches.enabled', 'true', 'true', 'boolean', false, 'Whether new launches are taken.'),
   ('launches.per_minute_per_user', '10', '10', 'integer', false, 'Launches that one user may begin in a minute.'),
   ('launches.at_once', '4', '4', 'integer', false, 'Servers that start at one time; others wait in turn.'),

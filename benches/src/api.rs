@@ -13,6 +13,16 @@ const RAISED: &[(&str, u64)] = &[
     ("port.range_end", 3700),
     ("process.max_cpu_percent", 10_000),
     ("bridge.max_sessions", 64),
+    ("launches.per_minute_per_user", 1_000_000),
+    ("limits.per_address_per_minute", 1_000_000),
+    ("limits.per_key_per_minute", 1_000_000),
+    ("limits.per_user_per_minute", 1_000_000),
+    ("quotas.instances_per_organization", 1_000),
+    ("quotas.memory_mb_per_user", 1_000_000),
+    ("quotas.memory_mb_per_organization", 1_000_000),
+    ("quotas.cpu_percent_per_user", 1_000_000),
+    ("quotas.cpu_percent_per_organization", 1_000_000),
+    ("launches.max_waiting", 10_000),
 ];
 
 /// A launched instance.
@@ -44,6 +54,16 @@ impl Api {
         let base = Endpoint::parse(url.trim_end_matches('/'), Some(key))?;
         let connection = Connection::open(&base).await?;
         Ok(Self { base, connection })
+    }
+
+    /// Scheme, host and port.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.base.authority)
+    }
+
+    /// The header lines that open it, each with its end.
+    pub fn headers(&self) -> &str {
+        &self.base.headers
     }
 
     /// Another connection to the same service.

@@ -191,6 +191,8 @@ pub struct Report {
     pub idle: Option<crate::idle::IdleFigure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confinement: Option<crate::confinement::ConfinementFigure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<crate::reads::ReadsFigure>,
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
@@ -261,13 +263,20 @@ impl Report {
             );
         }
         self.print_payloads();
-        if let Some(confinement) = &self.confinement {
-            confinement.print();
-        }
+        self.print_others();
         if let Some(idle) = &self.idle {
             idle.print();
         }
         peers::print(&self.peers);
+    }
+
+    fn print_others(&self) {
+        if let Some(confinement) = &self.confinement {
+            confinement.print();
+        }
+        if let Some(reads) = &self.reads {
+            reads.print();
+        }
     }
 
     fn print_payloads(&self) {

@@ -12,6 +12,7 @@ mod payloads;
 mod peers;
 mod pipes;
 mod processes;
+mod reads;
 mod service;
 
 use std::path::{Path, PathBuf};
@@ -88,6 +89,8 @@ enum What {
     Idle,
     /// Launches and calls of a server with walls around it and without. Not part of `all`.
     Confinement,
+    /// Reads of the REST API at 64 connections, by wrk, and launches beside them. Not part of `all`.
+    Reads,
     /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
     Peers,
     /// All of these.
@@ -193,6 +196,11 @@ async fn measure(
         let types = [subjects[0].type_name.as_str(), &open_type()];
         let figure = confinement::measure(api, types, args.launches, args.seconds).await?;
         report.confinement = Some(figure);
+        return Ok(report);
+    }
+    if args.what == What::Reads {
+        let api = api.context("reads need a service")?;
+        report.reads = Some(reads::measure(api, &subjects[0].type_name, args.seconds).await?);
         return Ok(report);
     }
     if args.what == What::Peers {

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("crypto", &[]),
     ("access", &["model"]),
+    ("limits", &["model"]),
     ("port-allocator", &["model"]),
     ("catalog", &["model", "sandbox"]),
     ("bridge", &["model"]),
@@ -40,7 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("api", &["model", "access", "accounts", "gateway", "orchestrator", "metrics"]),
+    ("api", &["model", "access", "limits", "accounts", "gateway", "orchestrator", "metrics"]),
     ("cli", &["model"]),
 ];
 

@@ -19,6 +19,15 @@ pub enum Means {
     Key(ApiKeyId),
 }
 
+/// How often the caller may ask, where that is said of them in particular.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallerLimits {
+    /// Requests in a minute that the key may make; none for what the settings say.
+    pub requests_per_minute: Option<u32>,
+    /// Requests in a minute to the project, through all keys; none for as many as there are.
+    pub project_requests_per_minute: Option<u32>,
+}
+
 /// Who calls, by which means, from where.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -40,6 +49,8 @@ pub struct Caller {
     pub acting: Option<UserId>,
     /// What the key may be used for.
     pub scopes: Scopes,
+    /// How often they may ask.
+    pub limits: CallerLimits,
     /// The caller's address.
     pub ip_address: Option<IpAddr>,
     /// The caller's `User-Agent`.
@@ -179,6 +190,7 @@ mod tests {
             means: Means::Key(ApiKeyId::from_uuid(id)),
             acting: None,
             scopes,
+            limits: CallerLimits::default(),
             ip_address: None,
             user_agent: None,
             request_id: None,

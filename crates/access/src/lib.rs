@@ -5,7 +5,7 @@ pub mod matrix;
 pub mod permit;
 pub mod rules;
 
-pub use caller::{Caller, Denied, Means};
+pub use caller::{Caller, CallerLimits, Denied, Means};
 pub use matrix::{Allowed, MATRIX, Platform};
 pub use permit::{
     AdminPermit, CredentialPermit, InstancePermit, KeyPermit, LaunchPermit, Permit, TypeReadPermit,

@@ -1,7 +1,7 @@
 //! A key that acts for somebody else: the caller becomes the one who is named, and both are written down.
 
 use roadstead_access::rules::acting_scopes;
-use roadstead_access::{Caller, Denied, RuleBroken};
+use roadstead_access::{Caller, CallerLimits, Denied, RuleBroken};
 use roadstead_model::{MemberStatus, Role, Scope, UserId};
 use roadstead_store::{PersonRow, StoreError};
 
@@ -70,7 +70,11 @@ impl Accounts {
         let project_row = self.store().projects().get(project, None).await?;
         match (member, project_row) {
             (Some(member), Some(row)) if is_active => {
-                Ok(Caller { organization, project, project_status: row.status, role: member.role, ..caller })
+                // The rate is that of where they act.
+                let limits =
+                    CallerLimits { project_requests_per_minute: row.requests_per_minute(), ..caller.limits };
+                let project_status = row.status;
+                Ok(Caller { organization, project, project_status, role: member.role, limits, ..caller })
             }
             _ => Err(ActingError::NotActive),
         }

@@ -1,12 +1,16 @@
 //! From a presented key to a caller.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use roadstead_access::{Caller, Means, ProjectStatus};
+use roadstead_access::{Caller, CallerLimits, Means, ProjectStatus};
 use roadstead_crypto::{PlainToken, TokenKind};
-use roadstead_store::{KeyUse, StoreError};
+use roadstead_model::{ApiKeyId, Role};
+use roadstead_store::{ApiKeyRow, KeySettings, KeyWithUser, StoreError};
+use time::OffsetDateTime;
 
 use crate::Accounts;
+use crate::key_use::Left;
 
 /// Why a key opens nothing.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +33,43 @@ pub enum AuthenticationError {
         /// Which of them.
         what: &'static str,
     },
+    /// It may not be used from there.
+    #[error(
+        "this API key may not be used from this address; ask its owner for the addresses that it may be used from"
+    )]
+    AddressNotAllowed {
+        /// The key.
+        key: ApiKeyId,
+    },
+    /// It was used as often as it may be.
+    #[error(
+        "this API key has made as many requests as it may in this {period}; ask again in the next, by UTC"
+    )]
+    LimitReached {
+        /// The key.
+        key: ApiKeyId,
+        /// Of which time.
+        period: &'static str,
+        /// Until the next.
+        wait: Duration,
+    },
     /// The database.
     #[error("the key could not be looked up")]
     Store(#[source] StoreError),
 }
 
+impl AuthenticationError {
+    /// The key that was known and refused for what it may, so that its owner sees it counted.
+    pub const fn refused_key(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::AddressNotAllowed { key } | Self::LimitReached { key, .. } => Some(*key),
+            _ => None,
+        }
+    }
+}
+
 impl Accounts {
-    /// Who presents this key? One query; that the key was used is noted by the caller of `note_uses`, in batches.
+    /// Who presents this key? One query; what the key is used for is noted by whoever answers the request.
     pub async fn authenticate(
         &self,
         presented: Option<&str>,
@@ -45,28 +79,20 @@ impl Accounts {
         let presented = presented.ok_or(AuthenticationError::Missing)?;
         let token =
             PlainToken::parse(TokenKind::ApiKey, presented).map_err(|_| AuthenticationError::Unknown)?;
+        let now = self.now();
         let found = self
             .store()
             .api_keys()
-            .by_hash(token.hash().as_bytes())
+            .by_hash(token.hash().as_bytes(), now)
             .await
             .map_err(AuthenticationError::Store)?;
         let found = found.ok_or(AuthenticationError::Unknown)?;
-        if found.key.revoked_at.is_some() || !found.key.is_active {
-            return Err(AuthenticationError::Revoked);
+        still_opens(&found.key, now)?;
+        if !may_come_from(&found.key.settings, ip_address) {
+            return Err(AuthenticationError::AddressNotAllowed { key: found.key.id });
         }
-        let now = self.now();
-        if found.key.expires_at.is_some_and(|end| end <= now) {
-            return Err(AuthenticationError::Expired);
-        }
-        if !found.user.is_active {
-            return Err(AuthenticationError::NotActive { what: "user" });
-        }
-        if !found.place.organization_is_active {
-            return Err(AuthenticationError::NotActive { what: "organisation" });
-        }
-        let role = found.place.role.ok_or(AuthenticationError::NotActive { what: "membership" })?;
-        self.note_use(KeyUse { id: found.key.id, at: now, ip_address });
+        let role = may_act(&found)?;
+        self.count_against_limits(&found, now)?;
         Ok(Caller {
             user: found.user.id,
             organization: found.place.organization,
@@ -77,23 +103,79 @@ impl Accounts {
             means: Means::Key(found.key.id),
             acting: None,
             scopes: found.key.scopes,
+            limits: CallerLimits {
+                requests_per_minute: found.place.requests_per_minute,
+                project_requests_per_minute: found.place.project_requests_per_minute,
+            },
             ip_address,
             user_agent,
             request_id: None,
         })
     }
 
-    fn note_use(&self, usage: KeyUse) {
-        let mut noted = self.0.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        noted.insert(usage.id, usage);
+    fn count_against_limits(
+        &self,
+        found: &KeyWithUser,
+        now: OffsetDateTime,
+    ) -> Result<(), AuthenticationError> {
+        let limits = (found.key.settings.daily_limit, found.key.settings.monthly_limit);
+        if limits == (None, None) {
+            return Ok(());
+        }
+        match self.0.uses.count(found.key.id, limits, found.used, now) {
+            Left::One => Ok(()),
+            Left::NothingBefore(moment, period) => Err(AuthenticationError::LimitReached {
+                key: found.key.id,
+                period,
+                wait: Duration::try_from(moment - now).unwrap_or_default(),
+            }),
+        }
     }
+}
 
-    /// Writes down which keys were used since the last time; called on the reaper's tick.
-    pub async fn flush_uses(&self) -> Result<(), StoreError> {
-        let uses: Vec<KeyUse> = {
-            let mut uses = self.0.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            std::mem::take(&mut *uses).into_values().collect()
+/// Whether the key has not come to its end: it was not revoked, its time is not up, and no other has taken its place.
+fn still_opens(key: &ApiKeyRow, now: OffsetDateTime) -> Result<(), AuthenticationError> {
+    let replaced = key.grace_until.is_some_and(|end| end <= now);
+    if key.revoked_at.is_some() || !key.is_active || replaced {
+        return Err(AuthenticationError::Revoked);
+    }
+    if key.expires_at.is_some_and(|end| end <= now) {
+        return Err(AuthenticationError::Expired);
+    }
+    Ok(())
+}
+
+/// A key without a list may be used from anywhere; one with a list from nowhere that is not known.
+fn may_come_from(settings: &KeySettings, ip_address: Option<IpAddr>) -> bool {
+    let networks = &settings.allowed_ips;
+    networks.is_empty()
+        || ip_address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
+}
+
+fn may_act(found: &KeyWithUser) -> Result<Role, AuthenticationError> {
+    if !found.user.is_active {
+        return Err(AuthenticationError::NotActive { what: "user" });
+    }
+    if !found.place.organization_is_active {
+        return Err(AuthenticationError::NotActive { what: "organisation" });
+    }
+    found.place.role.ok_or(AuthenticationError::NotActive { what: "membership" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_of_both_kinds_let_in_what_lies_within() {
+        let settings = KeySettings {
+            allowed_ips: ["192.0.2.0/24", "2001:db8::/32"].map(|text| text.parse().unwrap()).to_vec(),
+            ..KeySettings::default()
         };
-        if uses.is_empty() { Ok(()) } else { self.store().api_keys().touch_many(&uses).await }
+        let from = |text: &str| may_come_from(&settings, Some(text.parse().unwrap()));
+        assert!(from("192.0.2.7") && from("2001:db8::1"));
+        assert!(!from("192.0.3.7") && !from("2001:db9::1") && !from("::1"));
+        assert!(!may_come_from(&settings, None), "from nowhere that is known");
+        assert!(may_come_from(&KeySettings::default(), None));
     }
 }

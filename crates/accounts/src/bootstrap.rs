@@ -1,7 +1,6 @@
 //! The first start: a platform admin and one key of all scopes.
 
 use roadstead_crypto::PlainToken;
-use roadstead_model::Scopes;
 
 use crate::users::NewUser;
 use crate::{Accounts, AccountsError};
@@ -19,7 +18,7 @@ impl Accounts {
         let new =
             NewUser { email: ADMIN_EMAIL.to_owned(), name: "Platform admin".to_owned(), is_admin: true };
         let admin = self.insert_user(new).await?;
-        let key = self.insert_key(admin.id, "first key".to_owned(), Scopes::all(), None, given).await?.1;
+        let key = self.insert_key(admin.id, "first key".to_owned(), given).await?;
         Ok(Some(key))
     }
 
@@ -27,6 +26,6 @@ impl Accounts {
     pub async fn another_admin_key(&self) -> Result<PlainToken, AccountsError> {
         let admin = self.store().users().by_email(ADMIN_EMAIL).await?;
         let admin = admin.ok_or(AccountsError::NotFound { what: "platform admin" })?;
-        Ok(self.insert_key(admin.id, "profile key".to_owned(), Scopes::all(), None, None).await?.1)
+        self.insert_key(admin.id, "profile key".to_owned(), None).await
     }
 }

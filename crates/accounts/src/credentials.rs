@@ -7,11 +7,14 @@ use roadstead_access::CredentialPermit;
 use roadstead_catalog::TypeSpec;
 use roadstead_crypto::{Binding, ExposeSecret, SecretString};
 use roadstead_model::{
-    CredentialId, CredentialStatus, InstanceId, OrganizationId, ProjectId, TypeId, UserId, Validity,
+    Changes, CredentialId, CredentialStatus, InstanceId, NewAudit, OrganizationId, ProjectId, TypeId, UserId,
+    Validity,
 };
 use roadstead_store::{
-    CredentialChange, CredentialEvent, CredentialRow, Deletion, Holder, Holding, NewSlot, TypeRow,
+    CredentialChange, CredentialEvent, CredentialRow, Cursor, Deletion, Holder, Holding, NewSlot, Page,
+    TypeRow,
 };
+use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{Accounts, AccountsError};
@@ -119,6 +122,7 @@ impl Accounts {
         let found = found.ok_or_else(|| AccountsError::TypeNotFound { name: new.type_name.clone() })?;
         check_values(&found, &new.values)?;
         self.check_end(new.expires_at)?;
+        let _one_at_a_time = self.room_for_credential(new.user).await?;
         let id = CredentialId::new(&*self.0.clock, &mut *self.0.randomness.lock());
         let slots = self.seal_slots(new.user, found.id, id, &new.values);
         let row = roadstead_store::NewCredential {
@@ -134,7 +138,15 @@ impl Accounts {
             actor: permit.actor().clone(),
             at: self.now(),
         };
-        self.store().credentials().create(&row).await?;
+        let changes = Changes::default()
+            .with("type", None, &json!(found.name))
+            .with("name", None, &json!(row.name))
+            .with("slots", None, &json!(new.values.keys().collect::<Vec<_>>()))
+            .masked("values");
+        // As the service: row security looks for the credential of a value, and both are written by one statement.
+        let mut change = self.store().system_change().await?;
+        change.credentials().create(&row).await?;
+        change.commit(&sensitive(permit.entry(&id, changes, row.at))).await?;
         self.credential(permit, id).await
     }
 
@@ -166,8 +178,12 @@ impl Accounts {
             actor: permit.actor().clone(),
             at: self.now(),
         };
-        let done = self.store().credentials().change(&change).await?;
+        let said = told(&before, &change);
+        // As the service: instances that hold it are told, wherever their owner runs them.
+        let mut transaction = self.store().system_change().await?;
+        let done = transaction.credentials().change(&change).await?;
         done.ok_or(AccountsError::NotFound { what: "credential" })?;
+        transaction.commit(&sensitive(permit.entry(&id, said, change.at))).await?;
         self.credential(permit, id).await
     }
 
@@ -187,7 +203,8 @@ impl Accounts {
         permit: &CredentialPermit,
         id: CredentialId,
     ) -> Result<CredentialRow, AccountsError> {
-        let row = self.store().credentials().get(id, permit.view().owner()).await?;
+        let view = permit.view();
+        let row = self.store().seen_by(view).credentials().get(id, view.owner()).await?;
         row.ok_or(AccountsError::NotFound { what: "credential" })
     }
 
@@ -203,8 +220,9 @@ impl Accounts {
         id: CredentialId,
     ) -> Result<CredentialUsage, AccountsError> {
         let credential = self.credential(permit, id).await?;
-        let holders = self.store().credentials().holders(id).await?;
-        let events = self.store().credentials().events(id, EVENTS_SHOWN).await?;
+        let seen = self.store().seen_by(permit.view());
+        let holders = seen.credentials().holders(id).await?;
+        let events = seen.credentials().events(id, EVENTS_SHOWN).await?;
         Ok(CredentialUsage { credential, holders, events })
     }
 
@@ -233,12 +251,18 @@ impl Accounts {
         values.iter().map(sealed).collect()
     }
 
-    /// The caller's credentials.
-    pub async fn credentials(&self, permit: &CredentialPermit) -> Result<Vec<Credential>, AccountsError> {
-        let Some(owner) = permit.view().owner() else { return Ok(Vec::new()) };
+    /// The caller's credentials, oldest first.
+    pub async fn credentials(
+        &self,
+        permit: &CredentialPermit,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Credential>, AccountsError> {
         let lead = self.settings_in_force().await?.remind_before;
-        let rows = self.store().credentials().list(owner, None).await?;
-        Ok(rows.into_iter().map(|row| self.seen(row, lead)).collect())
+        let seen = self.store().seen_by(permit.view());
+        let page = seen.credentials().page(permit.view(), after, limit).await?;
+        let items = page.items.into_iter().map(|row| self.seen(row, lead)).collect();
+        Ok(Page { items, next: page.next })
     }
 
     /// Deletes a credential and destroys its sealed values, unless instances hold it that live, or were lost.
@@ -266,8 +290,14 @@ impl Accounts {
         holding: Holding,
     ) -> Result<DeletedCredential, AccountsError> {
         let owner = permit.view().owner();
-        match self.store().credentials().delete(id, owner, holding, permit.actor(), self.now()).await? {
-            Deletion::Done => Ok(DeletedCredential::Gone),
+        let now = self.now();
+        // As the service: an instance that holds it is found wherever its owner runs it.
+        let mut change = self.store().system_change().await?;
+        match change.credentials().delete(id, owner, holding, permit.actor(), now).await? {
+            Deletion::Done => {
+                change.commit(&sensitive(permit.entry(&id, Changes::default(), now))).await?;
+                Ok(DeletedCredential::Gone)
+            }
             Deletion::Missing => Err(AccountsError::NotFound { what: "credential" }),
             Deletion::Held(holders) => Ok(DeletedCredential::Held(holders)),
         }
@@ -307,7 +337,14 @@ impl Accounts {
         validity: Validity,
     ) -> Result<bool, AccountsError> {
         let (actor, at) = (permit.actor(), self.now());
-        Ok(self.store().credentials().validated(id, version, validity, actor, at).await?)
+        let mut change = self.store().change(permit.view()).await?;
+        if !change.credentials().validated(id, version, validity, actor, at).await? {
+            change.nothing_changed().await?;
+            return Ok(false);
+        }
+        let changes = Changes::default().with("validity", None, &json!(validity.as_str()));
+        change.commit(&permit.entry(&id, changes, at)).await?;
+        Ok(true)
     }
 
     /// Seals one value for one row: `row` is the credential's or the instance's id.
@@ -346,6 +383,23 @@ fn check_values(found: &TypeRow, values: &BTreeMap<String, SecretString>) -> Res
         (problem.field.replacen("credentials", "values", 1), problem.message)
     };
     Err(AccountsError::Invalid(problems.into_iter().map(named).collect()))
+}
+
+/// What of a credential is changed; of its values, that they are.
+fn told(before: &CredentialRow, change: &CredentialChange) -> Changes {
+    let mut changes = Changes::default();
+    if let Some(name) = &change.name {
+        changes = changes.with("name", Some(&json!(before.name)), &json!(name));
+    }
+    if let Some(end) = change.expires_at {
+        let at = |end: Option<OffsetDateTime>| json!(end.map(OffsetDateTime::unix_timestamp));
+        changes = changes.with("expires_at", Some(&at(before.expires_at)), &at(end));
+    }
+    if change.slots.is_some() { changes.masked("values") } else { changes }
+}
+
+fn sensitive(entry: NewAudit) -> NewAudit {
+    NewAudit { sensitive: true, ..entry }
 }
 
 /// The end of a value, for its owner to tell one from another; nothing of a short one.

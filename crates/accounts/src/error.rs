@@ -32,7 +32,7 @@ pub enum AccountsError {
         field: &'static str,
     },
     /// The row has changed since it was read.
-    #[error("it has changed since version {expected}; read it again and repeat the change")]
+    #[error("this has changed since version {expected}; read it again and repeat the change")]
     StaleVersion {
         /// The version that was read.
         expected: i32,
@@ -40,6 +40,9 @@ pub enum AccountsError {
     /// A rule between people.
     #[error(transparent)]
     Rule(#[from] roadstead_access::RuleBroken),
+    /// The user has as many as they may.
+    #[error("{0}; delete or revoke what is not needed, or ask a platform admin for more")]
+    QuotaReached(roadstead_model::QuotaReached),
     /// A key cannot grant more than it has.
     #[error("a key can carry at most the scopes of the key that makes it")]
     ScopesNotGrantable,

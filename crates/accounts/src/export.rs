@@ -24,7 +24,7 @@ impl Accounts {
         let (person, memberships) =
             (self.person(permit, permit.user()).await?, self.memberships(permit).await?);
         // As the service: a caller's view ends with the organisation that the key acts in.
-        let keys = self.store().api_keys().list(permit.user()).await?;
+        let keys = self.store().api_keys().of_user(permit.user()).await?;
         let lead = self.settings_in_force().await?.remind_before;
         let credentials = self.store().credentials().list(permit.user(), None).await?;
         let credentials = credentials.into_iter().map(|row| self.seen(row, lead)).collect();

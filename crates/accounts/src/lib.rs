@@ -1,6 +1,7 @@
 //! Users, keys, types, credentials and settings: what may be changed, and how. Knows neither HTTP nor processes.
 
 pub mod acting;
+pub mod audit;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod credentials;
@@ -8,43 +9,53 @@ pub mod erase;
 pub mod error;
 pub mod export;
 pub mod idempotency;
+mod key_use;
 pub mod keys;
 pub mod master_key;
 pub mod members;
 pub mod organizations;
 pub mod projects;
+mod quota;
+pub mod retention;
 pub mod rotation;
 pub mod settings;
 pub mod types;
 pub mod users;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use roadstead_crypto::{Binding, KeyRing, OpenError, SecretBox, SecretSlice};
-use roadstead_model::{ApiKeyId, Clock, InstanceId, Randomness};
-use roadstead_store::{KeyUse, Store};
+use roadstead_model::{Clock, InstanceId, Randomness};
+use roadstead_store::Store;
 use tokio::sync::Notify;
 
 pub use acting::ActingError;
+pub use audit::{Anchors, Lagging};
 pub use authenticate::AuthenticationError;
 pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };
 pub use error::AccountsError;
 pub use export::Exported;
-pub use keys::NewKey;
+pub use ipnet::IpNet;
+pub use keys::{KeyListing, KeyPatch, KeyWithTotals, NewKey};
 pub use master_key::{KeeperError, KeyKeeper, KeySource, MasterKeyState, MasterKeys};
 pub use members::MemberPatch;
 pub use organizations::OrganizationPatch;
 pub use projects::{NewProject, ProjectPatch};
+pub use retention::{Cleaner, PolicyChange, Preview};
 pub use roadstead_crypto::{ExposeSecret, KeyId, PlainToken, RingChangeError, SecretString};
 pub use roadstead_store::{
-    ApiKeyRow, CredentialEvent, CredentialRow, Cursor, Holder, MemberRow, MembershipRow, OrganizationRow,
-    Page, PageRequest, PeopleFilter, PersonRow, ProjectRow, RotationRow, TypeRow,
+    ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
+    FeedRow, Holder, KeyDay, KeyFact, KeyRequest, KeySettings, KeyTotals, MemberRow, MembershipRow, MonthRow,
+    NewSystemEvent, Order, OrganizationRow, Page, PageRequest, PeopleFilter, PersonRow, PolicyRow,
+    ProjectRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow, TypeRow, Verified,
+    Why,
 };
 pub use rotation::{Rotating, Turn};
-pub use settings::{Access, AllowedRoot, Settings};
+pub use settings::{
+    Access, AllowedRoot, LaunchSettings, QuotaSettings, RateSettings, SettingEntry, SettingSet, Settings,
+};
 pub use users::{NewUser, PersonPatch};
 
 /// Tells the secrets of control connections apart from whatever else is made from the keys.
@@ -64,8 +75,13 @@ struct Inner {
     rotation: Notify,
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
-    /// Keys that were used since they were last written down: one entry a key, so never more than there are keys.
-    uses: Mutex<BTreeMap<ApiKeyId, KeyUse>>,
+    uses: key_use::KeyUses,
+    /// The settings as they were read last.
+    settings: RwLock<Arc<Settings>>,
+    /// Held while something is made of which a user may have so many.
+    making: tokio::sync::Mutex<()>,
+    /// Where months are written to before they go.
+    archive: std::sync::OnceLock<std::path::PathBuf>,
 }
 
 /// What the wiring hands over.
@@ -88,7 +104,20 @@ impl Accounts {
     pub fn new(parts: Parts) -> Self {
         let Parts { store, ring, keeper, clock, randomness } = parts;
         let (ring, rotation) = (RwLock::new(Arc::new(ring)), Notify::new());
-        Self(Arc::new(Inner { store, ring, keeper, rotation, clock, randomness, uses: Mutex::default() }))
+        let (uses, settings) = (key_use::KeyUses::default(), RwLock::new(Arc::new(Settings::default())));
+        let (archive, making) = (std::sync::OnceLock::new(), tokio::sync::Mutex::default());
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            keeper,
+            rotation,
+            clock,
+            randomness,
+            uses,
+            settings,
+            archive,
+            making,
+        }))
     }
 
     /// What control connections of an instance are proved with. Nobody keeps it: the keys make it anew after a restart; the

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use roadstead_access::AdminPermit;
 use roadstead_crypto::{KeyId, KeyRing, MasterKey, RingChangeError};
-use roadstead_model::RotationId;
+use roadstead_model::{AuditOutcome, Changes, NewAudit, RotationId};
 use roadstead_store::{Retirement, RotationRow};
 
 use crate::{Accounts, AccountsError};
@@ -116,7 +116,7 @@ impl Accounts {
     }
 
     /// Makes a new key, which seals from now on, and begins to seal everything else with it.
-    pub async fn rotate_master_key(&self, _permit: &AdminPermit) -> Result<RotationRow, AccountsError> {
+    pub async fn rotate_master_key(&self, permit: &AdminPermit) -> Result<RotationRow, AccountsError> {
         if self.0.keeper.source() == KeySource::Environment {
             return Err(AccountsError::KeyFromEnvironment);
         }
@@ -124,13 +124,24 @@ impl Accounts {
         let id = RotationId::new(&*self.0.clock, &mut *self.0.randomness.lock());
         let rotations = self.store().key_rotations();
         // The row comes first: of two processes that rotate at once, only one writes the file.
-        if !rotations.begin(id, key.id().get(), self.now()).await? {
+        let now = self.now();
+        let mut change = self.store().system_change().await?;
+        if !change.key_rotations().begin(id, key.id().get(), now).await? {
             // One that waits before its next attempt makes it now.
             self.0.rotation.notify_one();
             return Err(AccountsError::RotationUnderWay);
         }
+        let entry = |key: KeyId, outcome| NewAudit {
+            sensitive: true,
+            outcome,
+            ..permit.entry(&key, Changes::default(), now)
+        };
+        change.commit(&entry(key.id(), AuditOutcome::Done)).await?;
+        let sealing = key.id();
         if let Err(error) = self.change_ring(Box::new(move |ring| ring.with_new_first(key.clone()))).await {
             rotations.forget(id).await?;
+            let failed = entry(sealing, AuditOutcome::Failed("INTERNAL_ERROR"));
+            self.store().system_change().await?.commit(&failed).await?;
             return Err(error);
         }
         self.0.rotation.notify_one();
@@ -139,23 +150,27 @@ impl Accounts {
     }
 
     /// Ends a key that nothing needs. What still needs it begins to be sealed anew, and the key stays.
-    pub async fn retire_master_key(&self, _permit: &AdminPermit, key: KeyId) -> Result<(), AccountsError> {
+    pub async fn retire_master_key(&self, permit: &AdminPermit, key: KeyId) -> Result<(), AccountsError> {
         if self.0.keeper.source() == KeySource::Environment {
             return Err(AccountsError::KeyFromEnvironment);
         }
         let ring = self.ring();
         ring.without(key)?;
-        let rotations = self.store().key_rotations();
-        if let Retirement::Needed(found) = rotations.retire(key.get(), self.now()).await? {
+        let now = self.now();
+        let mut change = self.store().system_change().await?;
+        if let Retirement::Needed(found) = change.key_rotations().retire(key.get(), now).await? {
+            change.nothing_changed().await?;
             if found.values > 0 {
                 // Written by a request that had begun before the rotation did.
                 let id = RotationId::new(&*self.0.clock, &mut *self.0.randomness.lock());
-                rotations.begin(id, ring.sealing_key().get(), self.now()).await?;
+                self.store().key_rotations().begin(id, ring.sealing_key().get(), now).await?;
                 self.0.rotation.notify_one();
             }
             let (values, instances) = (found.values, found.instances);
             return Err(AccountsError::KeyInUse { key, values, instances });
         }
+        let entry = permit.entry(&key, Changes::default(), now);
+        change.commit(&NewAudit { sensitive: true, ..entry }).await?;
         self.change_ring(Box::new(move |ring| match ring.without(key) {
             // An attempt before this one came so far.
             Err(RingChangeError::Unknown { .. }) => Ok(ring.clone()),
@@ -189,7 +204,7 @@ impl Accounts {
         // The probe is sealed anew last: while it needs to be, so may anything.
         if probe.is_some_and(|probe| ring.needs_rotation(&probe)) {
             let id = RotationId::new(&*self.0.clock, &mut *self.0.randomness.lock());
-            rotations.begin(id, sealing.get(), self.now()).await?;
+            self.store().key_rotations().begin(id, sealing.get(), self.now()).await?;
         }
         self.0.rotation.notify_one();
         Ok(())

@@ -7,7 +7,7 @@ use roadstead_crypto::{Binding, ExposeSecret, KeyId, KeyRing, OpenError};
 use roadstead_store::{RotationRow, SealedTable, SealedValue, ValuePlace};
 use serde_json::{Value, json};
 
-use crate::{Accounts, AccountsError, idempotency};
+use crate::{Accounts, AccountsError, idempotency, settings};
 
 /// Values held at one time: few enough that whoever wants one of them waits for milliseconds.
 const BATCH: u32 = 200;
@@ -44,7 +44,7 @@ pub enum Turn {
     },
 }
 
-static TABLES: [SealedTable; 3] = SealedTable::ALL;
+static TABLES: [SealedTable; 4] = SealedTable::ALL;
 
 impl Accounts {
     /// Resolves when there may be something to seal anew.
@@ -127,6 +127,7 @@ impl Rotating {
         let place = &value.place;
         let binding = match table {
             SealedTable::Answers => idempotency::binding(value.owner.as_bytes(), &place.slot, &place.key),
+            SealedTable::Settings => settings::binding(&place.slot),
             SealedTable::Credentials | SealedTable::Instances => Binding {
                 owner: value.owner.as_bytes(),
                 type_id: type_id.as_bytes(),
@@ -145,6 +146,7 @@ fn name(table: SealedTable, value: &SealedValue) -> String {
     match table {
         SealedTable::Credentials => format!("slot {slot} of credential {row}"),
         SealedTable::Instances => format!("slot {slot} of instance {row}"),
+        SealedTable::Settings => format!("setting {slot}"),
         SealedTable::Answers => format!("a kept answer to {slot} of user {row}"),
     }
 }

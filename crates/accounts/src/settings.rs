@@ -1,17 +1,22 @@
 //! Settings: typed, validated, read from their rows; what is not set has its default.
 
+mod change;
 mod kinds;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roadstead_access::AdminPermit;
-use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange, limits};
-use roadstead_store::StoreError;
+use ipnet::IpNet;
+use roadstead_model::limits::{DEFAULT_LIFETIME, MAX_INSTANCES_PER_USER};
+use roadstead_model::{BridgeLimits, ConfinementLevel, PortRange};
 use serde_json::Value;
 
+pub(crate) use self::change::binding;
+pub use self::change::{SettingEntry, SettingSet};
 pub use self::kinds::{Access, AllowedRoot};
-use crate::{Accounts, AccountsError};
+pub use self::limits::{LaunchSettings, QuotaSettings, RateSettings};
+use crate::AccountsError;
 
 /// The settings in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,20 @@ pub struct Settings {
     pub allowed_roots: Vec<AllowedRoot>,
     /// How long before its end an owner is reminded of a credential (`credentials.remind_before_days`).
     pub remind_before: Duration,
+    /// How long the link to an export holds (`exports.link_lifetime_s`).
+    pub export_link_lifetime: Duration,
+    /// Log lines that one page of a search looks at (`logs.search_lines`).
+    pub search_lines: u32,
+    /// Whether and how launches are taken (`launches.…`).
+    pub launches: LaunchSettings,
+    /// How often somebody may ask (`limits.…`).
+    pub rates: RateSettings,
+    /// Proxies whose word is taken for whom they ask (`api.trusted_proxies`).
+    pub trusted_proxies: Vec<IpNet>,
+    /// How much somebody may have (`quotas.…`).
+    pub quotas: QuotaSettings,
+    /// How long after its deletion an account is erased (`accounts.erase_after_days`).
+    pub erase_after: Duration,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -59,9 +78,9 @@ impl Settings {
         )?;
         Ok(Self {
             default_lifetime: Duration::from_secs(
-                60 * number("mcp.default_duration_minutes", limits::DEFAULT_LIFETIME.as_secs() / 60),
+                60 * number("mcp.default_duration_minutes", DEFAULT_LIFETIME.as_secs() / 60),
             ),
-            max_instances_per_user: small("mcp.max_instances_per_user", limits::MAX_INSTANCES_PER_USER),
+            max_instances_per_user: small("mcp.max_instances_per_user", MAX_INSTANCES_PER_USER),
             ports,
             retention_days: small("cleanup.retention_days", 30),
             max_memory_mb: small("process.max_memory_mb", 512),
@@ -74,7 +93,21 @@ impl Settings {
                 .unwrap_or_else(|| OUTBOUND_PORTS.to_vec()),
             allowed_roots: rows.get("confinement.allowed_roots").and_then(kinds::roots).unwrap_or_default(),
             remind_before: Duration::from_hours(24 * number("credentials.remind_before_days", 7)),
+            export_link_lifetime: Duration::from_secs(number("exports.link_lifetime_s", 3_600)),
+            search_lines: small("logs.search_lines", 5_000).clamp(100, 100_000),
+            launches: limits::Rows(rows).launches(),
+            rates: limits::Rows(rows).rates(),
+            trusted_proxies: limits::Rows(rows).trusted_proxies(),
+            quotas: limits::Rows(rows).quotas(),
+            erase_after: Duration::from_hours(24 * number("accounts.erase_after_days", 30)),
         })
+    }
+}
+
+impl Default for Settings {
+    /// What holds where no row says otherwise.
+    fn default() -> Self {
+        Self::read(&BTreeMap::new()).expect("the defaults fit each other; a test reads them")
     }
 }
 
@@ -92,43 +125,6 @@ fn bridge(rows: &BTreeMap<String, Value>) -> Result<BridgeLimits, AccountsError>
         return Err(AccountsError::Invalid(vec![("bridge.call_timeout_s".to_owned(), message.to_owned())]));
     }
     Ok(limits)
-}
-
-impl Accounts {
-    /// The settings in force, for those who must obey them.
-    pub async fn settings_in_force(&self) -> Result<Settings, AccountsError> {
-        Settings::read(&self.store().settings().all().await?)
-    }
-
-    /// Every setting with its value.
-    pub async fn settings(&self, _permit: &AdminPermit) -> Result<BTreeMap<String, Value>, AccountsError> {
-        Ok(self.store().settings().all().await?)
-    }
-
-    /// Changes one setting, if the whole stays sound.
-    pub async fn set_setting(
-        &self,
-        _permit: &AdminPermit,
-        key: &str,
-        value: Value,
-    ) -> Result<(), AccountsError> {
-        let Some(kind) = kinds::kind_of(key) else {
-            return Err(AccountsError::NotFound { what: "setting that can be changed" });
-        };
-        if let Some(problem) = kind.problem_with(&value) {
-            return Err(AccountsError::Invalid(vec![("value".to_owned(), problem)]));
-        }
-        let mut rows = self.store().settings().all().await?;
-        rows.insert(key.to_owned(), value.clone());
-        Settings::read(&rows)?;
-        self.store().settings().set(key, &value).await?;
-        Ok(())
-    }
-
-    /// Rows of settings, to be told of a failure of the database apart from a wrong setting.
-    pub async fn database_answers(&self) -> Result<(), StoreError> {
-        self.store().ping().await
-    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,22 @@
 use roadstead_access::{AdminPermit, TypeReadPermit};
 use roadstead_catalog::{Author, TypeSpec};
 use roadstead_model::{Changes, NewAudit, ProjectId, TypeId};
-use roadstead_store::{Db, NewType, TypeChange, TypeRow, TypeUpdate, Types};
+use roadstead_store::{Db, NewType, Page, TypeChange, TypeRow, TypeUpdate, Types};
 use serde_json::Value;
 
 use crate::{Accounts, AccountsError};
 
 impl Accounts {
-    /// The types that may be launched, or all of them, as far as they are there for the caller.
+    /// The types that may be launched, or all of them, by name, as far as they are there for the caller.
     pub async fn types(
         &self,
         permit: &TypeReadPermit,
         only_active: bool,
-    ) -> Result<Vec<TypeRow>, AccountsError> {
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<TypeRow, String>, AccountsError> {
         let view = permit.view();
-        Ok(self.store().seen_by(view).types().list(only_active, view.within()).await?)
+        Ok(self.store().seen_by(view).types().list(only_active, view.within(), after, limit).await?)
     }
 
     /// A type by id or name, if it is there for the caller.

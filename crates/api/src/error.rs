@@ -8,6 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use roadstead_access::Denied;
 use roadstead_accounts::{AccountsError, AuthenticationError, RingChangeError};
+use roadstead_limits::Standing;
+use roadstead_model::{QuotaItem, QuotaOf, QuotaReached};
 use roadstead_orchestrator::{
     ChangeError, DeleteCredentialError, LaunchError, StartAgainError, ValidateError,
 };
@@ -170,6 +172,8 @@ pub struct ApiError {
     pub details: Vec<Detail>,
     /// When to ask again.
     pub retry_after: Option<Duration>,
+    /// How it stands with the rate that refused it.
+    pub standing: Option<Standing>,
 }
 
 /// The body of every error.
@@ -198,7 +202,7 @@ pub struct ErrorContent {
 impl ApiError {
     /// An error with a message.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), retry_after: None }
+        Self { code, message: message.into(), details: Vec::new(), retry_after: None, standing: None }
     }
 
     /// The mistakes of a body.
@@ -206,7 +210,17 @@ impl ApiError {
         let count = details.len();
         let noun = if count == 1 { "field is" } else { "fields are" };
         let message = format!("{count} {noun} wrong; nothing was done, see details");
-        Self { code: Code::ValidationFailed, message, details, retry_after: None }
+        Self { code: Code::ValidationFailed, message, details, retry_after: None, standing: None }
+    }
+
+    /// A quota that does not permit one more, by name.
+    fn quota(reached: QuotaReached, message: String) -> Self {
+        let is_of_instances = (reached.of, reached.item) == (QuotaOf::User, QuotaItem::Instances);
+        let code = if is_of_instances { Code::QuotaReached } else { Code::QuotaOfSum };
+        let mut this = Self::new(code, message);
+        let message = format!("{} of {} are in use", reached.used, reached.limit);
+        this.details.push(detail(&format!("{}.{}", reached.of.as_str(), reached.item.as_str()), &message));
+        this
     }
 
     /// Missing, or not the caller's.
@@ -270,6 +284,15 @@ impl From<AuthenticationError> for ApiError {
                 Self::new(Code::KeyNotActive, error.to_string())
             }
             AuthenticationError::NotActive { .. } => Self::new(Code::NotActive, error.to_string()),
+            AuthenticationError::AddressNotAllowed { .. } => {
+                Self::new(Code::AddressNotAllowed, error.to_string())
+            }
+            AuthenticationError::LimitReached { wait, .. } => {
+                let mut this = Self::new(Code::KeyLimitReached, error.to_string());
+                // A moment too early would be refused again.
+                this.retry_after = Some(*wait + Duration::from_secs(1));
+                this
+            }
             AuthenticationError::Store(_) => Self::database(&error),
         }
     }
@@ -283,6 +306,7 @@ impl From<AccountsError> for ApiError {
             }
             AccountsError::NotFound { what } => Self::not_found(what),
             AccountsError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
+            AccountsError::QuotaReached(reached) => Self::quota(*reached, error.to_string()),
             AccountsError::AlreadyExists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
             AccountsError::StaleVersion { .. } => Self::new(Code::StaleVersion, error.to_string()),
             AccountsError::Rule(rule) => rule.into(),
@@ -337,7 +361,7 @@ impl From<LaunchError> for ApiError {
             LaunchError::Invalid(problems) => {
                 Self::validation(problems.iter().map(|(field, message)| detail(field, message)).collect())
             }
-            LaunchError::QuotaReached { .. } => Self::new(Code::QuotaReached, error.to_string()),
+            LaunchError::QuotaReached(reached) => Self::quota(*reached, error.to_string()),
             LaunchError::PortsExhausted { retry_after } => {
                 let mut this = Self::new(Code::PortsExhausted, error.to_string());
                 this.retry_after = Some(*retry_after);
@@ -360,6 +384,17 @@ impl From<LaunchError> for ApiError {
                 );
                 let mut this = Self::new(Code::MachineExhausted, error.to_string());
                 this.details.extend(instance.map(|instance| detail("instance_id", &instance.to_string())));
+                this.retry_after = Some(EXHAUSTED_PATIENCE);
+                this
+            }
+            LaunchError::QueueFull { position, retry_after } => {
+                let mut this = Self::new(Code::LaunchQueueFull, error.to_string());
+                this.details.push(detail("position", &position.to_string()));
+                this.retry_after = Some(*retry_after);
+                this
+            }
+            LaunchError::Disabled => {
+                let mut this = Self::new(Code::LaunchesDisabled, error.to_string());
                 this.retry_after = Some(EXHAUSTED_PATIENCE);
                 this
             }
@@ -415,7 +450,15 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match &error {
             ChangeError::NotFound => Self::not_found("instance"),
-            ChangeError::Refused(_) => Self::new(Code::WrongStatus, error.to_string()),
+            ChangeError::Refused(_) | ChangeError::PortHeld { .. } => {
+                Self::new(Code::WrongStatus, error.to_string())
+            }
+            ChangeError::Config(problems) => {
+                Self::validation(problems.iter().map(|(field, message)| detail(field, message)).collect())
+            }
+            ChangeError::Stale { .. } => Self::new(Code::StaleVersion, error.to_string()),
+            ChangeError::NoSuchPort { .. } => Self::new(Code::NotFound, error.to_string()),
+            ChangeError::LinkGone => Self::new(Code::LinkGone, error.to_string()),
             ChangeError::Invalid { field, message } => Self::validation(vec![detail(field, message)]),
             ChangeError::Unreachable { .. } => {
                 let mut this = Self::new(Code::ShimUnreachable, error.to_string());

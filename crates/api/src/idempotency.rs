@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use roadstead_access::Caller;
 use roadstead_accounts::idempotency::{Attempt, Begun};
-use roadstead_model::{CredentialId, InstanceId};
+use roadstead_model::{ApiKeyId, CredentialId, InstanceId};
 
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
@@ -37,6 +37,10 @@ impl IntoResponse for Answer {
     }
 }
 
+fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_graphic())
+}
+
 /// A request about one instance: the same body for another is another request.
 pub(crate) fn of_instance(id: InstanceId, body: &[u8]) -> Vec<u8> {
     [id.to_string().as_bytes(), b"\n", body].concat()
@@ -44,6 +48,11 @@ pub(crate) fn of_instance(id: InstanceId, body: &[u8]) -> Vec<u8> {
 
 /// A request about one credential, likewise.
 pub(crate) fn of_credential(id: CredentialId, body: &[u8]) -> Vec<u8> {
+    [id.to_string().as_bytes(), b"\n", body].concat()
+}
+
+/// A request about one API key, likewise.
+pub(crate) fn of_key(id: ApiKeyId, body: &[u8]) -> Vec<u8> {
     [id.to_string().as_bytes(), b"\n", body].concat()
 }
 
@@ -57,13 +66,12 @@ pub(crate) async fn once(
     work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
 ) -> Result<Answer, ApiError> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return state.detached(work).await };
-    let key =
-        key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES).ok_or_else(|| {
-            ApiError::new(
-                Code::Malformed,
-                format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible characters"),
-            )
-        })?;
+    let key = key.to_str().ok().filter(|key| is_key(key)).ok_or_else(|| {
+        ApiError::new(
+            Code::Malformed,
+            format!("Idempotency-Key must be 1 to {MAX_KEY_BYTES} visible characters"),
+        )
+    })?;
     let attempt = Attempt { user: caller.user, route, key, request };
     match state.accounts().idempotency().begin(&attempt).await? {
         Begun::Before { status, body } => {

@@ -1,26 +1,40 @@
 //! The REST API over HTTP: one file per endpoint. Knows neither SQL, nor shims, nor how secrets are sealed.
 
+mod audit;
+mod audit_layer;
 mod browser;
 pub mod credentials;
+mod describe;
 pub mod error;
+mod events;
+mod exports;
 mod extract;
 mod health;
 mod idempotency;
 mod instances;
+mod kept;
+mod key_uses;
 pub mod keys;
+mod limit_layer;
+mod logs;
 pub mod master_key;
 mod metrics;
 pub mod people;
-mod precondition;
+mod ports;
 mod request_id;
+mod retention;
 pub mod router;
 mod routes;
 pub mod settings;
+mod source;
 mod state;
 pub mod types;
 mod usage;
+mod usage_export;
 pub mod wire;
+mod written;
 
+pub use audit_layer::write_refusals;
 pub use browser::Browsers;
 pub use router::{openapi, router, shield};
 pub use state::{ApiParts, ApiState};

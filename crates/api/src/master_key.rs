@@ -48,7 +48,7 @@ pub(crate) async fn rotate(
 ///
 /// Refused while values or live instances need it. What is sealed with it afterwards is refused by the database.
 #[utoipa::path(delete, operation_id = "master_key_retire", path = "/master-key/keys/{id}", tag = "master-key",
-    params(("id" = String, Path, description = "Eight hexadecimal digits")),
+    params(("id" = String, Path, pattern = "^[0-9a-f]{8}$", description = "Eight hexadecimal digits")),
     responses((status = 204, description = "Retired"), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody), (status = 409, description = "Something needs it", body = ErrorBody)))]
 pub(crate) async fn retire(

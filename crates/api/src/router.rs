@@ -4,15 +4,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::{Router, middleware};
 use roadstead_model::limits::MAX_API_BODY_BYTES;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::browser::{self, Browsers};
 use crate::error::{ApiError, Code};
 use crate::state::ApiState;
-use crate::{request_id, routes};
+use crate::{audit_layer, describe, key_uses, limit_layer, request_id, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,38 +21,35 @@ use crate::{request_id, routes};
             access URL and a token, until its deadline.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")
     ),
-    modifiers(&BearerKey),
     security(("api_key" = [])),
     components(schemas(crate::error::ErrorBody))
 )]
 struct Description;
 
-/// Adds the security scheme: an API key as a bearer token.
-struct BearerKey;
-
-impl Modify for BearerKey {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let components = openapi.components.get_or_insert_default();
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.description = Some("An API key: `rs_…`".to_owned());
-        components.add_security_scheme("api_key", SecurityScheme::Http(scheme));
-    }
+/// The description of the API, as served at `/openapi.json`.
+pub fn openapi() -> serde_json::Value {
+    describe::completed(&collected())
 }
 
-/// The description of the API, as served at `/openapi.json`.
-pub fn openapi() -> utoipa::openapi::OpenApi {
+/// What the routes say of themselves.
+pub(crate) fn collected() -> utoipa::openapi::OpenApi {
     described().into_openapi()
 }
 
 /// The API, its description and its page, and the health answers.
 pub fn router(state: ApiState, browsers: Browsers) -> Router {
-    let (api, description) = described().split_for_parts();
-    let docs: Router<ApiState> = SwaggerUi::new("/docs").url("/openapi.json", description).into();
+    let (api, collected) = described().split_for_parts();
+    let description = describe::completed(&collected);
+    let docs: Router<ApiState> =
+        SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", description).into();
     api.merge(docs)
         .fallback(no_such_path)
         .layer(DefaultBodyLimit::max(MAX_API_BODY_BYTES))
         .layer(CatchPanicLayer::new())
+        .layer(middleware::from_fn_with_state(state.clone(), limit_layer::count))
+        .layer(middleware::from_fn_with_state(state.clone(), key_uses::count))
         .layer(middleware::from_fn_with_state(browsers, browser::guard))
+        .layer(middleware::from_fn_with_state(state.clone(), audit_layer::middleware))
         .layer(middleware::from_fn_with_state(state.clone(), request_id::middleware))
         .with_state(state)
 }

@@ -9,6 +9,7 @@ mod keys;
 mod master_key;
 mod people;
 mod public;
+mod retention;
 mod settings;
 mod types;
 mod usage;
@@ -30,6 +31,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
         .merge(events::routes())
         .merge(exports::routes())
         .merge(master_key::routes())
+        .merge(retention::routes())
         .merge(usage::routes())
 }
 

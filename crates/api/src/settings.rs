@@ -2,15 +2,24 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Map, Value};
-
-use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathName};
-use crate::state::ApiState;
-use crate::wire::{All, PortEntry, SettingBody, Settings};
+use http::{HeaderMap, HeaderName, header};
+use roadstead_accounts::SettingSet;
 use roadstead_model::Operation;
 
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{Authenticated, JsonBody, PathName, QueryFields, if_match};
+use crate::state::ApiState;
+use crate::wire::{
+    All, ChangedSetting, Page, PortEntry, Setting, SettingBody, SettingChange, Settings, cursor_field,
+    limit_field,
+};
+
+/// Longest reason for a change; the database keeps the same limit.
+const MAX_REASON_CHARS: usize = 1000;
+
 /// List settings
+///
+/// With what each decides, what it may be and what it was at first. The value of a sensitive one is never shown.
 #[utoipa::path(get, operation_id = "settings_list", path = "/settings", tag = "settings",
     responses((status = 200, body = Settings), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody)))]
 pub(crate) async fn list(
@@ -18,26 +27,30 @@ pub(crate) async fn list(
     Authenticated(caller): Authenticated,
 ) -> Result<Json<Settings>, ApiError> {
     let permit = caller.admin_permit(Operation::SettingsList)?;
-    let settings: Map<String, Value> = state.accounts().settings(&permit).await?.into_iter().collect();
-    Ok(Json(Settings { data: Value::Object(settings) }))
+    Ok(Json(Settings::new(state.accounts().settings(&permit).await?)))
 }
 
 /// Change a setting
 ///
-/// In force at once; a smaller port range lets ports in use go when their instances end.
+/// In force at once, unless the answer says `needs_restart`; a smaller port range lets ports in use go when their instances
+/// end. Who changed it, why, and what it was are kept.
 #[utoipa::path(put, operation_id = "settings_set", path = "/settings/{key}", tag = "settings",
-    params(("key" = String, Path)),
+    params(("key" = String, Path),
+        ("If-Match" = Option<String>, Header, description = "The version that was read, in quotes")),
     request_body = SettingBody,
-    responses((status = 200, body = Settings), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody)))]
+    responses((status = 200, body = ChangedSetting), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
+        (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
 pub(crate) async fn set(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     PathName(key): PathName,
+    headers: HeaderMap,
     JsonBody { mut fields, .. }: JsonBody,
-) -> Result<Json<Settings>, ApiError> {
+) -> Result<([(HeaderName, String); 1], Json<ChangedSetting>), ApiError> {
     let permit = caller.admin_permit(Operation::SettingsSet)?;
+    let expected = if_match(&headers)?;
+    let reason = fields.text("reason", MAX_REASON_CHARS);
     let mut body = fields.rest();
     let value = body.remove("value");
     for unknown in body.keys() {
@@ -47,10 +60,31 @@ pub(crate) async fn set(
         fields.problem("value", "is required");
     }
     fields.finish()?;
-    state.accounts().set_setting(&permit, &key, value.unwrap_or_default()).await?;
+    let set = SettingSet { value: value.unwrap_or_default(), reason, expected };
+    let setting = Setting::new(state.accounts().set_setting(&permit, &key, set).await?);
     state.orchestrator().settings_changed().await?;
-    let settings: Map<String, Value> = state.accounts().settings(&permit).await?.into_iter().collect();
-    Ok(Json(Settings { data: Value::Object(settings) }))
+    let etag = [(header::ETAG, format!("\"{}\"", setting.version))];
+    Ok((etag, Json(ChangedSetting { needs_restart: setting.needs_restart, setting })))
+}
+
+/// What was changed of a setting
+///
+/// Who, when, why, and from what to what, newest first. Of a sensitive one only that it was changed.
+#[utoipa::path(get, operation_id = "settings_history", path = "/settings/{key}/history", tag = "settings",
+    params(("key" = String, Path), ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<SettingChange>), (status = 401, body = ErrorBody),
+        (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn history(
+    State(state): State<ApiState>,
+    Authenticated(caller): Authenticated,
+    PathName(key): PathName,
+    QueryFields(mut fields): QueryFields,
+) -> Result<Json<Page<SettingChange>>, ApiError> {
+    let permit = caller.admin_permit(Operation::SettingsHistory)?;
+    let (after, limit) = (cursor_field(&mut fields), limit_field(&mut fields));
+    fields.finish()?;
+    let page = state.accounts().setting_history(&permit, &key, after, limit).await?;
+    Ok(Json(Page::of(page, SettingChange::new)))
 }
 
 /// The port pool

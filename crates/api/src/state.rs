@@ -4,17 +4,20 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use rand::RngExt as _;
 use roadstead_accounts::Accounts;
+use roadstead_limits::Limits;
 use roadstead_model::{Clock, Randomness, RequestId};
 use roadstead_orchestrator::Orchestrator;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{ApiError, Code};
+use crate::kept::Kept;
 use crate::wire::View;
 
 /// The state of the REST API; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ApiState(Arc<ApiParts>);
+pub struct ApiState(Arc<ApiParts>, Arc<Kept>);
 
 /// What the wiring hands over.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct ApiParts {
     pub randomness: Arc<Randomness>,
     /// What access URLs begin with: scheme, host and port, no slash at the end.
     pub public_base: String,
+    /// Who has asked how often.
+    pub limits: Arc<Limits>,
     /// Whether a proxy stands in front: then whoever connects is the proxy, not the caller.
     pub is_proxied: bool,
     /// Work that must finish although its caller hung up.
@@ -38,7 +43,7 @@ pub struct ApiParts {
 impl ApiState {
     /// A state from its parts.
     pub fn new(parts: ApiParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(parts), Arc::default())
     }
 
     pub(crate) fn accounts(&self) -> &Accounts {
@@ -47,6 +52,20 @@ impl ApiState {
 
     pub(crate) fn orchestrator(&self) -> &Orchestrator {
         &self.0.orchestrator
+    }
+
+    /// What is remembered between requests.
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.1
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// From nothing to `most` hundredths, each as likely.
+    pub(crate) fn random_percent(&self, most: u32) -> u32 {
+        self.0.randomness.lock().random_range(0..=most)
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -3,40 +3,53 @@
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathName, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
-use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
-use crate::wire::{All, ServerType, TypeBody};
+use crate::wire::{Page, ServerType, TypeBody, list_cursor_field, long_limit_field};
 use roadstead_model::Operation;
 
 /// List server types
 ///
-/// Disabled ones too with `all=true`.
+/// By name. Disabled ones too with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
-    params(("all" = Option<bool>, Query)),
-    responses((status = 200, body = All<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
+    params(("all" = Option<bool>, Query, description = "Disabled ones, too"),
+        ("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
+    responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
     State(state): State<ApiState>,
     Authenticated(caller): Authenticated,
     QueryFields(mut fields): QueryFields,
-) -> Result<Json<All<ServerType>>, ApiError> {
+) -> Result<Json<Page<ServerType>>, ApiError> {
     let permit = caller.type_permit(Operation::TypesList)?;
-    let all = fields.text("all", 5).as_deref() == Some("true");
+    let list = fields.list_mark("types");
+    let after = list_cursor_field::<TypePlace>(&mut fields, &list);
+    let limit = long_limit_field(&mut fields);
+    let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
     fields.finish()?;
-    let types = state.accounts().types(&permit, !all).await?;
-    Ok(Json(All { data: types.into_iter().map(ServerType::new).collect() }))
+    let types =
+        state.accounts().types(&permit, !all, after.as_ref().map(|place| place.name.as_str()), limit).await?;
+    let types =
+        roadstead_accounts::Page { items: types.items, next: types.next.map(|name| TypePlace { name }) };
+    Ok(Json(Page::marked(types, &list, ServerType::new)))
+}
+
+/// The place of a type in the list.
+#[derive(Serialize, Deserialize)]
+struct TypePlace {
+    name: String,
 }
 
 /// Get a server type
 ///
 /// By id or by name, with its credential slots and configuration schema.
 #[utoipa::path(get, operation_id = "types_get", path = "/types/{id}", tag = "types",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name")),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(
@@ -54,7 +67,7 @@ pub(crate) async fn get(
 /// Platform admins only: a type names a program that will run. Every mistake is named at once. With `project_id`, it is
 /// there for that project alone.
 #[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
-    request_body = TypeBody,
+    request_body = TypeBody, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -84,7 +97,7 @@ pub(crate) async fn create(
 /// stays unless `project_id` names another; null makes it everybody's.
 #[utoipa::path(put, operation_id = "types_update", path = "/types/{id}", tag = "types",
     request_body = TypeBody,
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name"), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -96,7 +109,7 @@ pub(crate) async fn update(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<ServerType>, ApiError> {
     let permit = caller.admin_permit(Operation::TypesUpdate)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let for_everybody = fields.is_null("project_id");
     let project = fields.parsed("project_id", "a project's id");
     fields.so_far()?;
@@ -110,7 +123,7 @@ pub(crate) async fn update(
 ///
 /// It launches no more; running instances go on.
 #[utoipa::path(post, operation_id = "types_disable", path = "/types/{id}/disable", tag = "types",
-    params(("id" = String, Path)),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name")),
     responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 404, body = ErrorBody)))]
 pub(crate) async fn disable(

@@ -1,17 +1,24 @@
 //! What the command line may say: the commands over the REST API, with their help.
 
 pub mod admin;
+pub mod audit;
+pub mod keys;
+pub mod many;
 pub mod people;
+pub mod settings;
 pub mod usage;
 pub mod use_it;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use roadstead_model::{InstanceStatus, LogLevel, LogSource};
+use roadstead_model::{LogLevel, LogSource};
 
 pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
-use admin::{CredentialsCommand, KeysCommand, MasterKeyCommand, TypesCommand};
+use admin::{CredentialsCommand, MasterKeyCommand, TypesCommand};
+use keys::KeysCommand;
+use many::{Bulk, LogsCommand, Patch, Sort, Which};
 use people::{AccountCommand, Members, OrgsCommand, ProjectsCommand, UsersCommand};
+use settings::SettingsCommand;
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
 
@@ -31,9 +38,16 @@ pub enum ClientCommand {
     /// Show what an instance's server said, and what was said about it
     #[command(after_help = LOGS_EXAMPLES)]
     Logs(Logs),
-    /// Show the steps of an instance's life
-    #[command(after_help = "Examples:\n  roadstead events work\n  roadstead events work --json")]
-    Events(One),
+    /// Show the steps of an instance's life, or everything that happens
+    #[command(after_help = audit::EVENTS_EXAMPLES)]
+    Events(audit::Events),
+    /// Show who changed what or was refused, export it, and verify that nobody has altered it
+    #[command(after_help = audit::AUDIT_EXAMPLES)]
+    Audit {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<audit::AuditCommand>,
+    },
     /// Show what instances take: processor, memory, processes, files
     #[command(after_help = STATS_EXAMPLES)]
     Stats(Stats),
@@ -43,6 +57,12 @@ pub enum ClientCommand {
     /// Ask instances to leave; their rows and logs stay
     #[command(after_help = "Examples:\n  roadstead stop work\n  roadstead stop work 0199")]
     Stop(Several),
+    /// Change what an instance is called, or how its next start is configured
+    #[command(after_help = many::PATCH_EXAMPLES)]
+    Patch(Patch),
+    /// Stop, expire or delete many instances: first what it would do, with --yes done
+    #[command(after_help = many::BULK_EXAMPLES)]
+    Bulk(Bulk),
     /// Move an instance's deadline on
     #[command(after_help = EXTEND_EXAMPLES)]
     Extend(Extend),
@@ -121,12 +141,21 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: Option<AccountCommand>,
     },
-    /// List, create and revoke API keys
+    /// List, create, change, replace and revoke API keys, and show what they were used for
     #[command(after_help = KEYS_EXAMPLES)]
     Keys {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<KeysCommand>,
+    },
+    /// List and change settings, and show who changed them (administrators)
+    #[command(
+        after_help = "Examples:\n  roadstead settings\n  roadstead settings set launches.enabled false --reason 'maintenance'\n  roadstead settings history launches.enabled"
+    )]
+    Settings {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<SettingsCommand>,
     },
     /// Show, rotate and retire the master key, which seals all secrets at rest (administrators)
     #[command(after_help = MASTER_KEY_EXAMPLES)]
@@ -170,6 +199,8 @@ const PS_EXAMPLES: &str = "\
 Examples:
   roadstead ps
   roadstead ps --all --type github
+  roadstead ps --status expired,error --sort ends
+  roadstead ps --all --named work --since 24h
   roadstead ps --status expired --json | jq -r '.[].id'";
 
 const LOGS_EXAMPLES: &str = "\
@@ -177,7 +208,9 @@ Examples:
   roadstead logs work
   roadstead logs work -f
   roadstead logs work --level warn --since 1h
-  roadstead logs work --tail 20 --json";
+  roadstead logs work --tail 20 --json
+  roadstead logs search 'connection refused' --since 24h
+  roadstead logs export work --format csv --to work.csv";
 
 const EXTEND_EXAMPLES: &str = "\
 Examples:
@@ -227,6 +260,8 @@ const KEYS_EXAMPLES: &str = "\
 Examples:
   roadstead keys
   roadstead keys create ci --scope instances:launch --scope instances:read --expires-in 30d
+  roadstead keys usage ci
+  roadstead keys rotate ci --grace 24h
   roadstead keys revoke ci --reason 'left the machine room'";
 
 const MASTER_KEY_EXAMPLES: &str = "\
@@ -316,20 +351,24 @@ pub struct Ps {
     /// Those that have ended, too
     #[arg(long, short)]
     pub all: bool,
-    /// Only instances of this server type
-    #[arg(long = "type", value_name = "TYPE")]
-    pub server_type: Option<String>,
-    /// Only instances of this status: pending, running, expired, disconnected, stopped, error
-    #[arg(long)]
-    pub status: Option<InstanceStatus>,
+    /// Which
+    #[command(flatten)]
+    pub which: Which,
+    /// What they are sorted by
+    #[arg(long, value_enum)]
+    pub sort: Option<Sort>,
 }
 
 /// `logs`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Logs {
+    /// What else to do with lines; without it, show those of one instance
+    #[command(subcommand)]
+    pub command: Option<LogsCommand>,
     /// The instance: its id, the beginning of its id, or its name
-    #[arg(value_name = "ID")]
-    pub instance: String,
+    #[arg(value_name = "ID", required = true)]
+    pub instance: Option<String>,
     /// Go on as lines arrive
     #[arg(long, short)]
     pub follow: bool,
@@ -455,6 +494,9 @@ mod tests {
             "roadstead ps --status sleeping",
             "roadstead stop",
             "roadstead keys create ci --scope everything",
+            "roadstead logs",
+            "roadstead bulk dance work",
+            "roadstead ps --sort colour",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -477,6 +519,10 @@ mod tests {
     #[test]
     fn aliases_and_bare_groups_work() {
         assert!(matches!(parse("roadstead rm x --yes").unwrap().command, ClientCommand::Delete(_)));
+        let logs = parse("roadstead logs work -f").unwrap().command;
+        assert!(matches!(logs, ClientCommand::Logs(Logs { command: None, follow: true, .. })));
+        let search = parse("roadstead logs search text").unwrap().command;
+        assert!(matches!(search, ClientCommand::Logs(Logs { command: Some(LogsCommand::Search(_)), .. })));
         let types = parse("roadstead types").unwrap().command;
         assert!(matches!(types, ClientCommand::Types { command: None }));
     }

@@ -70,6 +70,15 @@ pub enum CliError {
         #[source]
         source: std::io::Error,
     },
+    /// A file could not be written.
+    #[error("could not write {what}")]
+    Write {
+        /// What was to be written.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file does not hold what it should.
     #[error("{what} is not valid {format}")]
     BadFile {
@@ -97,6 +106,12 @@ pub enum CliError {
         what: String,
         /// How long it was given.
         after: std::time::Duration,
+    },
+    /// The audit log is not what was written.
+    #[error("the audit log was altered in {places} places")]
+    Broken {
+        /// How many.
+        places: u64,
     },
     /// Whoever was asked said no.
     #[error("nothing was done")]
@@ -126,9 +141,11 @@ impl CliError {
             // Whoever read our output has read enough: `roadstead ps | head -1` did not fail.
             Self::Print(source) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Read { .. }
+            | Self::Write { .. }
             | Self::Print(_)
             | Self::Tool { .. }
             | Self::TimedOut { .. }
+            | Self::Broken { .. }
             | Self::Declined => Exit::Failed,
             Self::Some { exit, .. } => *exit,
         }

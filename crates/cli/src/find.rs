@@ -75,7 +75,7 @@ pub(crate) async fn credential(
 
 /// The API key that is meant: among those that open something first, then among all.
 pub(crate) async fn key(rest: &Rest, named: &str) -> Result<Value, CliError> {
-    let all = list(rest, "/api-keys").await?;
+    let all = rest.all("/api-keys", &[("limit", MAX_PAGE.to_string())], usize::MAX).await?;
     let is_active = |row: &&Value| row.get("is_active").and_then(Value::as_bool) != Some(false);
     let active: Vec<Value> = all.iter().filter(is_active).cloned().collect();
     match pick("API key", named, &active)? {
@@ -106,12 +106,9 @@ pub(crate) async fn among(
     }
 }
 
-/// A list that comes whole.
+/// A list, to its end.
 pub(crate) async fn list(rest: &Rest, path: &str) -> Result<Vec<Value>, CliError> {
-    match rest.get(path).await?.get_mut("data").map(Value::take) {
-        Some(Value::Array(rows)) => Ok(rows),
-        _ => Ok(Vec::new()),
-    }
+    Ok(rest.all(path, &[], usize::MAX).await?)
 }
 
 async fn by_id(rest: &Rest, noun: &'static str, path: &str, named: &str) -> Result<Value, CliError> {

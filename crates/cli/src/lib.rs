@@ -13,6 +13,7 @@ pub mod globals;
 pub mod profile;
 pub mod quickstart;
 pub mod run;
+pub mod sheet;
 pub mod steps;
 
 mod arguments;

@@ -8,13 +8,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::exit::Exit;
-use crate::failure::CliError;
 use crate::globals::Target;
 use crate::http;
 use crate::wire::{Envelope, Page, Refusal};
 
 /// How long an answer may take: a launch waits for its server, whose own limits are shorter.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long many instances may take to end, a few at a time.
+const LONG_TIMEOUT: Duration = Duration::from_mins(30);
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The longest event of a stream.
@@ -120,8 +121,18 @@ impl Rest {
         self.answer(self.request(Method::PUT, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
     }
 
-    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
-        self.answer(self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body)).await
+    /// Changes a part of something, perhaps only if it has this version.
+    pub(crate) async fn patch(
+        &self,
+        path: &str,
+        body: &Value,
+        version: Option<i32>,
+    ) -> Result<Value, ApiError> {
+        let mut request = self.request(Method::PATCH, path, &[]).timeout(ANSWER_TIMEOUT).json(body);
+        if let Some(version) = version {
+            request = request.header("if-match", format!("\"{version}\""));
+        }
+        self.answer(request).await
     }
 
     /// Deletes what answers with what became of it.
@@ -129,17 +140,24 @@ impl Rest {
         self.answer(self.request(Method::DELETE, path, &[]).timeout(ANSWER_TIMEOUT)).await
     }
 
-    /// Hands an answer on as it comes, however long it is.
-    pub(crate) async fn copy(
+    /// Asks for something that can take long, and waits for it.
+    pub(crate) async fn post_for_long(&self, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::POST, path, &[]).timeout(LONG_TIMEOUT).json(body)).await
+    }
+
+    /// Writes an answer down as it comes; what the service fails at is an error, what the writer fails at is inside.
+    pub(crate) async fn download(
         &self,
         path: &str,
-        mut to: impl FnMut(&[u8]) -> Result<(), CliError>,
-    ) -> Result<(), CliError> {
+        out: &mut (impl std::io::Write + Send),
+    ) -> Result<std::io::Result<()>, ApiError> {
         let mut response = self.send(self.request(Method::GET, path, &[])).await?;
         while let Some(chunk) = response.chunk().await.map_err(|source| self.unreachable(source))? {
-            to(&chunk)?;
+            if let Err(error) = out.write_all(&chunk) {
+                return Ok(Err(error));
+            }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     pub(crate) async fn delete(&self, path: &str) -> Result<(), ApiError> {
@@ -174,6 +192,35 @@ impl Rest {
         }
         items.truncate(max);
         Ok(items)
+    }
+
+    /// The same as `get_query`, however long the service takes.
+    pub(crate) async fn get_patiently(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Value, ApiError> {
+        self.answer(self.request(Method::GET, path, query)).await
+    }
+
+    /// A long answer, piece by piece.
+    pub(crate) async fn chunks(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<impl Stream<Item = Result<Vec<u8>, ApiError>> + Unpin + use<>, ApiError> {
+        let response = self.send(self.request(Method::GET, path, query)).await?;
+        let url = self.base.to_string();
+        Ok(Box::pin(stream::try_unfold(response, move |mut response| {
+            let url = url.clone();
+            async move {
+                let chunk = response
+                    .chunk()
+                    .await
+                    .map_err(|source| ApiError::Unreachable { url, source: source.without_url() })?;
+                Ok(chunk.map(|chunk| (chunk.to_vec(), response)))
+            }
+        })))
     }
 
     /// The data of each server-sent event, until the service ends the stream.

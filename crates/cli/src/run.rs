@@ -2,6 +2,7 @@
 
 mod account;
 mod again;
+mod audit;
 mod completion;
 mod credentials;
 mod end;
@@ -10,10 +11,12 @@ mod keys;
 mod launch;
 mod list;
 mod logs;
+mod many;
 mod master_key;
 mod members;
 mod orgs;
 mod projects;
+mod settings;
 mod show;
 mod stats;
 mod token;
@@ -52,8 +55,14 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Launch(launch) => launch::launch(session, launch).await,
         ClientCommand::Ps(ps) => list::ps(session, &ps).await,
         ClientCommand::Show(one) => show::show(session, &one.instance).await,
-        ClientCommand::Logs(logs) => logs::logs(session, &logs).await,
-        ClientCommand::Events(one) => logs::events(session, &one.instance).await,
+        ClientCommand::Logs(logs) => logs::logs(session, logs).await,
+        ClientCommand::Patch(patch) => many::patch(session, &patch).await,
+        ClientCommand::Bulk(bulk) => many::bulk(session, &bulk).await,
+        ClientCommand::Events(events) => match &events.instance {
+            Some(instance) => logs::events(session, instance).await,
+            None => audit::events(session, &events).await,
+        },
+        ClientCommand::Audit { command } => audit::audit(session, command).await,
         ClientCommand::Stop(several) => end::stop(session, &several.instances).await,
         ClientCommand::Extend(extend) => extend::extend(session, &extend).await,
         ClientCommand::Restart(wanted) => again::restart(session, &wanted).await,
@@ -73,6 +82,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Projects { command } => projects::projects(session, command).await,
         ClientCommand::Account { command } => account::account(session, command).await,
         ClientCommand::Keys { command } => keys::keys(session, command).await,
+        ClientCommand::Settings { command } => settings::settings(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
         ClientCommand::ClientConfig(wanted) => use_it::client_config(session, &wanted).await,
         ClientCommand::Tools(tools) => use_it::tools(session, &tools).await,

@@ -6,13 +6,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A moment in UTC to the second, RFC 3339.
-pub(crate) fn moment(at: OffsetDateTime) -> String {
+pub fn moment(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::UtcOffset::UTC).truncate_to_second();
     at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
 }
 
 /// A moment as seen from another: `in 59m`, `3h ago`, `now`.
-pub(crate) fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
+pub fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let seconds = (at - now).whole_seconds();
     let length = coarse(seconds.unsigned_abs());
     match seconds {
@@ -23,7 +23,7 @@ pub(crate) fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
 }
 
 /// A length of time in seconds, as a person reads it.
-pub(crate) fn length(seconds: u64) -> String {
+pub fn length(seconds: u64) -> String {
     coarse(seconds)
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn took(length: std::time::Duration) -> String {
 }
 
 /// Bytes as a person reads them.
-pub(crate) fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

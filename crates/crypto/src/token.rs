@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! rsi_  (an instance's access token)   ┐
-//! rs_   (an API key)                   ├ prefix ‖ base 62 of 32 random bytes (43) ‖ base 62 of their CRC-32 (6)
-//! ri_   (an invitation)                ┘
+//! rs_   (an API key)                   │
+//! ri_   (an invitation)                ├ prefix ‖ base 62 of 32 random bytes (43) ‖ base 62 of their CRC-32 (6)
+//! re_   (the link to an export)        ┘
 //! ```
 //!
 //! The checksum lets a mistyped token, or a string that only looks like one, be refused without a look-up; it
@@ -34,6 +35,8 @@ pub enum TokenKind {
     ApiKey,
     /// Membership of an organisation, once.
     Invite,
+    /// One export, for a short time.
+    Export,
 }
 
 /// A token in clear: shown once, never stored. Wiped when dropped.
@@ -91,6 +94,7 @@ impl TokenKind {
             Self::Access => "rsi_",
             Self::ApiKey => "rs_",
             Self::Invite => "ri_",
+            Self::Export => "re_",
         }
     }
 
@@ -104,6 +108,7 @@ impl TokenKind {
             Self::Access => "an access token",
             Self::ApiKey => "an API key",
             Self::Invite => "an invitation",
+            Self::Export => "a link's token",
         }
     }
 }

@@ -33,6 +33,8 @@ impl ActorKind {
         match (actor.api_key, actor.user) {
             (Some(_), _) => Self::Key,
             (None, Some(_)) => Self::User,
+            // Somebody from somewhere, who showed no key that is known.
+            (None, None) if actor.ip_address.is_some() => Self::User,
             (None, None) => Self::System,
         }
     }

@@ -17,14 +17,17 @@ pub mod limits;
 pub mod log;
 pub mod operation;
 pub mod port;
+pub mod quota;
 pub mod randomness;
 pub mod reconcile;
 pub mod restart;
+pub mod retention;
 pub mod role;
 pub mod scope;
 pub mod status;
 pub mod step;
 pub mod transport;
+pub mod turns;
 pub mod usage;
 
 pub use audit::{ActorKind, AuditOutcome, Audited, Care, Changes, NewAudit};
@@ -45,6 +48,7 @@ pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb}
 pub use log::{LogLevel, LogSource};
 pub use operation::Operation;
 pub use port::{Port, PortRange, PortRangeError};
+pub use quota::{Amounts, QuotaItem, QuotaOf, QuotaReached, Quotas};
 pub use randomness::Randomness;
 pub use restart::{
     RestartDecision, RestartFields, RestartHistory, RestartLimits, RestartMode, RestartPolicy, ServerLoss,
@@ -54,4 +58,5 @@ pub use scope::{Scope, Scopes};
 pub use status::{MemberStatus, OrganizationStatus, ProjectStatus, UserStatus};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};
+pub use turns::Turns;
 pub use usage::{SessionEra, UsageMethod, UsageStatus};

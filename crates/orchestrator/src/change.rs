@@ -9,7 +9,7 @@ use roadstead_access::{InstancePermit, Permit};
 use roadstead_accounts::PlainToken;
 use roadstead_control::StopReason;
 use roadstead_crypto::TokenKind;
-use roadstead_model::{Actor, Extension, InstanceId, InstanceStatus, Verb, expiry};
+use roadstead_model::{Actor, Changes, Extension, InstanceId, InstanceStatus, NewAudit, Verb, expiry};
 use roadstead_store::{InstanceRow, Leaving, NewToken, StoreError};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -44,12 +44,16 @@ impl Orchestrator {
             if row.status().is_live() {
                 this.ask_to_end(id, StopReason::Requested, actor.clone()).await;
             }
-            this.0.store().instances().soft_delete(id, &actor, this.0.now()).await
+            let now = this.0.now();
+            let mut change = this.0.store().system_change().await?;
+            if change.instances().soft_delete(id, &actor, now).await? {
+                change.commit(&entry(&permit, &row, Changes::default(), now)).await
+            } else {
+                // Somebody else was quicker: gone is what was wanted.
+                change.nothing_changed().await
+            }
         };
-        let deleted = self.0.parts.tasks.spawn(work).await.map_err(ChangeError::Panicked)??;
-        // Somebody else was quicker: gone is what was wanted.
-        let _ = deleted;
-        Ok(())
+        Ok(self.0.parts.tasks.spawn(work).await.map_err(ChangeError::Panicked)??)
     }
 
     /// Moves a running instance's deadline.
@@ -63,13 +67,12 @@ impl Orchestrator {
         row.standing(self.0.now()).permits(Verb::Extend)?;
         let expires_at = self.new_deadline(&row, extension).await?;
         let data = json!({ "from": row.expires_at.unix_timestamp(), "to": expires_at.unix_timestamp() });
-        let generation = self
-            .0
-            .store()
-            .instances()
-            .set_deadline(id, expires_at, permit.actor(), &data, self.0.now())
-            .await?;
+        let now = self.0.now();
+        let mut change = self.0.store().change(permit.view()).await?;
+        let generation = change.instances().set_deadline(id, expires_at, permit.actor(), &data, now).await?;
         let generation = generation.ok_or(ended(Verb::Extend))?;
+        let changes = Changes::default().with("expires_at", Some(&data["from"]), &data["to"]);
+        change.commit(&entry(&permit, &row, changes, now)).await?;
         self.push(id, |done| Request::SetDeadline {
             generation: generation.unsigned_abs(),
             expires_at,
@@ -102,7 +105,7 @@ impl Orchestrator {
     ) -> Result<Launched, ChangeError> {
         let token = self.new_token();
         let instance = self.set_token(&permit, id, Verb::RotateToken, &token, &token.hint()).await?;
-        Ok(Launched { instance, token })
+        Ok(Launched { instance, token, queued: None })
     }
 
     /// Takes a running instance's token back: once this returns, nothing opens it until it is given another one.
@@ -133,8 +136,12 @@ impl Orchestrator {
         let hash = *token.hash().as_bytes();
         let new = NewToken { hash: &hash, hint, event_type: verb.event() };
         let now = self.0.now();
-        let generation = self.0.store().instances().set_token(id, new, permit.actor(), now).await?;
+        let mut change = self.0.store().change(permit.view()).await?;
+        let generation = change.instances().set_token(id, new, permit.actor(), now).await?;
         let generation = generation.ok_or(ended(verb))?;
+        let mut said = entry(permit, &row, Changes::default().masked("access_token"), now);
+        said.sensitive = true;
+        change.commit(&said).await?;
         let sha256 = shim_hash(&hash);
         self.push(id, |done| Request::SetToken { generation: generation.unsigned_abs(), sha256, done })
             .await?;
@@ -150,11 +157,22 @@ impl Orchestrator {
     ) -> Result<InstanceRow, ChangeError> {
         let row = self.get(&permit, id).await?;
         row.standing(self.0.now()).permits(verb)?;
+        // Before it is asked: nothing ends on somebody's word that is not written down.
+        self.write_down(&permit, &entry(&permit, &row, Changes::default(), self.0.now())).await?;
         let this = self.clone();
         let actor = permit.actor().clone();
         let work = async move { this.ask_to_end(id, reason, actor).await };
         self.0.parts.tasks.spawn(work).await.map_err(ChangeError::Panicked)?;
         self.get(&permit, id).await
+    }
+
+    /// An entry of its own, where what is asked for is done by another process, over time.
+    pub(crate) async fn write_down(
+        &self,
+        permit: &InstancePermit,
+        entry: &NewAudit,
+    ) -> Result<(), StoreError> {
+        self.0.store().change(permit.view()).await?.commit(entry).await
     }
 
     /// Asks an instance's owner to end it and waits until its row says so; without an owner, there is nothing to
@@ -191,6 +209,20 @@ impl Orchestrator {
         let (done, acknowledged) = oneshot::channel();
         handle.requests.send(request(done)).await.map_err(|_| unreachable())?;
         if acknowledged.await.unwrap_or(false) { Ok(()) } else { Err(unreachable()) }
+    }
+}
+
+/// What the audit log says: in the chain of the organisation that the instance belongs to, whoever acts.
+pub(crate) fn entry(
+    permit: &InstancePermit,
+    row: &InstanceRow,
+    changes: Changes,
+    at: OffsetDateTime,
+) -> NewAudit {
+    NewAudit {
+        organization: Some(row.organization),
+        project: Some(row.project),
+        ..permit.entry(&row.id, changes, at)
     }
 }
 

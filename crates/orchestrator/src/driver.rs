@@ -72,6 +72,7 @@ enum Event {
 impl Driver {
     /// Lives as long as the instance.
     pub(crate) async fn run(mut self) {
+        let _known = self.inner.admission.runs(self.instance, self.type_version.0);
         let (stored, mut storing) = watch::channel(0_u64);
         let (usage_stored, mut usage_storing) = watch::channel(0_u64);
         let mut asking = true;

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use roadstead_accounts::AccountsError;
 use roadstead_control::FailureCode;
-use roadstead_model::{InstanceId, InvalidTransition, ProjectStatus};
+use roadstead_model::{InstanceId, InvalidTransition, Port, ProjectStatus, QuotaReached};
 use roadstead_store::StoreError;
 use roadstead_supervisor::{ErrandError, StartError};
 
 use crate::shortage::Shortage;
+
+/// When to try again where too many wait: a few servers have started by then.
+pub(crate) const QUEUE_FULL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A field and what is wrong with it.
 pub type Problem = (String, String);
@@ -93,12 +96,9 @@ pub enum LaunchError {
     /// Fields are wrong.
     #[error("{} fields are wrong", .0.len())]
     Invalid(Vec<Problem>),
-    /// The owner has as many as they may.
-    #[error("you have {limit} live instances, as many as allowed; stop one, or ask an admin for more")]
-    QuotaReached {
-        /// How many they may have.
-        limit: u32,
-    },
+    /// The owner or the organisation has as much as they may.
+    #[error("{0}; end what is not needed, or ask a platform admin for more")]
+    QuotaReached(QuotaReached),
     /// No port is free.
     #[error("every port of the pool is taken or resting; try again, or ask an admin for a larger range")]
     PortsExhausted {
@@ -113,6 +113,19 @@ pub enum LaunchError {
         /// Why.
         failure: Failure,
     },
+    /// As many launches wait for their turn as may.
+    #[error("{} launches wait for their turn already, as many as may; try again in a moment", position - 1)]
+    QueueFull {
+        /// The place that this one would have.
+        position: usize,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A platform admin has switched launches off.
+    #[error(
+        "launches are switched off at the moment; what runs goes on, and a platform admin can say until when"
+    )]
+    Disabled,
     /// We are stopping.
     #[error("the service is stopping and launches nothing new; try again in a moment")]
     ShuttingDown,
@@ -208,6 +221,30 @@ pub enum ChangeError {
         /// What is wrong with it.
         message: String,
     },
+    /// Its configuration does not fit its type.
+    #[error("the configuration does not fit the type")]
+    Config(Vec<Problem>),
+    /// Somebody else was quicker.
+    #[error("the instance has changed since version {expected} was read; read it again")]
+    Stale {
+        /// The version that was expected.
+        expected: i32,
+    },
+    /// There is no such port in the pool.
+    #[error("port {port} is not in the pool")]
+    NoSuchPort {
+        /// The port.
+        port: Port,
+    },
+    /// An instance has the port.
+    #[error("an instance has port {port}; end it first, then its port rests by itself")]
+    PortHeld {
+        /// The port.
+        port: Port,
+    },
+    /// The link is unknown or has ended.
+    #[error("the link is unknown or has ended; ask for another export")]
+    LinkGone,
     /// The shim did not acknowledge.
     #[error("the instance did not acknowledge the change in time; ask for its state, then try again")]
     Unreachable {

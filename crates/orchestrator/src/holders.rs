@@ -94,7 +94,7 @@ impl Orchestrator {
                 Ok(Some(_)) => {}
                 Err(error) => return Renewed::Failed(ChangeError::Store(error).into()),
             }
-            let asker = Asker { view: None, actor: actor.clone() };
+            let asker = Asker { view: None, actor: actor.clone(), permit: None };
             let Err(error) = Box::pin(self.restart_now(asker, id, Wait::Ready)).await else {
                 return Renewed::Restarted;
             };
@@ -130,7 +130,7 @@ impl Orchestrator {
             }
             let this = self.clone();
             self.0.parts.tasks.spawn(async move {
-                let asker = Asker { view: None, actor: Actor::SYSTEM };
+                let asker = Asker { view: None, actor: Actor::SYSTEM, permit: None };
                 match Box::pin(this.restart_now(asker, id, Wait::Ready)).await {
                     Ok(_) => tracing::info!(instance.id = %id, version,
                         "an instance was restarted, because its credential had been replaced"),

@@ -1,12 +1,14 @@
-//! A launch: request → plan → `Reserved` → `Spawned` → `Ready` → published. What a step holds is given back when
+//! A launch: request → plan → `Reserved` → its turn → `Spawned` → `Ready` → published. What a step holds is given back when
 //! the step is dropped; the row is ended with the cause.
 
 mod again;
 mod autostart;
 mod confine;
 mod plan;
+mod quota;
 mod specification;
 mod steps;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use roadstead_model::{Actor, CredentialId};
 use roadstead_store::InstanceRow;
 use serde_json::{Map, Value};
 
+use crate::admission::Queued;
 use crate::error::LaunchError;
 use crate::parts::{Inner, Orchestrator};
 pub(crate) use again::{Asker, begin_again};
-pub(crate) use plan::Plan;
+pub(crate) use plan::{Plan, next_config};
 pub(crate) use specification::{RELAY, written};
 use steps::Reserved;
 pub(crate) use steps::{mark, started};
@@ -78,6 +81,8 @@ pub struct Launched {
     pub instance: InstanceRow,
     /// The access token.
     pub token: PlainToken,
+    /// Where it stands, if it waits to be started.
+    pub queued: Option<Queued>,
 }
 
 impl std::fmt::Debug for LaunchRequest {
@@ -96,6 +101,9 @@ impl Orchestrator {
         if self.0.parts.stopping.is_cancelled() {
             return Err(LaunchError::ShuttingDown);
         }
+        if !self.0.settings().launches.enabled {
+            return Err(LaunchError::Disabled);
+        }
         let inner = Arc::clone(&self.0);
         let work = tracing::Instrument::in_current_span(run(inner, permit, request));
         self.0.parts.tasks.spawn(work).await.map_err(LaunchError::Panicked)?
@@ -110,15 +118,18 @@ async fn run(
     let wait = request.wait;
     let plan = Plan::make(&inner, &permit, request).await?;
     let mut attempt = 1;
-    let (instance, token) = loop {
+    let (instance, token, queued) = loop {
+        let coming = inner.let_in()?;
         let (reserved, token) = Reserved::new(&inner, &permit, plan.clone()).await?;
+        let reserved = reserved.enter(coming, permit.user());
         let instance = reserved.instance();
         if wait == Wait::None {
+            let queued = inner.admission.place(instance, &inner.settings().launches);
             go_on_later(&inner, reserved);
-            break (instance, token);
+            break (instance, token, queued);
         }
         match go_on(Arc::clone(&inner), reserved).await {
-            Ok(()) => break (instance, token),
+            Ok(()) => break (instance, token, None),
             Err(error) if error.lost_the_port() && attempt < PORT_RACES => {
                 attempt += 1;
                 // Nobody has heard of this attempt yet.
@@ -137,7 +148,7 @@ async fn run(
             timed_out: false,
         },
     })?;
-    Ok(Launched { instance: row, token })
+    Ok(Launched { instance: row, token, queued })
 }
 
 /// Goes on without anybody who waits: the row tells how it went.
@@ -150,7 +161,7 @@ fn go_on_later(inner: &Arc<Inner>, reserved: Reserved) {
 }
 
 async fn go_on(inner: Arc<Inner>, reserved: Reserved) -> Result<(), LaunchError> {
-    let spawned = reserved.spawn(&inner).await?;
+    let spawned = reserved.wait_turn(&inner).await?.spawn(&inner).await?;
     let ready = spawned.wait_ready(&inner).await?;
     ready.publish(&inner).await
 }

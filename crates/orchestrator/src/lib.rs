@@ -9,8 +9,11 @@
 //! Each step of a launch consumes the one before. After it is published, only its driver changes an instance;
 //! others ask the driver. Ending is one function, whoever notices.
 
+mod account_export;
+mod admission;
 mod adopt;
 mod batches;
+mod bulk;
 mod change;
 mod doorkeeper;
 mod driver;
@@ -24,10 +27,14 @@ mod lifecycle;
 mod live;
 mod logs;
 mod parts;
+mod patch;
+mod ports;
 mod pressure;
 mod query;
 mod reap;
 mod recover;
+mod sealer;
+mod search;
 mod shortage;
 mod stats;
 mod usage;
@@ -36,13 +43,17 @@ mod validate;
 mod witness;
 mod workplace;
 
+pub use admission::{Queued, WaitsFor};
+pub use bulk::{BulkAction, BulkAnswer, BulkChoice, BulkEnd, BulkOutcome, MAX_BULK};
 pub use error::{
     ChangeError, DeleteCredentialError, Failure, LaunchError, Problem, StartAgainError, ValidateError,
 };
+pub use export::{ExportFormat, ExportLink, LogExport};
 pub use holders::ReplacedCredential;
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
+pub use patch::{InstanceChange, Patched};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::{Lease, LeaseKind, ReapStatus, Reaper, ReaperParts};
 pub use recover::{RecoverError, RecoverStatus};
@@ -50,10 +61,12 @@ pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
 pub use roadstead_store::{
-    Cursor, EventRow, InstanceRow, InstanceState, Leaving, LogRow, Page, PortRow, TimelineCursor, UsageBy,
-    UsageRow, UsageSum,
+    Cursor, EventRow, InstanceCursor, InstanceRow, InstanceSort, InstanceState, Leaving, LogRow, Page,
+    PortRow, Searched, TimelineCursor, UsageBy, UsageRow, UsageSum,
 };
 pub use roadstead_supervisor::{Figures, Use};
+pub use sealer::keep_sealing;
+pub use search::SearchQuery;
 pub use shortage::Shortage;
 pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};

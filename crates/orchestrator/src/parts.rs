@@ -14,10 +14,11 @@ use roadstead_model::reconcile::Streak;
 use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
 use roadstead_port_allocator::PortPool;
 use roadstead_store::Store;
-use roadstead_supervisor::Supervisor;
+use roadstead_supervisor::{FreeMemory, Supervisor};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
 use crate::reap::{Reaper, ReaperParts};
@@ -136,6 +137,8 @@ pub(crate) struct Inner {
     pub(crate) running_as_root: bool,
     pub(crate) steps: Arc<Steps>,
     pub(crate) samples: Samples,
+    /// Who starts processes, and who waits to.
+    pub(crate) admission: Admission,
     /// Events about limits that wait for the database.
     pub(crate) events_waiting: AtomicUsize,
 }
@@ -151,6 +154,7 @@ impl Orchestrator {
         let reaper = Reaper::beside(parts.of_reaper(), live.clone(), Arc::clone(&steps));
         let settings_in_force = RwLock::new(Arc::new(parts.settings.clone()));
         let running_as_root = crate::workplace::running_as_root();
+        let free = FreeMemory::find();
         Self(Arc::new(Inner {
             parts,
             ports: pool,
@@ -161,6 +165,7 @@ impl Orchestrator {
             running_as_root,
             steps,
             samples: Samples::default(),
+            admission: Admission::new(move || free.bytes()),
             events_waiting: AtomicUsize::new(0),
         }))
     }
@@ -168,6 +173,16 @@ impl Orchestrator {
     /// The ways to running instances, for the gateway.
     pub fn routes(&self) -> Routes {
         self.0.parts.routes.clone()
+    }
+
+    /// Cancelled when the service is told to stop: whoever streams ends then.
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.parts.stopping.clone()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.0.settings()
     }
 
     /// Reads the settings again and obeys them: the pool grows or shrinks, the quota changes.

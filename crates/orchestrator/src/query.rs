@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures_util::{Stream, stream};
 use roadstead_access::{AdminPermit, InstancePermit};
 use roadstead_control::Alive;
-use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource, View};
+use roadstead_model::{InstanceId, InstanceStatus, LogLevel, LogSource, ProjectId, UserId, View};
 use roadstead_port_allocator::PortStatus;
 use roadstead_store::{
-    Cursor, EventRow, InstanceFilter, InstanceRow, LogFilter, LogRow, Order, Page, PortRow, StoreError,
-    TimelineCursor,
+    EventRow, InstanceCursor, InstanceFilter, InstanceRow, InstanceSort, LogFilter, LogRow, Order, Page,
+    PortRow, StoreError, TimelineCursor,
 };
 use time::OffsetDateTime;
 use tokio::sync::{oneshot, watch};
@@ -30,16 +30,50 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(1);
 /// Which instances are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceQuery {
-    /// In this status.
-    pub status: Option<InstanceStatus>,
+    /// In one of these statuses; none for all.
+    pub statuses: Vec<InstanceStatus>,
     /// Of this type.
     pub type_name: Option<String>,
-    /// Oldest first.
-    pub oldest_first: bool,
+    /// Of this project.
+    pub project: Option<ProjectId>,
+    /// Of this user, for those who see others'.
+    pub owner: Option<UserId>,
+    /// Whose name has this text in it.
+    pub name_contains: Option<String>,
+    /// Not created earlier.
+    pub created_since: Option<OffsetDateTime>,
+    /// Created earlier.
+    pub created_until: Option<OffsetDateTime>,
+    /// Whose deadline is earlier.
+    pub expires_before: Option<OffsetDateTime>,
+    /// What they are sorted by.
+    pub sort: InstanceSort,
+    /// The least first.
+    pub ascending: bool,
     /// After this place.
-    pub after: Option<Cursor>,
+    pub after: Option<InstanceCursor>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl InstanceQuery {
+    pub(crate) fn filter(self, view: View, now: OffsetDateTime) -> InstanceFilter {
+        InstanceFilter {
+            view: Some(view),
+            statuses: (!self.statuses.is_empty()).then_some((self.statuses, now)),
+            type_name: self.type_name,
+            project: self.project,
+            owner: self.owner,
+            name_contains: self.name_contains,
+            created_since: self.created_since,
+            created_until: self.created_until,
+            expires_before: self.expires_before,
+            sort: self.sort,
+            order: order(self.ascending),
+            after: self.after,
+            limit: self.limit,
+        }
+    }
 }
 
 /// Which lines are wanted.
@@ -78,6 +112,7 @@ pub struct Readiness {
 #[derive(Debug)]
 pub struct LogFollower {
     orchestrator: Orchestrator,
+    view: View,
     instance: InstanceId,
     query: LogQuery,
     arrivals: watch::Receiver<u64>,
@@ -119,15 +154,8 @@ impl Orchestrator {
         &self,
         permit: &InstancePermit,
         query: InstanceQuery,
-    ) -> Result<Page<InstanceRow>, ChangeError> {
-        let filter = InstanceFilter {
-            view: Some(permit.view()),
-            status: query.status.map(|status| (status, self.0.now())),
-            type_name: query.type_name,
-            after: query.after,
-            limit: query.limit,
-            order: order(query.oldest_first),
-        };
+    ) -> Result<Page<InstanceRow, InstanceCursor>, ChangeError> {
+        let filter = query.filter(permit.view(), self.0.now());
         Ok(self.0.store().seen_by(permit.view()).instances().list(&filter).await?)
     }
 
@@ -140,7 +168,9 @@ impl Orchestrator {
         limit: u32,
     ) -> Result<Page<EventRow, TimelineCursor>, ChangeError> {
         self.get(permit, id).await?;
-        Ok(self.0.store().events().list(id, after, limit, Order::Ascending).await?)
+        let view = permit.view();
+        let seen = self.0.store().seen_by(view);
+        Ok(seen.events().list(id, Some(view), after, limit, Order::Ascending).await?)
     }
 
     /// What was said about an instance.
@@ -152,6 +182,7 @@ impl Orchestrator {
     ) -> Result<Page<LogRow, TimelineCursor>, ChangeError> {
         self.get(permit, id).await?;
         let filter = LogFilter {
+            view: Some(permit.view()),
             instance: id,
             since: query.since,
             until: query.until,
@@ -162,7 +193,7 @@ impl Orchestrator {
             limit: query.limit,
             order: order(query.oldest_first),
         };
-        Ok(self.0.store().logs().list(&filter).await?)
+        Ok(self.0.store().seen_by(permit.view()).logs().list(&filter).await?)
     }
 
     /// The last lines asked for, then each new one until the instance has ended.
@@ -179,6 +210,7 @@ impl Orchestrator {
         let position = ready.iter().map(|row| row.position).max().unwrap_or(0);
         Ok(LogFollower {
             orchestrator: self.clone(),
+            view: permit.view(),
             instance: id,
             query,
             arrivals,
@@ -250,8 +282,8 @@ impl LogFollower {
     }
 
     async fn read(&mut self) -> Result<(), StoreError> {
-        let logs = self.orchestrator.0.store().logs();
-        let rows = logs.follow(self.instance, self.position, FOLLOW_BATCH).await?;
+        let mut logs = self.orchestrator.0.store().seen_by(self.view).logs();
+        let rows = logs.follow(self.instance, Some(self.view), self.position, FOLLOW_BATCH).await?;
         for row in rows {
             self.position = self.position.max(row.position);
             if wanted(&self.query, &row) {

@@ -16,6 +16,10 @@ pub enum Shortage {
     Memory,
     /// Room on a disk.
     Disk,
+    /// Turns to start: many servers start at the same time, and a launch waited as long as it may.
+    Turns,
+    /// Free memory, for as long as a launch may wait for it.
+    FreeMemory,
 }
 
 impl Shortage {
@@ -50,6 +54,12 @@ impl Shortage {
             Self::Processes => "no process may be started; raise the limit (TasksMax, pids.max, ulimit -u)",
             Self::Memory => "no memory is left; end something, or give the machine more",
             Self::Disk => "no room is left on the disk; make some",
+            Self::Turns => {
+                "many servers start at the same time, and its turn did not come in time; try again in a moment"
+            }
+            Self::FreeMemory => {
+                "it has too little free memory, and none became free in time; end something, or give it more"
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use roadstead_access::InstancePermit;
-use roadstead_model::{EventType, InstanceId};
+use roadstead_model::{EventType, InstanceId, View};
 use roadstead_store::{InstanceRow, Order};
 use roadstead_supervisor::{Figures, Look};
 use time::OffsetDateTime;
@@ -89,6 +89,11 @@ impl Samples {
     }
 }
 
+/// The memory of an instance; shared pages counted once for each process where one of them hides its shares.
+fn taken(figures: &Figures) -> u64 {
+    figures.pss_bytes.filter(|_| figures.unreadable == 0).unwrap_or(figures.rss_bytes)
+}
+
 fn percent(cpu: Duration, wall: Duration) -> f64 {
     if wall.is_zero() { 0.0 } else { cpu.as_secs_f64() / wall.as_secs_f64() * 100.0 }
 }
@@ -113,7 +118,7 @@ impl Orchestrator {
         if sample.is_none() && row.status().is_live() {
             sample = self.first(id).await;
         }
-        let restarts = self.restarts(id).await?;
+        let restarts = self.restarts(permit.view(), id).await?;
         Ok(InstanceStats { sample: sample.filter(|_| row.status().is_live()), restarts, row })
     }
 
@@ -125,10 +130,11 @@ impl Orchestrator {
         samples.find(id)
     }
 
-    async fn restarts(&self, id: InstanceId) -> Result<u64, ChangeError> {
+    async fn restarts(&self, view: View, id: InstanceId) -> Result<u64, ChangeError> {
         let (mut restarts, mut after) = (0, None);
         for _ in 0..EVENT_PAGES {
-            let page = self.0.store().events().list(id, after, EVENT_PAGE, Order::Ascending).await?;
+            let mut events = self.0.store().seen_by(view).events();
+            let page = events.list(id, Some(view), after, EVENT_PAGE, Order::Ascending).await?;
             restarts += page.items.iter().filter(|event| event.event_type == EventType::Restarted).count();
             after = page.next;
             if after.is_none() {
@@ -149,6 +155,7 @@ fn watch(inner: &Weak<Inner>, asked: &mpsc::Receiver<()>, runtime: &tokio::runti
         let parts = &inner.parts;
         let look = parts.supervisor.look(parts.node.installation, &parts.workplaces, &mut known);
         let Look { figures, reached, over, is_suspect } = look;
+        inner.admission.saw(figures.iter().map(|(id, figures)| (*id, taken(figures))));
         inner.samples.store(inner.now(), figures);
         inner.end_over(over);
         inner.tell_reached(reached, runtime);

@@ -102,7 +102,8 @@ impl Orchestrator {
     ) -> Result<Page<UsageRow>, ChangeError> {
         let order = if query.oldest_first { Order::Ascending } else { Order::Descending };
         let (after, limit) = (query.after, query.limit);
-        Ok(self.0.store().usage().list(&filter(permit, query), after, limit, order).await?)
+        let seen = self.0.store().seen_by(permit.view());
+        Ok(seen.usage().list(&filter(permit, query), after, limit, order).await?)
     }
 
     /// What it adds up to. Order, place and limit of the query mean nothing here.
@@ -112,7 +113,8 @@ impl Orchestrator {
         query: UsageQuery,
         by: UsageBy,
     ) -> Result<Vec<UsageSum>, ChangeError> {
-        Ok(self.0.store().usage().sums(&filter(permit, query), by).await?)
+        let seen = self.0.store().seen_by(permit.view());
+        Ok(seen.usage().sums(&filter(permit, query), by).await?)
     }
 }
 

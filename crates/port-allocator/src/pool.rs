@@ -104,6 +104,11 @@ impl PortPool {
         self.state().rest(port, why, self.now(), remaining)
     }
 
+    /// Lets a port be leased again before its quarantine is over.
+    pub fn end_quarantine(&self, port: Port) -> Result<(), QuarantineError> {
+        self.state().end_rest(port, self.now())
+    }
+
     /// Changes the range. Leases and quarantines outside the new one go on, and their ports then vanish.
     pub fn resize(&self, range: PortRange) {
         self.state().resize(range, self.now());

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use roadstead_cli::{ClientCommand, GlobalArgs};
 
 use crate::config::{LogArgs, ServiceArgs};
+use crate::db::DbCommand;
 
 /// What is said below the list of commands.
 const AFTER: &str = "\
@@ -110,36 +111,11 @@ pub enum Command {
     )]
     Doctor,
 
-    /// Look after the database's tables
+    /// Look after the database: migrations, sizes, locks, backups
     #[command(subcommand)]
     Db(DbCommand),
 
     /// Everything that is done through the REST API.
     #[command(flatten)]
     Client(ClientCommand),
-}
-
-/// Migrations.
-#[derive(Debug, Subcommand)]
-pub enum DbCommand {
-    /// Bring the tables up to date, or to a version
-    #[command(after_help = "Examples:\n  roadstead db migrate\n  roadstead db migrate --to 3")]
-    Migrate {
-        /// The last migration to apply
-        #[arg(long, value_name = "N")]
-        to: Option<i64>,
-    },
-    /// Show which migrations are applied
-    #[command(after_help = "Example:\n  roadstead db status --json")]
-    Status,
-    /// Undo migrations down to a version; the service must not run
-    #[command(after_help = "Example:\n  roadstead db rollback --to 6 --yes")]
-    Rollback {
-        /// The last migration to keep; 0 undoes all
-        #[arg(long, value_name = "N")]
-        to: i64,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
 }

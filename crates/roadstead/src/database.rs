@@ -73,6 +73,16 @@ impl Database {
         &self.owner
     }
 
+    /// Who may make a database that is thrown away again: of a private cluster its superuser, else the owner.
+    pub fn maker(&self) -> PgConnectOptions {
+        self.private.as_ref().map_or_else(|| self.owner.clone(), |(_, running)| running.admin())
+    }
+
+    /// Whether it is a private cluster.
+    pub const fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The private cluster, if it is one.
     pub fn into_private(self) -> Option<(Postgres, Running)> {
         self.private

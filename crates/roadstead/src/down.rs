@@ -1,19 +1,17 @@
-//! Commands that look at or end what runs in a data folder, from outside: `down`, `status`, `reset`, `db`.
+//! Commands that look at or end what runs in a data folder, from outside: `down`, `status`, `reset`.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roadstead_model::{InstallationId, Randomness, SystemClock};
-use roadstead_store::migrate;
+use roadstead_model::InstallationId;
 
-use crate::command::DbCommand;
 use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderError, DataFolderLock};
-use crate::database::{Database, private_cluster};
+use crate::database::private_cluster;
 use crate::postgres::{Status as DatabaseStatus, StopMode};
 
 /// How long a service may take to end before `down` says that it does not.
@@ -45,7 +43,7 @@ pub(crate) fn installation(folder: &DataFolder) -> Option<InstallationId> {
 }
 
 /// Who holds the folder.
-fn holder(folder: &DataFolder) -> anyhow::Result<Result<DataFolderLock, Option<u32>>> {
+pub(crate) fn holder(folder: &DataFolder) -> anyhow::Result<Result<DataFolderLock, Option<u32>>> {
     match folder.lock() {
         Ok(lock) => Ok(Ok(lock)),
         Err(DataFolderError::InUse { holder, .. }) => Ok(Err(holder)),
@@ -188,69 +186,8 @@ pub async fn reset(config: &Config, yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `roadstead db …`.
-pub async fn db(config: &Config, command: DbCommand, json: bool) -> anyhow::Result<()> {
-    let path = DataFolder::choose(config.data_dir.as_deref())?;
-    let folder = DataFolder::open(&path)?;
-    let running = holder(&folder)?;
-    let clock = SystemClock::new();
-    let randomness = Randomness::from_seed(crate::service::os_seed());
-    let installation = match (&running, installation(&folder)) {
-        (_, Some(known)) => known,
-        (Ok(_), None) => folder.installation_id(&clock, &mut *randomness.lock())?,
-        (Err(_), None) => bail!("the service is starting; try again"),
-    };
-    let before =
-        running.is_ok() && config.database.is_none() && !cluster_runs(config, folder.path(), installation)?;
-    let database = Database::open(config, folder.path(), installation, &randomness, |_| {}).await?;
-    let done = migrations(&database, command, running.is_err(), json).await;
-    if before && let Some((postgres, _)) = database.into_private() {
-        postgres.stop(StopMode::Fast).await?;
-    }
-    done
-}
-
-fn cluster_runs(config: &Config, folder: &Path, installation: InstallationId) -> anyhow::Result<bool> {
-    Ok(matches!(private_cluster(config, folder, installation).status()?, DatabaseStatus::Running { .. }))
-}
-
-async fn migrations(database: &Database, command: DbCommand, in_use: bool, json: bool) -> anyhow::Result<()> {
-    let owner = database.owner();
-    match command {
-        DbCommand::Migrate { to } => {
-            let applied = migrate::up(owner, to).await?;
-            println!("{} migrations applied.", applied.len());
-        }
-        DbCommand::Rollback { to, yes } => {
-            anyhow::ensure!(!in_use, "the service runs; end it first with `roadstead down`");
-            let question = format!("Undo every migration after {to}? What their tables hold is lost.");
-            anyhow::ensure!(yes || confirmed(&question)?, "nothing was undone; `--yes` does not ask");
-            let undone = migrate::rollback(owner, to).await?;
-            println!("{} migrations undone.", undone.len());
-        }
-        DbCommand::Status => {
-            let all = migrate::status(owner).await?;
-            if json {
-                let rows: Vec<_> = all
-                    .iter()
-                    .map(|each| {
-                        serde_json::json!({ "version": each.version, "description": each.description,
-                            "applied": each.applied_at.is_some() })
-                    })
-                    .collect();
-                println!("{}", serde_json::to_string_pretty(&rows)?);
-            } else {
-                for each in all {
-                    let state = if each.applied_at.is_some() { "applied" } else { "pending" };
-                    println!("{:>4}  {:<8} {}", each.version, state, each.description);
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn confirmed(question: &str) -> anyhow::Result<bool> {
+/// Asks on the terminal; no where there is none.
+pub(crate) fn confirmed(question: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }

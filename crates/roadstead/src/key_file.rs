@@ -187,6 +187,34 @@ impl KeyKeeper for KeyFile {
     }
 }
 
+/// The key ring as it is, from the environment or the file; none where there is none. Nothing is made.
+pub(crate) fn known(
+    data_folder: &Path,
+    from_environment: Option<&SecretString>,
+) -> Result<Option<KeyRing>, KeyFileError> {
+    match from_environment {
+        Some(text) => KeyRing::parse(text.expose_secret()).map(Some).map_err(KeyFileError::BadVariable),
+        None => read(&data_folder.join(KEY_FILE)),
+    }
+}
+
+/// Puts a ring into the data folder. A file that is there already is kept under another name, which is answered.
+pub(crate) fn put(data_folder: &Path, ring: &KeyRing) -> Result<Option<PathBuf>, KeyFileError> {
+    let path = data_folder.join(KEY_FILE);
+    let failed = |source| KeyFileError::File { path: path.clone(), source };
+    let mut kept = None;
+    if path.exists() {
+        let free = |nth: &u32| !data_folder.join(format!("{KEY_FILE}.before-restore-{nth}")).exists();
+        let nth = (1..).find(free).expect("a folder does not hold so many files");
+        let aside = data_folder.join(format!("{KEY_FILE}.before-restore-{nth}"));
+        fs::rename(&path, &aside).map_err(failed)?;
+        kept = Some(aside);
+    }
+    write_new(&path, ring).map_err(failed)?;
+    crate::data_folder::sync_parent(&path).map_err(failed)?;
+    Ok(kept)
+}
+
 /// Whether there is a key file that others cannot read and that holds a key.
 pub fn look(data_folder: &Path) -> Result<bool, KeyFileError> {
     read(&data_folder.join(KEY_FILE)).map(|ring| ring.is_some())

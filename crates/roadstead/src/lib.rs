@@ -1,9 +1,11 @@
 //! The program: configuration, wiring, life cycle, the private database. Decides nothing itself.
 
+pub mod audit;
 pub mod command;
 pub mod config;
 pub mod data_folder;
 pub mod database;
+pub mod db;
 pub mod doctor;
 pub mod down;
 pub mod handover;
@@ -13,6 +15,7 @@ pub mod listen;
 pub mod postgres;
 pub mod profile;
 pub mod reaper;
+pub mod retention;
 pub mod rotation;
 pub mod service;
 pub mod sockets;

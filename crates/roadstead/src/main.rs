@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser};
 use roadstead::command::{Cli, Command};
 use roadstead::config::{Config, ConfigError, Environment, ProcessEnvironment, ServiceArgs};
 use roadstead::data_folder::DataFolder;
-use roadstead::{doctor, down, profile, reaper, up};
+use roadstead::{db, doctor, down, profile, reaper, up};
 use roadstead_cli::{Exit, Globals, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps};
 use std::io::IsTerminal;
 
@@ -91,23 +91,37 @@ async fn run(cli: Cli, config: Option<Config>) -> Exit {
             Ok(false) => return Exit::Unavailable,
             Err(error) => Err(error),
         },
-        Command::Doctor => {
-            let no_color = ProcessEnvironment.get("NO_COLOR").is_some();
-            match doctor::doctor(&config, json, no_color).await {
-                Ok(exit) => return exit,
-                Err(error) => Err(error),
-            }
-        }
+        Command::Doctor => match doctor::doctor(&config, json, no_color()).await {
+            Ok(exit) => return exit,
+            Err(error) => Err(error),
+        },
         Command::Reset { yes } => down::reset(&config, yes).await,
-        Command::Db(command) => down::db(&config, command, json).await,
+        Command::Db(command) => match db::db(&config, command, json, no_color()).await {
+            Ok(exit) => return exit,
+            // Whoever read our output has read enough.
+            Err(error) if db::was_read_enough(&error) => return Exit::Ok,
+            Err(error) => Err(error),
+        },
     };
     match outcome {
         Ok(()) => Exit::Ok,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<ConfigError>() { Exit::Config } else { Exit::Failed }
+            exit_of(&error)
         }
     }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    match error.downcast_ref::<db::Refused>() {
+        Some(refused) => refused.exit,
+        None if error.is::<ConfigError>() => Exit::Config,
+        None => Exit::Failed,
+    }
+}
+
+fn no_color() -> bool {
+    ProcessEnvironment.get("NO_COLOR").is_some()
 }
 
 enum Foreground {
@@ -185,7 +199,11 @@ fn printer(json: bool) -> Box<dyn StepPrinter> {
     }
 }
 
+/// What PostgreSQL remarks on statements of ours, such as the rollback of what a caller hung up on, is no news.
+const NO_REMARKS: &str = "sqlx::postgres::notice=error";
+
 fn begin_logging(filter: &str, json: bool) {
+    let filter = if filter.contains("sqlx") { filter } else { &format!("{filter},{NO_REMARKS}") };
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

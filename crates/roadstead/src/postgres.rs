@@ -21,6 +21,7 @@ mod programs;
 mod roles;
 mod server;
 mod socket;
+mod tools;
 
 use std::ffi::OsString;
 use std::fs;
@@ -41,6 +42,7 @@ use self::programs::{Places, Programs};
 pub use self::download::{DownloadError, RELEASES_URL};
 pub use self::error::PostgresError;
 pub use self::socket::socket_folder;
+pub use self::tools::Tools;
 
 /// Where distributions put the programs, one folder per major version.
 pub const SYSTEM_FOLDER: &str = "/usr/lib/postgresql";
@@ -122,6 +124,7 @@ pub struct Running {
     reused: bool,
     owner: PgConnectOptions,
     app: PgConnectOptions,
+    admin: PgConnectOptions,
 }
 
 // === impl Postgres ===
@@ -180,6 +183,16 @@ impl Postgres {
         Ok(socket
             .zip(password)
             .map(|(socket, password)| roles::options(&socket, roles::APP, &password, roles::DATABASE)))
+    }
+
+    /// The programs for backups: of this cluster, or (with its way to connect) of somebody else's server.
+    pub async fn tools(
+        &self,
+        owner: &PgConnectOptions,
+        private: bool,
+        server: u32,
+    ) -> Result<Tools, PostgresError> {
+        Tools::find(&self.settings, &self.layout, private, owner, server).await
     }
 
     /// Ends the server if it runs, and waits until it has ended.
@@ -292,6 +305,7 @@ impl Postgres {
             _child: child,
             owner: to(roles::OWNER, &passwords.owner),
             app: to(roles::APP, &passwords.app),
+            admin: to(roles::ADMIN, &passwords.admin),
         })
     }
 }
@@ -320,6 +334,12 @@ impl Running {
     /// password.
     pub fn app(&self) -> PgConnectOptions {
         self.app.clone()
+    }
+
+    /// How to connect as the cluster's superuser: to make a database that is thrown away again, and for nothing else. Its
+    /// `Debug` shows the password.
+    pub fn admin(&self) -> PgConnectOptions {
+        self.admin.clone()
     }
 
     /// The server's process.

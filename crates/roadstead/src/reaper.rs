@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use roadstead_accounts::Cleaner;
 use roadstead_metrics::{Metrics, Work};
 use roadstead_model::{Clock, InstallationId, NodeId, Randomness, ReaperId, SystemClock};
 use roadstead_orchestrator::{Lease, LeaseKind, Orchestrator, ReapStatus, Reaper, ReaperParts};
@@ -33,6 +34,7 @@ const MAX_CONNECTIONS: u32 = 8;
 /// The reaper of a service, for as long as it runs.
 pub fn beside(
     orchestrator: &Orchestrator,
+    cleaner: Cleaner,
     clock: &SystemClock,
     randomness: &Randomness,
     soft: &CancellationToken,
@@ -40,17 +42,23 @@ pub fn beside(
     let reaper = orchestrator.reaper();
     let id = ReaperId::new(clock, &mut *randomness.lock());
     let lease = Lease::new(&reaper, LeaseKind::Service, id);
-    keep_reaping(reaper, lease, None, soft.clone())
+    keep_reaping(reaper, cleaner, lease, None, soft.clone())
 }
 
 /// Reaps while the lease is held, until `soft` is cancelled; then gives the lease up. `clock` is set where nobody else sets it.
 pub async fn keep_reaping(
     reaper: Reaper,
+    cleaner: Cleaner,
     lease: Lease,
     clock: Option<Arc<SystemClock>>,
     soft: CancellationToken,
 ) {
-    tokio::join!(lease.keep(&soft), reap(&reaper, &lease, clock.as_deref(), &soft));
+    tokio::join!(
+        lease.keep(&soft),
+        reap(&reaper, &lease, clock.as_deref(), &soft),
+        roadstead_orchestrator::keep_sealing(&reaper, &lease, &soft),
+        crate::retention::daily(&cleaner, &lease, &soft)
+    );
     lease.give_up().await;
 }
 
@@ -115,7 +123,7 @@ async fn work(config: &Config, soft: &CancellationToken) -> anyhow::Result<()> {
     let clock = Arc::new(SystemClock::new());
     let randomness = Arc::new(Randomness::from_seed(os_seed()));
     let mut said = None;
-    let (reaper, tasks) = loop {
+    let (reaper, cleaner, tasks) = loop {
         match prepare(config, &clock, &randomness, soft).await {
             Ok(ready) => break ready,
             Err(error) => {
@@ -133,7 +141,7 @@ async fn work(config: &Config, soft: &CancellationToken) -> anyhow::Result<()> {
     };
     let id = ReaperId::new(&*clock, &mut *randomness.lock());
     let lease = Lease::new(&reaper, LeaseKind::Daemon, id);
-    keep_reaping(reaper, lease, Some(clock), soft.clone()).await;
+    keep_reaping(reaper, cleaner, lease, Some(clock), soft.clone()).await;
     tasks.close();
     Ok(())
 }
@@ -144,7 +152,7 @@ async fn prepare(
     clock: &Arc<SystemClock>,
     randomness: &Arc<Randomness>,
     soft: &CancellationToken,
-) -> anyhow::Result<(Reaper, TaskTracker)> {
+) -> anyhow::Result<(Reaper, Cleaner, TaskTracker)> {
     let (folder, installation) = folder(config)?;
     let options = Database::running(config, folder.path(), installation)?;
     let store = Store::connect(options, MAX_CONNECTIONS).await.context("the database does not answer")?;
@@ -162,6 +170,12 @@ async fn prepare(
     };
     let as_clock: Arc<dyn Clock> = clock.clone();
     let supervisor = Supervisor::new(settings, tasks.clone(), Arc::clone(&as_clock), entropy)?;
+    let cleaner = Cleaner::new(
+        store.clone(),
+        Arc::clone(&as_clock),
+        Arc::clone(randomness),
+        Some(folder.path().join(crate::retention::FOLDER)),
+    );
     let reaper = Reaper::alone(ReaperParts {
         store,
         supervisor: Arc::new(supervisor),
@@ -176,7 +190,7 @@ async fn prepare(
         stopping: soft.clone(),
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
     });
-    Ok((reaper, tasks))
+    Ok((reaper, cleaner, tasks))
 }
 
 /// The data folder that a service has made; looked at, not taken.

@@ -61,6 +61,9 @@ async fn pass(accounts: &Accounts, metrics: &Metrics) -> Result<Option<Duration>
             Turn::More => tokio::time::sleep(BREATH).await,
             Turn::Finished { done } => {
                 tracing::info!(done, "the rotation of the master key is finished");
+                let context = serde_json::json!({ "values": done });
+                let name = "everything is sealed with the newest master key";
+                accounts.tell_system("master_key.rotated", "info", name, context).await;
                 return Ok(None);
             }
             Turn::Left { failed: 0 } => return Ok(Some(BUSY_PAUSE)),

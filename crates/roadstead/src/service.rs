@@ -106,6 +106,8 @@ struct Works {
     callers: TaskTracker,
     /// Those who come for our place.
     askers: TaskTracker,
+    /// Who has asked how often.
+    limits: Arc<roadstead_limits::Limits>,
 }
 
 impl Works {
@@ -120,11 +122,17 @@ impl Works {
     ) {
         self.chores.spawn(crate::doctor::log_absent());
         self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
+        self.chores.spawn(crate::tasks::tidy_limits(Arc::clone(&self.limits), soft.clone()));
         if config.reaps {
-            self.chores.spawn(crate::reaper::beside(orchestrator, &ground.clock, &ground.randomness, soft));
+            accounts.archive_to(ground.folder.path().join(crate::retention::FOLDER));
+            let cleaner = accounts.cleaner();
+            let reaping =
+                crate::reaper::beside(orchestrator, cleaner, &ground.clock, &ground.randomness, soft);
+            self.chores.spawn(reaping);
         }
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);
+        self.chores.spawn(crate::audit::look_after(accounts.clone(), soft.clone()));
         let (clock, metrics) = (Arc::clone(&ground.clock), Arc::clone(metrics));
         self.chores.spawn(crate::tasks::reconcile(orchestrator.clone(), clock, metrics, soft.clone()));
     }
@@ -186,6 +194,7 @@ impl Service {
         let address = listening.listener.local_addr()?;
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
         let accounts = accounts(config, &ground, &store).await?;
+        crate::audit::tell_migrations(&accounts, migrated.len()).await;
         crate::profile::ensure(&accounts, &folder, &url, config.bootstrap_key_file.as_deref()).await?;
 
         let works = Works::default();
@@ -198,6 +207,7 @@ impl Service {
         let orchestrator = wired.orchestrator(config, &ground, &store, &accounts).await?;
         works.background.spawn(log_task.run(hard.clone()));
         works.background.spawn(usage_task.run(hard.clone()));
+        works.background.spawn(crate::tasks::write_key_uses(accounts.clone(), hard.clone()));
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
@@ -496,8 +506,10 @@ fn app(
         randomness: Arc::clone(&ground.randomness),
         public_base: url.to_owned(),
         is_proxied,
+        limits: Arc::clone(&works.limits),
         tasks: works.tasks.clone(),
     });
+    works.chores.spawn(roadstead_api::write_refusals(state.clone()));
     let gateway = Gateway::new(
         orchestrator.routes(),
         Arc::new(orchestrator.clone()),

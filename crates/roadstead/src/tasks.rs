@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
+use roadstead_accounts::Accounts;
+use roadstead_limits::Limits;
 use roadstead_metrics::{Metrics, Work};
 use roadstead_model::{Randomness, SystemClock};
 use roadstead_orchestrator::{Orchestrator, ReapStatus};
@@ -16,6 +18,8 @@ use crate::postgres::{Postgres, Running};
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 /// How often rows and owners are compared.
 const RECONCILE: Duration = Duration::from_secs(30);
+/// How often it is forgotten who asked.
+const TIDY: Duration = Duration::from_mins(1);
 /// The pause before a private database that does not start is tried again.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
 
@@ -30,6 +34,11 @@ pub async fn attend(orchestrator: Orchestrator, soft: CancellationToken) {
     .await;
 }
 
+/// Writes down what keys are used for, until the end, and then the rest.
+pub async fn write_key_uses(accounts: Accounts, hard: CancellationToken) {
+    accounts.write_key_uses(hard.cancelled()).await;
+}
+
 /// Compares rows and owners, every 30 seconds.
 pub async fn reconcile(
     orchestrator: Orchestrator,
@@ -40,6 +49,24 @@ pub async fn reconcile(
     every(RECONCILE, &soft, || async {
         let done = timed(&metrics, Work::Reconcile, orchestrator.reconcile(&clock)).await;
         report("reconcile", ReapStatus::default(), done);
+    })
+    .await;
+}
+
+/// Forgets who has not asked for a while, every minute.
+pub async fn tidy_limits(limits: Arc<Limits>, soft: CancellationToken) {
+    let mut forgotten = 0;
+    every(TIDY, &soft, || {
+        limits.tidy();
+        let now = limits.addresses_forgotten();
+        if now > forgotten {
+            tracing::warn!(
+                addresses = now - forgotten,
+                "more addresses ask without a key than can be remembered"
+            );
+        }
+        forgotten = now;
+        std::future::ready(())
     })
     .await;
 }

@@ -1,17 +1,62 @@
 //! API keys: found by the hash of what the caller shows.
 
+mod change;
+mod read;
+mod usage;
+
 use std::net::IpAddr;
 
-use roadstead_model::era::UnknownWord;
-use roadstead_model::{ApiKeyId, OrganizationId, ProjectId, Role, Scope, Scopes, UserId, View};
+use ipnet::IpNet;
+use roadstead_model::{ApiKeyId, Audited, Care, OrganizationId, ProjectId, Role, Scope, Scopes, UserId};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::System;
-use crate::error::During;
 use crate::{StoreError, UserRow, convert};
 
+pub use change::{KeyChange, Replacement, Revocation};
+pub use read::KeyFilter;
+pub use usage::{KeyDay, KeyFact, KeyRequest, KeyTotals};
+
 const TABLE: &str = "api_keys";
+
+/// What may be set of a key, and is kept when another takes its place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeySettings {
+    /// The networks that it may be used from; anywhere when there are none.
+    pub allowed_ips: Vec<IpNet>,
+    /// Requests in a minute; none for what the settings say.
+    pub requests_per_minute: Option<u32>,
+    /// Requests of a day, by UTC.
+    pub daily_limit: Option<u64>,
+    /// Requests of a month, by UTC.
+    pub monthly_limit: Option<u64>,
+}
+
+/// Numbers of a key's settings as its columns.
+struct LimitColumns {
+    networks: Vec<String>,
+    per_minute: Option<i32>,
+    daily: Option<i64>,
+    monthly: Option<i64>,
+}
+
+impl From<&KeySettings> for LimitColumns {
+    fn from(settings: &KeySettings) -> Self {
+        let whole = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
+        Self {
+            networks: settings.allowed_ips.iter().map(ToString::to_string).collect(),
+            per_minute: settings.requests_per_minute.map(|rate| i32::try_from(rate).unwrap_or(i32::MAX)),
+            daily: settings.daily_limit.map(whole),
+            monthly: settings.monthly_limit.map(whole),
+        }
+    }
+}
+
+/// The words of scopes, as their column.
+fn scope_words(scopes: &Scopes) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
 
 /// A key to create.
 #[derive(Debug, Clone)]
@@ -20,12 +65,12 @@ pub struct NewApiKey {
     pub id: ApiKeyId,
     /// Whose it is.
     pub user: UserId,
-    /// The organisation that is acted in with it; none for the user's own.
-    pub organization: Option<OrganizationId>,
-    /// The project that is acted in with it; none for the user's own.
-    pub project: Option<ProjectId>,
-    /// Who made it.
-    pub created_by: UserId,
+    /// The organisation that is acted in with it.
+    pub organization: OrganizationId,
+    /// The project that is acted in with it.
+    pub project: ProjectId,
+    /// Who made it; none when the service did.
+    pub created_by: Option<UserId>,
     /// What its owner calls it.
     pub name: String,
     /// The public start of the key.
@@ -36,6 +81,8 @@ pub struct NewApiKey {
     pub hint: String,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// From where and how often it may be used.
+    pub settings: KeySettings,
     /// When it stops working.
     pub expires_at: Option<OffsetDateTime>,
     /// Now.
@@ -49,6 +96,12 @@ pub struct ApiKeyRow {
     pub id: ApiKeyId,
     /// Whose it is.
     pub user: UserId,
+    /// The organisation that is acted in with it.
+    pub organization: OrganizationId,
+    /// The project that is acted in with it.
+    pub project: ProjectId,
+    /// Who made it.
+    pub created_by: Option<UserId>,
     /// What its owner calls it.
     pub name: String,
     /// The public start of the key.
@@ -57,6 +110,8 @@ pub struct ApiKeyRow {
     pub hint: String,
     /// What it may be used for.
     pub scopes: Scopes,
+    /// From where and how often it may be used.
+    pub settings: KeySettings,
     /// False once it is revoked.
     pub is_active: bool,
     /// When it stops working.
@@ -65,10 +120,22 @@ pub struct ApiKeyRow {
     pub revoked_at: Option<OffsetDateTime>,
     /// Why it was revoked.
     pub revoke_reason: Option<String>,
+    /// Who revoked it.
+    pub revoked_by: Option<UserId>,
+    /// The key whose place it took.
+    pub rotated_from: Option<ApiKeyId>,
+    /// Until when it works beside the key that took its place.
+    pub grace_until: Option<OffsetDateTime>,
+    /// How often it was used.
+    pub usage_count: u64,
     /// When it was used last.
     pub last_used_at: Option<OffsetDateTime>,
     /// From where it was used last.
     pub last_used_ip: Option<IpAddr>,
+    /// By which program it was used last.
+    pub last_used_agent: Option<String>,
+    /// Counts changes.
+    pub version: i32,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it was changed last.
@@ -84,6 +151,17 @@ pub struct KeyWithUser {
     pub user: UserRow,
     /// Where it acts.
     pub place: KeyPlace,
+    /// Requests with it in this day and month, as far as they are written down; none where it has no limit.
+    pub used: UsedSoFar,
+}
+
+/// Requests that a key has made, by UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsedSoFar {
+    /// In this day.
+    pub day: u64,
+    /// In this month.
+    pub month: u64,
 }
 
 /// Where a key acts, and what its user is there.
@@ -99,32 +177,38 @@ pub struct KeyPlace {
     pub project_status: String,
     /// The user's role; none when they are no active member of the organisation.
     pub role: Option<Role>,
-}
-
-/// That a key was used.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyUse {
-    /// The key.
-    pub id: ApiKeyId,
-    /// When.
-    pub at: OffsetDateTime,
-    /// From where.
-    pub ip_address: Option<IpAddr>,
+    /// Requests in a minute that the key may make, where it says so.
+    pub requests_per_minute: Option<u32>,
+    /// Requests in a minute to the project, where its quotas say so.
+    pub project_requests_per_minute: Option<u32>,
 }
 
 struct Record {
     id: Uuid,
     user_id: Uuid,
+    organization_id: Uuid,
+    project_id: Uuid,
+    created_by: Option<Uuid>,
     name: String,
     prefix: String,
     hint: String,
     scopes: Vec<String>,
+    allowed_ips: Vec<String>,
+    requests_per_minute: Option<i32>,
+    daily_limit: Option<i64>,
+    monthly_limit: Option<i64>,
     is_active: bool,
     expires_at: Option<OffsetDateTime>,
     revoked_at: Option<OffsetDateTime>,
     revoke_reason: Option<String>,
+    revoked_by: Option<Uuid>,
+    rotated_from: Option<Uuid>,
+    grace_until: Option<OffsetDateTime>,
+    usage_count: i64,
     last_used_at: Option<OffsetDateTime>,
     last_used_ip: Option<String>,
+    last_used_agent: Option<String>,
+    version: i32,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
 }
@@ -136,22 +220,69 @@ impl TryFrom<Record> for ApiKeyRow {
         let id = record.id;
         let wrong = |why: String| StoreError::inconsistent(TABLE, id, why);
         let scopes = record.scopes.iter().map(|word| word.parse::<Scope>());
+        let networks = record.allowed_ips.iter().map(|text| text.parse::<IpNet>());
         Ok(Self {
             id: ApiKeyId::from_uuid(id),
             user: UserId::from_uuid(record.user_id),
+            organization: OrganizationId::from_uuid(record.organization_id),
+            project: ProjectId::from_uuid(record.project_id),
+            created_by: record.created_by.map(UserId::from_uuid),
             name: record.name,
             prefix: record.prefix,
             hint: record.hint,
             scopes: scopes.collect::<Result<Scopes, _>>().map_err(|error| wrong(error.to_string()))?,
+            settings: KeySettings {
+                allowed_ips: networks.collect::<Result<_, _>>().map_err(|error| wrong(error.to_string()))?,
+                requests_per_minute: record.requests_per_minute.map(i32::unsigned_abs),
+                daily_limit: record.daily_limit.map(i64::unsigned_abs),
+                monthly_limit: record.monthly_limit.map(i64::unsigned_abs),
+            },
             is_active: record.is_active,
             expires_at: record.expires_at,
             revoked_at: record.revoked_at,
             revoke_reason: record.revoke_reason,
+            revoked_by: record.revoked_by.map(UserId::from_uuid),
+            rotated_from: record.rotated_from.map(ApiKeyId::from_uuid),
+            grace_until: record.grace_until,
+            usage_count: record.usage_count.unsigned_abs(),
             last_used_at: record.last_used_at,
             last_used_ip: convert::address(record.last_used_ip.as_deref()).map_err(wrong)?,
+            last_used_agent: record.last_used_agent,
+            version: record.version,
             created_at: record.created_at,
             updated_at: record.updated_at,
         })
+    }
+}
+
+impl Audited for ApiKeyRow {
+    fn fields(&self) -> Vec<(&'static str, Value, Care)> {
+        let settings = &self.settings;
+        let networks: Vec<String> = settings.allowed_ips.iter().map(ToString::to_string).collect();
+        let time = |time: Option<OffsetDateTime>| json!(time.map(OffsetDateTime::unix_timestamp));
+        let fields = [
+            ("name", json!(self.name)),
+            ("user_id", json!(self.user.to_string())),
+            ("project_id", json!(self.project.to_string())),
+            ("scopes", json!(scope_words(&self.scopes))),
+            ("allowed_ips", json!(networks)),
+            ("requests_per_minute", json!(settings.requests_per_minute)),
+            ("daily_limit", json!(settings.daily_limit)),
+            ("monthly_limit", json!(settings.monthly_limit)),
+            ("expires_at", time(self.expires_at)),
+            ("is_active", json!(self.is_active)),
+            ("revoke_reason", json!(self.revoke_reason)),
+            ("rotated_from", json!(self.rotated_from.map(|id| id.to_string()))),
+            ("grace_until", time(self.grace_until)),
+        ];
+        fields.into_iter().map(|(name, value)| (name, value, Care::Plain)).collect()
+    }
+}
+
+impl ApiKeyRow {
+    /// Its place in a list.
+    pub fn cursor(&self) -> crate::Cursor {
+        crate::Cursor { at: self.created_at, id: self.id.uuid() }
     }
 }
 
@@ -159,190 +290,4 @@ impl TryFrom<Record> for ApiKeyRow {
 #[derive(Debug, Clone, Copy)]
 pub struct ApiKeys<D> {
     pub(crate) db: D,
-}
-
-impl ApiKeys<System<'_>> {
-    /// Creates a key.
-    #[tracing::instrument(name = "db.api_key.create", skip_all, fields(api_key.id = %new.id), err(level = "debug"))]
-    pub async fn create(&self, new: &NewApiKey) -> Result<(), StoreError> {
-        let scopes: Vec<String> = new.scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
-        let done = sqlx::query!(
-            "insert into api_keys (id, user_id, organization_id, project_id, created_by, name, prefix, key_hash, hint, scopes,
-                                   expires_at, created_at, updated_at)
-             select $1, $2, coalesce($10, u.default_organization_id), coalesce($11, u.default_project_id), $12, $3, $4, $5, $6,
-                    $7, $8, $9, $9
-             from users u where u.id = $2",
-            new.id.uuid(),
-            new.user.uuid(),
-            new.name,
-            new.prefix,
-            &new.hash[..],
-            new.hint,
-            &scopes,
-            new.expires_at,
-            new.at,
-            new.organization.map(OrganizationId::uuid),
-            new.project.map(ProjectId::uuid),
-            new.created_by.uuid(),
-        )
-        .execute(self.db.pool)
-        .await
-        .during("db.api_key.create")?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Missing { noun: "user" }) }
-    }
-
-    /// The key of a hash with its user, in one round trip. Whether it still opens anything is the caller's to judge.
-    #[tracing::instrument(name = "db.api_key.by_hash", skip_all, err(level = "debug"))]
-    pub async fn by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyWithUser>, StoreError> {
-        let row = sqlx::query!(
-            r#"select k.id, k.user_id, k.name, k.prefix, k.hint, k.scopes, k.is_active, k.expires_at, k.revoked_at,
-                      k.revoke_reason, k.last_used_at, host(k.last_used_ip) as last_used_ip, k.created_at, k.updated_at,
-                      u.email, u.name as user_name, u.is_active as user_is_active, u.is_admin,
-                      u.default_organization_id, u.default_project_id,
-                      u.created_at as user_created_at, u.updated_at as user_updated_at,
-                      k.organization_id, k.project_id, o.status = 'active' and o.deleted_at is null as "organization_is_active!",
-                      case when p.deleted_at is null then p.status else 'archived' end as "project_status!",
-                      m.role as "role?"
-               from api_keys k join users u on u.id = k.user_id and u.deleted_at is null
-                    join organizations o on o.id = k.organization_id
-                    join projects p on p.id = k.project_id
-                    left join org_members m on m.organization_id = k.organization_id and m.user_id = k.user_id
-                                               and m.status = 'active'
-               where k.key_hash = $1"#,
-            &hash[..],
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.api_key.by_hash")?;
-        let Some(row) = row else { return Ok(None) };
-        let user = UserRow {
-            id: UserId::from_uuid(row.user_id),
-            email: row.email,
-            name: row.user_name,
-            is_active: row.user_is_active,
-            is_admin: row.is_admin,
-            default_organization: OrganizationId::from_uuid(row.default_organization_id),
-            default_project: ProjectId::from_uuid(row.default_project_id),
-            created_at: row.user_created_at,
-            updated_at: row.user_updated_at,
-        };
-        let place =
-            KeyPlace {
-                organization: OrganizationId::from_uuid(row.organization_id),
-                organization_is_active: row.organization_is_active,
-                project: ProjectId::from_uuid(row.project_id),
-                project_status: row.project_status,
-                role: row.role.as_deref().map(str::parse).transpose().map_err(|error: UnknownWord| {
-                    StoreError::inconsistent(TABLE, row.id, error.to_string())
-                })?,
-            };
-        let key = Record {
-            id: row.id,
-            user_id: row.user_id,
-            name: row.name,
-            prefix: row.prefix,
-            hint: row.hint,
-            scopes: row.scopes,
-            is_active: row.is_active,
-            expires_at: row.expires_at,
-            revoked_at: row.revoked_at,
-            revoke_reason: row.revoke_reason,
-            last_used_at: row.last_used_at,
-            last_used_ip: row.last_used_ip,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
-        Ok(Some(KeyWithUser { key: ApiKeyRow::try_from(key)?, user, place }))
-    }
-
-    /// A user's keys, oldest first.
-    #[tracing::instrument(name = "db.api_key.list", skip_all, fields(user.id = %user), err(level = "debug"))]
-    pub async fn list(&self, user: UserId) -> Result<Vec<ApiKeyRow>, StoreError> {
-        let records = sqlx::query_as!(
-            Record,
-            "select id, user_id, name, prefix, hint, scopes, is_active, expires_at, revoked_at, revoke_reason,
-                    last_used_at, host(last_used_ip) as last_used_ip, created_at, updated_at
-             from api_keys where user_id = $1 order by created_at, id",
-            user.uuid(),
-        )
-        .fetch_all(self.db.pool)
-        .await
-        .during("db.api_key.list")?;
-        records.into_iter().map(ApiKeyRow::try_from).collect()
-    }
-
-    /// One key; `visible_to` hides the keys of others.
-    #[tracing::instrument(name = "db.api_key.get", skip_all, fields(api_key.id = %id), err(level = "debug"))]
-    pub async fn get(
-        &self,
-        id: ApiKeyId,
-        visible_to: Option<UserId>,
-    ) -> Result<Option<ApiKeyRow>, StoreError> {
-        let record = sqlx::query_as!(
-            Record,
-            "select id, user_id, name, prefix, hint, scopes, is_active, expires_at, revoked_at, revoke_reason,
-                    last_used_at, host(last_used_ip) as last_used_ip, created_at, updated_at
-             from api_keys where id = $1 and ($2::uuid is null or user_id = $2)",
-            id.uuid(),
-            visible_to.map(UserId::uuid),
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.api_key.get")?;
-        record.map(ApiKeyRow::try_from).transpose()
-    }
-
-    /// Ends a key for good. False when there is none in view, or it was revoked before.
-    #[tracing::instrument(name = "db.api_key.revoke", skip_all, fields(api_key.id = %id), err(level = "debug"))]
-    pub async fn revoke(
-        &self,
-        id: ApiKeyId,
-        view: View,
-        reason: Option<&str>,
-        at: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "update api_keys set is_active = false, revoked_at = $4, revoke_reason = $3
-             where id = $1 and is_active and ($2::uuid is null or user_id = $2) and ($5::uuid is null or organization_id = $5)",
-            id.uuid(),
-            view.owner().map(UserId::uuid),
-            reason,
-            at,
-            view.within().map(OrganizationId::uuid),
-        )
-        .execute(self.db.pool)
-        .await
-        .during("db.api_key.revoke")?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Records the last use of many keys at once.
-    #[tracing::instrument(name = "db.api_key.touch_many", skip_all, err(level = "debug"))]
-    pub async fn touch_many(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
-        // A statement updates a row once: the newest use of each key is the one that counts.
-        let mut newest = std::collections::BTreeMap::new();
-        for one in uses {
-            let kept = newest.entry(one.id).or_insert(*one);
-            if kept.at < one.at {
-                *kept = *one;
-            }
-        }
-        let ids: Vec<Uuid> = newest.keys().map(|id| id.uuid()).collect();
-        let times: Vec<OffsetDateTime> = newest.values().map(|one| one.at).collect();
-        let addresses: Vec<Option<String>> =
-            newest.values().map(|one| one.ip_address.map(|address| address.to_string())).collect();
-        sqlx::query!(
-            "update api_keys k
-             set last_used_at = u.at, last_used_ip = coalesce(u.ip::inet, k.last_used_ip)
-             from unnest($1::uuid[], $2::timestamptz[], $3::text[]) as u (id, at, ip)
-             where k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)",
-            &ids,
-            &times,
-            &addresses as &[Option<String>],
-        )
-        .execute(self.db.pool)
-        .await
-        .during("db.api_key.touch_many")
-        .map(drop)
-    }
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod history;
+mod read;
 mod remove;
 mod usage;
 mod validation;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 pub use change::CredentialChange;
@@ -173,10 +174,12 @@ pub struct Credentials<D> {
     pub(crate) db: D,
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// Creates a credential and its slots, all or nothing.
     #[tracing::instrument(name = "db.credential.create", skip_all, fields(credential.id = %new.id), err(level = "debug"))]
-    pub async fn create(&self, new: &NewCredential) -> Result<(), StoreError> {
+    pub async fn create(&mut self, new: &NewCredential) -> Result<(), StoreError> {
+        const NAME: &str = "db.credential.create";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let names: Vec<String> = new.slots.iter().map(|slot| slot.slot.clone()).collect();
         let sealed: Vec<Vec<u8>> = new.slots.iter().map(|slot| slot.sealed.clone()).collect();
         let hints: Vec<String> = new.slots.iter().map(|slot| slot.hint.clone()).collect();
@@ -208,63 +211,14 @@ impl Credentials<System<'_>> {
             actor.user,
             actor.api_key,
         )
-        .execute(self.db.pool)
+        .execute(&mut *connection)
         .await
-        .during("db.credential.create")
-        .map(drop)
+        .during(NAME)?;
+        connection.done().await.during(NAME)
     }
+}
 
-    /// One credential; `owner` hides those of others.
-    #[tracing::instrument(name = "db.credential.get", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn get(
-        &self,
-        id: CredentialId,
-        owner: Option<UserId>,
-    ) -> Result<Option<CredentialRow>, StoreError> {
-        let record = sqlx::query_as!(
-            Record,
-            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
-                      c.created_at, c.updated_at,
-                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
-                       from credential_secrets s where s.credential_id = c.id) as "slots!"
-               from credentials c join mcp_types t on t.id = c.mcp_type_id
-               where c.id = $1 and c.deleted_at is null and ($2::uuid is null or c.user_id = $2)"#,
-            id.uuid(),
-            owner.map(UserId::uuid),
-        )
-        .fetch_optional(self.db.pool)
-        .await
-        .during("db.credential.get")?;
-        record.map(CredentialRow::try_from).transpose()
-    }
-
-    /// A user's credentials, perhaps only those for one type, oldest first.
-    #[tracing::instrument(name = "db.credential.list", skip_all, fields(user.id = %owner), err(level = "debug"))]
-    pub async fn list(
-        &self,
-        owner: UserId,
-        type_id: Option<TypeId>,
-    ) -> Result<Vec<CredentialRow>, StoreError> {
-        let records = sqlx::query_as!(
-            Record,
-            r#"select c.id, c.user_id, c.organization_id, c.project_id, c.mcp_type_id, t.name as type_name, c.name,
-                      c.hint, c.is_active, c.expires_at, c.version, c.validation, c.validated_at, c.last_used_at,
-                      c.created_at, c.updated_at,
-                      (select coalesce(jsonb_agg(jsonb_build_object('slot', s.slot, 'hint', s.hint) order by s.slot), '[]')
-                       from credential_secrets s where s.credential_id = c.id) as "slots!"
-               from credentials c join mcp_types t on t.id = c.mcp_type_id
-               where c.user_id = $1 and c.deleted_at is null and ($2::uuid is null or c.mcp_type_id = $2)
-               order by c.created_at, c.id"#,
-            owner.uuid(),
-            type_id.map(TypeId::uuid),
-        )
-        .fetch_all(self.db.pool)
-        .await
-        .during("db.credential.list")?;
-        records.into_iter().map(CredentialRow::try_from).collect()
-    }
-
+impl Credentials<System<'_>> {
     /// The sealed values of a credential, by slot; none when it is deleted.
     #[tracing::instrument(name = "db.credential.sealed_slots", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn sealed_slots(&self, id: CredentialId) -> Result<Vec<SealedSlot>, StoreError> {

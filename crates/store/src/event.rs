@@ -1,12 +1,12 @@
 //! Events: the steps of an instance's life. Most are written by the statement that changes the instance.
 
-use roadstead_model::{Actor, ApiKeyId, EventId, EventType, InstanceId, UserId};
+use roadstead_model::{Actor, ApiKeyId, EventId, EventType, InstanceId, OrganizationId, UserId, View};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 use crate::page::one_more;
 use crate::{Order, Origin, Page, StoreError, TimelineCursor, convert};
@@ -137,44 +137,55 @@ impl Events<System<'_>> {
         .during("db.event.append")?;
         Ok(done.rows_affected() == 1)
     }
+}
 
-    /// The history of an instance, deleted or not; whoever asks for it has checked whose it is.
+impl<D: Db> Events<D> {
+    /// The history of an instance in view, deleted or not.
     #[tracing::instrument(name = "db.event.list", skip_all, fields(instance.id = %instance), err(level = "debug"))]
     pub async fn list(
-        &self,
+        &mut self,
         instance: InstanceId,
+        view: Option<View>,
         after: Option<TimelineCursor>,
         limit: u32,
         order: Order,
     ) -> Result<Page<EventRow, TimelineCursor>, StoreError> {
+        const NAME: &str = "db.event.list";
+        let after = after.unwrap_or_else(|| TimelineCursor::end(order));
+        let mut connection = self.db.connection().await.during(NAME)?;
         macro_rules! select {
             ($tail:literal) => {
                 sqlx::query_as!(
                     Record,
                     "select id, mcp_instance_id, at, seq, origin, event_type, event_data, user_id, api_key_id,
                             host(ip_address) as ip_address, user_agent
-                     from mcp_events where mcp_instance_id = $1 " + $tail,
+                     from mcp_events where mcp_instance_id = $1
+                       and ($6::uuid is null or owner_id = $6) and ($7::uuid is null or organization_id = $7) "
+                        + $tail,
                     instance.uuid(),
-                    after.map(|cursor| cursor.at),
-                    after.map(|cursor| cursor.seq),
-                    after.map(|cursor| cursor.origin.as_str()),
+                    after.at,
+                    after.seq,
+                    after.origin.as_str(),
                     one_more(limit),
+                    view.and_then(|view| view.owner()).map(UserId::uuid),
+                    view.and_then(|view| view.within()).map(OrganizationId::uuid),
                 )
-                .fetch_all(self.db.pool)
+                .fetch_all(&mut *connection)
                 .await
             };
         }
         let records = match order {
-            Order::Ascending => select!(
-                "and ($2::timestamptz is null or (at, seq, origin) > ($2, $3::bigint, $4::text))
-                 order by at, seq, origin limit $5"
-            ),
-            Order::Descending => select!(
-                "and ($2::timestamptz is null or (at, seq, origin) < ($2, $3::bigint, $4::text))
-                 order by at desc, seq desc, origin desc limit $5"
-            ),
+            Order::Ascending => {
+                select!("and (at, seq, origin) > ($2, $3, $4) order by at, seq, origin limit $5")
+            }
+            Order::Descending => {
+                select!(
+                    "and (at, seq, origin) < ($2, $3, $4) order by at desc, seq desc, origin desc limit $5"
+                )
+            }
         }
-        .during("db.event.list")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(EventRow::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(rows, limit, EventRow::cursor))
     }

@@ -5,7 +5,10 @@
 
 mod change;
 mod deadline;
+mod list;
 mod of_user;
+mod patch;
+mod quota;
 mod read;
 mod reap;
 mod reopen;
@@ -14,11 +17,12 @@ mod row;
 
 pub use change::{Ending, NewToken, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
+pub use list::{InstanceCursor, InstanceFilter, InstanceSort};
 pub use of_user::Leaving;
-pub use read::InstanceFilter;
+pub use patch::{InstancePatch, PatchOutcome};
 pub use reap::{HeldDue, Reaping};
 pub use reopen::{Desired, NewLife, ReopenError, Reopening};
-pub use reserve::{NewInstance, ReserveError, UsedCredential};
+pub use reserve::{NewInstance, ReserveError, Takes, UsedCredential};
 pub use row::{InstanceRow, InstanceState, ProcessMark, Stopping};
 
 const TABLE: &str = "mcp_instances";

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 pub use batch::{HeldValues, SealedTable, SealedValue, ValuePlace};
@@ -74,28 +74,39 @@ pub struct KeyRotations<D> {
     pub(crate) db: D,
 }
 
-impl KeyRotations<System<'_>> {
+impl<D: Db> KeyRotations<D> {
     /// Begins a run to a key, if none is under way. False when one is.
     #[tracing::instrument(name = "db.key_rotation.begin", skip_all, err(level = "debug"))]
-    pub async fn begin(&self, id: RotationId, to_key: u32, at: OffsetDateTime) -> Result<bool, StoreError> {
+    pub async fn begin(
+        &mut self,
+        id: RotationId,
+        to_key: u32,
+        at: OffsetDateTime,
+    ) -> Result<bool, StoreError> {
+        const NAME: &str = "db.key_rotation.begin";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let done = sqlx::query!(
             "insert into key_rotations (id, to_key, started_at, total)
              select $1, $2, $3,
                (select count(*) from credential_secrets where substring(sealed from 2 for 4) <> $4)
                + (select count(*) from instance_secrets where substring(sealed from 2 for 4) <> $4)
                + (select count(*) from idempotency_keys where substring(sealed_answer from 2 for 4) <> $4)
+               + (select count(*) from system_settings where substring(sealed from 2 for 4) <> $4)
              on conflict do nothing",
             id.uuid(),
             i64::from(to_key),
             at,
             &to_key.to_be_bytes()[..],
         )
-        .execute(self.db.pool)
+        .execute(&mut *connection)
         .await
-        .during("db.key_rotation.begin")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         Ok(done.rows_affected() == 1)
     }
+}
 
+impl KeyRotations<System<'_>> {
     /// The run that is under way.
     #[tracing::instrument(name = "db.key_rotation.unfinished", skip_all, err(level = "debug"))]
     pub async fn unfinished(&self) -> Result<Option<RotationRow>, StoreError> {
@@ -164,6 +175,7 @@ impl KeyRotations<System<'_>> {
                  and not exists (select from credential_secrets where substring(sealed from 2 for 4) <> $3)
                  and not exists (select from instance_secrets where substring(sealed from 2 for 4) <> $3)
                  and not exists (select from idempotency_keys where substring(sealed_answer from 2 for 4) <> $3)
+                 and not exists (select from system_settings where substring(sealed from 2 for 4) <> $3)
                returning id
              )
              update ring_check set sealed = $4 from finished",

@@ -11,13 +11,17 @@ mod error;
 
 pub mod api_key;
 pub mod audit;
+pub mod backup;
 pub mod change;
 pub mod credential;
 pub mod event;
+pub mod export;
+pub mod feed;
 pub mod idempotency;
 pub mod instance;
 pub mod key_rotation;
 pub mod log;
+pub mod maintain;
 pub mod member;
 pub mod migrate;
 pub mod node;
@@ -29,14 +33,24 @@ pub mod port;
 pub mod project;
 pub mod provision;
 pub mod reaper_lease;
+pub mod restore;
+pub mod retention;
 pub mod ring_check;
 pub mod setting;
+pub mod system_event;
 pub mod types;
 pub mod usage;
 pub mod user;
 
-pub use api_key::{ApiKeyRow, ApiKeys, KeyPlace, KeyUse, KeyWithUser, NewApiKey};
+pub use api_key::{
+    ApiKeyRow, ApiKeys, KeyChange, KeyDay, KeyFact, KeyFilter, KeyPlace, KeyRequest, KeySettings, KeyTotals,
+    KeyWithUser, NewApiKey, Replacement, Revocation, UsedSoFar,
+};
 pub use audit::Audit;
+pub use audit::anchor::{Anchor, AnchorKind, Signer};
+pub use audit::read::{AuditCursor, AuditFilter, AuditRow};
+pub use audit::seal::{Sealed, Unsealed};
+pub use audit::verify::{Break, Found, Verified, Why};
 pub use change::Change;
 pub use credential::{
     CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,
@@ -45,16 +59,20 @@ pub use credential::{
 pub use db::{Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
+pub use export::{ExportRow, Exports, NewExport};
+pub use feed::{Feed, FeedFilter, FeedRow};
 pub use idempotency::{Claim, Idempotency, NewClaim};
 pub use instance::{
-    Desired, Ending, HeldDue, InstanceFilter, InstanceRow, InstanceState, Instances, KeptInstance, Leaving,
-    MovedDeadline, NearDeadline, NewInstance, NewLife, NewToken, ProcessMark, Reaping, ReopenError,
-    Reopening, ReserveError, Started, Stopping, UsedCredential,
+    Desired, Ending, HeldDue, InstanceCursor, InstanceFilter, InstancePatch, InstanceRow, InstanceSort,
+    InstanceState, Instances, KeptInstance, Leaving, MovedDeadline, NearDeadline, NewInstance, NewLife,
+    NewToken, PatchOutcome, ProcessMark, Reaping, ReopenError, Reopening, ReserveError, Started, Stopping,
+    Takes, UsedCredential,
 };
 pub use key_rotation::{
     HeldValues, KeyRotations, MasterKeyUse, Retirement, RotationRow, SealedTable, SealedValue, ValuePlace,
 };
-pub use log::{LogFilter, LogRow, Logs, NewLog};
+pub use log::{LogFilter, LogRow, LogSearch, Logs, NewLog, Searched};
+pub use maintain::Maintenance;
 pub use member::{MemberRow, Members, MembershipRow, NewInvitation};
 pub use node::{NodeRow, Nodes};
 pub use organization::{NewOrganization, OrganizationRow, Organizations};
@@ -64,9 +82,11 @@ pub use pool::{SeenBy, Store};
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use project::{ProjectRow, Projects};
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
+pub use retention::{Dropped, MonthRow, PolicyRow, Retention, RunOutcome, RunRow};
 pub use ring_check::RingChecks;
-pub use setting::{SettingRow, Settings};
+pub use setting::{NewSetting, NewSettingChange, SettingChange, SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
+pub use system_event::{NewSystemEvent, SystemEventFilter, SystemEventRow, SystemEvents};
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};
 pub use user::{NewUser, UserRow, Users};

@@ -1,14 +1,18 @@
 //! Log lines. A line that a shim tells again is stored once; lines of unknown instances are left out.
 
-use roadstead_model::{InstanceId, LogId, LogLevel, LogSource};
+mod search;
+
+use roadstead_model::{InstanceId, LogId, LogLevel, LogSource, OrganizationId, UserId, View};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
-use crate::page::one_more;
+use crate::page::{FIRST, LAST, one_more};
 use crate::{Order, Origin, Page, StoreError, TimelineCursor};
+
+pub use search::{LogSearch, Searched};
 
 const TABLE: &str = "mcp_logs";
 
@@ -66,7 +70,9 @@ impl LogRow {
 /// Which lines of an instance are wanted.
 #[derive(Debug, Clone)]
 pub struct LogFilter {
-    /// The instance; whoever asks has checked whose it is.
+    /// Whose eyes see them; none for the service's own.
+    pub view: Option<View>,
+    /// The instance.
     pub instance: InstanceId,
     /// Said at or after this moment.
     pub since: Option<OffsetDateTime>,
@@ -187,11 +193,16 @@ impl Logs<System<'_>> {
         .during("db.log.append")?;
         Ok(done.rows_affected())
     }
+}
 
+impl<D: Db> Logs<D> {
     /// The lines of an instance that a filter lets through.
     #[tracing::instrument(name = "db.log.list", skip_all, fields(instance.id = %filter.instance), err(level = "debug"))]
-    pub async fn list(&self, filter: &LogFilter) -> Result<Page<LogRow, TimelineCursor>, StoreError> {
+    pub async fn list(&mut self, filter: &LogFilter) -> Result<Page<LogRow, TimelineCursor>, StoreError> {
+        const NAME: &str = "db.log.list";
         let levels: Option<Vec<String>> = filter.min_level.map(at_least);
+        let after = filter.after.unwrap_or_else(|| TimelineCursor::end(filter.order));
+        let mut connection = self.db.connection().await.during(NAME)?;
         macro_rules! select {
             ($tail:literal) => {
                 sqlx::query_as!(
@@ -199,38 +210,42 @@ impl Logs<System<'_>> {
                     "select id, mcp_instance_id, at, seq, origin, position, level, source, message, metadata
                      from mcp_logs
                      where mcp_instance_id = $1
-                       and ($2::timestamptz is null or at >= $2)
-                       and ($3::timestamptz is null or at < $3)
+                       and at >= $2 and at < $3
                        and ($4::text[] is null or level = any ($4))
                        and ($5::text is null or source = $5)
-                       and ($6::text is null or strpos(lower(message), lower($6)) > 0) "
+                       and ($6::text is null or strpos(lower(message), lower($6)) > 0)
+                       and ($11::uuid is null or owner_id = $11)
+                       and ($12::uuid is null or organization_id = $12) "
                         + $tail,
                     filter.instance.uuid(),
-                    filter.since,
-                    filter.until,
+                    filter.since.unwrap_or(FIRST),
+                    filter.until.unwrap_or(LAST),
                     levels.as_deref(),
                     filter.source.map(LogSource::as_str),
                     filter.contains,
-                    filter.after.map(|cursor| cursor.at),
-                    filter.after.map(|cursor| cursor.seq),
-                    filter.after.map(|cursor| cursor.origin.as_str()),
+                    after.at,
+                    after.seq,
+                    after.origin.as_str(),
                     one_more(filter.limit),
+                    filter.view.and_then(|view| view.owner()).map(UserId::uuid),
+                    filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
                 )
-                .fetch_all(self.db.pool)
+                .fetch_all(&mut *connection)
                 .await
             };
         }
         let records = match filter.order {
-            Order::Ascending => select!(
-                "and ($7::timestamptz is null or (at, seq, origin) > ($7, $8::bigint, $9::text))
-                 order by at, seq, origin limit $10"
-            ),
-            Order::Descending => select!(
-                "and ($7::timestamptz is null or (at, seq, origin) < ($7, $8::bigint, $9::text))
-                 order by at desc, seq desc, origin desc limit $10"
-            ),
+            Order::Ascending => {
+                select!("and (at, seq, origin) > ($7, $8, $9) order by at, seq, origin limit $10")
+            }
+            Order::Descending => {
+                select!(
+                    "and (at, seq, origin) < ($7, $8, $9) order by at desc, seq desc, origin desc limit $10"
+                )
+            }
         }
-        .during("db.log.list")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(LogRow::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(rows, filter.limit, LogRow::cursor))
     }
@@ -239,23 +254,30 @@ impl Logs<System<'_>> {
     /// although a shim may tell late what it wrote down early. Position 0 is before all.
     #[tracing::instrument(name = "db.log.follow", skip_all, fields(instance.id = %instance), err(level = "debug"))]
     pub async fn follow(
-        &self,
+        &mut self,
         instance: InstanceId,
+        view: Option<View>,
         position: i64,
         limit: u32,
     ) -> Result<Vec<LogRow>, StoreError> {
+        const NAME: &str = "db.log.follow";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let records = sqlx::query_as!(
             Record,
             "select id, mcp_instance_id, at, seq, origin, position, level, source, message, metadata
              from mcp_logs where mcp_instance_id = $1 and position > $2
+               and ($4::uuid is null or owner_id = $4) and ($5::uuid is null or organization_id = $5)
              order by position limit $3",
             instance.uuid(),
             position,
             i64::from(limit),
+            view.and_then(|view| view.owner()).map(UserId::uuid),
+            view.and_then(|view| view.within()).map(OrganizationId::uuid),
         )
-        .fetch_all(self.db.pool)
+        .fetch_all(&mut *connection)
         .await
-        .during("db.log.follow")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         records.into_iter().map(LogRow::try_from).collect()
     }
 }

@@ -34,6 +34,21 @@ pub struct MigrationStatus {
     pub applied_at: Option<OffsetDateTime>,
 }
 
+/// A migration of the history or of this program, and whether the two agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checksum {
+    /// Its number.
+    pub version: i64,
+    /// What it is about.
+    pub description: String,
+    /// Whether it was applied.
+    pub applied: bool,
+    /// Whether this program carries it.
+    pub known: bool,
+    /// Whether what was applied has the text that this program carries.
+    pub same: bool,
+}
+
 /// Applies what is pending, up to and including `to`; says the numbers of what was new.
 #[tracing::instrument(name = "db.migrate.up", skip_all, err(level = "debug"))]
 pub async fn up(owner: &PgConnectOptions, to: Option<i64>) -> Result<Vec<i64>, MigrateError> {
@@ -76,6 +91,38 @@ pub async fn status(owner: &PgConnectOptions) -> Result<Vec<MigrationStatus>, Mi
     Ok(described(&applied))
 }
 
+/// The history held against what this program carries, by number.
+#[tracing::instrument(name = "db.migrate.checksums", skip_all, err(level = "debug"))]
+pub async fn checksums(owner: &PgConnectOptions) -> Result<Vec<Checksum>, MigrateError> {
+    let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    let history = history(&mut connection).await?;
+    connection.close().await.map_err(MigrateError::Connection)?;
+    let ups = || MIGRATIONS.iter().filter(|one| !one.migration_type.is_down_migration());
+    let mut all: std::collections::BTreeMap<i64, Checksum> = ups()
+        .map(|one| {
+            let (version, description) = (one.version, one.description.to_string());
+            (version, Checksum { version, description, applied: false, known: true, same: false })
+        })
+        .collect();
+    for (version, description, checksum) in history {
+        let entry = all.entry(version).or_insert(Checksum {
+            version,
+            description,
+            applied: true,
+            known: false,
+            same: false,
+        });
+        entry.applied = true;
+        entry.same = ups().any(|one| one.version == version && *one.checksum == *checksum);
+    }
+    Ok(all.into_values().collect())
+}
+
+/// The newest migration that this program carries.
+pub fn newest() -> i64 {
+    MIGRATIONS.iter().map(|one| one.version).max().unwrap_or(0)
+}
+
 impl Store {
     /// The migrations that the application's own connection finds pending: it must not serve before they ran.
     #[tracing::instrument(name = "db.migrate.pending", skip_all, err(level = "debug"))]
@@ -104,13 +151,29 @@ fn described(applied: &Applied) -> Vec<MigrationStatus> {
         .collect()
 }
 
-/// What was applied, by the migrator's own table, which no migration makes: these statements cannot be checked early.
-async fn applied(connection: &mut PgConnection) -> Result<Applied, MigrateError> {
-    let there: bool = sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
-        .fetch_one(&mut *connection)
+/// Whether anything was ever applied. The migrator's own table is made by no migration: statements about it cannot be checked
+/// early.
+async fn has_history(connection: &mut PgConnection) -> Result<bool, MigrateError> {
+    sqlx::query_scalar("select to_regclass('public._sqlx_migrations') is not null")
+        .fetch_one(connection)
         .await
-        .map_err(MigrateError::Connection)?;
-    if !there {
+        .map_err(MigrateError::Connection)
+}
+
+async fn history(connection: &mut PgConnection) -> Result<Vec<(i64, String, Vec<u8>)>, MigrateError> {
+    if !has_history(connection).await? {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as(
+        "select version, description, checksum from public._sqlx_migrations where success order by version",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(MigrateError::Connection)
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<Applied, MigrateError> {
+    if !has_history(connection).await? {
         return Ok(Applied::new());
     }
     let rows: Vec<(i64, OffsetDateTime)> =

@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
+
+/// Before every row.
+pub(crate) const FIRST: OffsetDateTime = datetime!(0001-01-01 00:00 UTC);
+/// After every row.
+pub(crate) const LAST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999_999 UTC);
 
 /// The place of a row in a list that is sorted by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +30,26 @@ pub struct TimelineCursor {
     pub seq: i64,
     /// The writer.
     pub origin: Origin,
+}
+
+impl Cursor {
+    /// The place from which a list begins: with a place in every statement, the place is an index condition.
+    pub(crate) const fn end(order: Order) -> Self {
+        match order {
+            Order::Ascending => Self { at: FIRST, id: Uuid::nil() },
+            Order::Descending => Self { at: LAST, id: Uuid::max() },
+        }
+    }
+}
+
+impl TimelineCursor {
+    /// The place from which a history begins.
+    pub(crate) const fn end(order: Order) -> Self {
+        match order {
+            Order::Ascending => Self { at: FIRST, seq: i64::MIN, origin: Origin::Node },
+            Order::Descending => Self { at: LAST, seq: i64::MAX, origin: Origin::Shim },
+        }
+    }
 }
 
 /// Who numbered an event or a log line: each writer counts for itself.

@@ -40,7 +40,8 @@ impl Store {
     /// let the service take the callers' role.
     #[tracing::instrument(name = "db.connect", skip_all, err(level = "debug"))]
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
-        let options = options.statement_cache_capacity(PREPARED_STATEMENTS);
+        // Numbers come in binary, so nothing is rounded; and a pooler refuses a session that asks for how they are written.
+        let options = options.statement_cache_capacity(PREPARED_STATEMENTS).extra_float_digits(None);
         // Callers wait for nothing but the database; drivers hold connections through the steps of a launch.
         let for_callers = (max_connections * 2 / 5).max(1);
         let own = max_connections.saturating_sub(for_callers).max(1);
@@ -174,6 +175,10 @@ nouns! {
     credentials: Credentials in credential,
     /// The steps of instances' lives.
     events: Events in event,
+    /// What was made ready to be downloaded.
+    exports: Exports in export,
+    /// The numbered feed of everything that happened.
+    feed: Feed in feed,
     /// Answers to requests that may be repeated.
     idempotency: Idempotency in idempotency,
     /// Instances.
@@ -194,10 +199,14 @@ nouns! {
     projects: Projects in project,
     /// Who reaps on each machine.
     reaper_leases: ReaperLeases in reaper_lease,
+    /// What is kept for how long.
+    retention: Retention in retention,
     /// The probe of the master key.
     ring_check: RingChecks in ring_check,
     /// Settings.
     settings: Settings in setting,
+    /// What happened to the service itself.
+    system_events: SystemEvents in system_event,
     /// Server types.
     types: Types in types,
     /// What calls cost.

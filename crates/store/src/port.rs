@@ -3,7 +3,7 @@
 use roadstead_model::{InstanceId, NodeId, Port, PortRange};
 use time::OffsetDateTime;
 
-use crate::db::System;
+use crate::db::{System, Within};
 use crate::error::During;
 use crate::{StoreError, convert};
 
@@ -194,6 +194,29 @@ impl Ports<System<'_>> {
                 })
             })
             .collect()
+    }
+}
+
+impl Ports<Within<'_>> {
+    /// Keeps a free port from being leased until a moment, or lets it be leased again. False when an instance holds it, or
+    /// it is not in the pool.
+    #[tracing::instrument(name = "db.port.set_quarantine", skip_all, fields(node.id = %node, port = %port), err(level = "debug"))]
+    pub async fn set_quarantine(
+        &mut self,
+        node: NodeId,
+        port: Port,
+        until: Option<OffsetDateTime>,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update port_allocations set quarantined_until = $3 where node_id = $1 and port = $2 and is_available",
+            node.uuid(),
+            i32::from(port.get()),
+            until,
+        )
+        .execute(&mut *self.db.connection)
+        .await
+        .during("db.port.set_quarantine")?;
+        Ok(done.rows_affected() == 1)
     }
 }
 

@@ -53,6 +53,12 @@ impl Audited for ProjectRow {
 }
 
 impl ProjectRow {
+    /// Requests in a minute to the project, where its quotas say so.
+    pub fn requests_per_minute(&self) -> Option<u32> {
+        let number = self.quotas.get("max_requests_per_minute")?.as_u64()?;
+        Some(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
     const fn cursor(&self) -> Cursor {
         Cursor { at: self.created_at, id: self.id.uuid() }
     }

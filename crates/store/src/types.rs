@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::StoreError;
 use crate::db::{Db, System};
 use crate::error::During;
+use crate::page::one_more;
+use crate::{Page, StoreError};
 
 const TABLE: &str = "mcp_types";
 
@@ -259,13 +260,16 @@ impl<D: Db> Types<D> {
         record.map(TypeRow::try_from).transpose()
     }
 
-    /// Types, by name: those for everybody and for projects of this organisation, or all. They are few: a list is whole.
+    /// Types, by name: those for everybody and for projects of this organisation, or all; those after `after`, at most
+    /// `limit`.
     #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
     pub async fn list(
         &mut self,
         only_active: bool,
         within: Option<OrganizationId>,
-    ) -> Result<Vec<TypeRow>, StoreError> {
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<TypeRow, String>, StoreError> {
         const NAME: &str = "db.type.list";
         let mut connection = self.db.connection().await.during(NAME)?;
         let records = sqlx::query_as!(
@@ -274,17 +278,20 @@ impl<D: Db> Types<D> {
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
                     registered_by, project_id, created_at, updated_at
              from mcp_types t
-             where (is_active or not $1) and ($2::uuid is null or project_id is null or exists (
-               select from projects p where p.id = t.project_id and p.organization_id = $2))
-             order by name",
+             where (is_active or not $1) and name > $2 and ($4::uuid is null or project_id is null or exists (
+               select from projects p where p.id = t.project_id and p.organization_id = $4))
+             order by name limit $3",
             only_active,
+            after.unwrap_or_default(),
+            one_more(limit),
             within.map(OrganizationId::uuid),
         )
         .fetch_all(&mut *connection)
         .await
         .during(NAME)?;
         connection.done().await.during(NAME)?;
-        records.into_iter().map(TypeRow::try_from).collect()
+        let rows = records.into_iter().map(TypeRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page::cut(rows, limit, |row| row.name.clone()))
     }
 
     /// Changes a type, if it still has the expected version; without one, whatever it has.

@@ -6,9 +6,9 @@ use roadstead_model::{
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
-use crate::page::one_more;
+use crate::page::{FIRST, LAST, one_more};
 use crate::{Cursor, Order, Page, StoreError};
 
 const TABLE: &str = "mcp_usage";
@@ -338,65 +338,83 @@ impl Usage<System<'_>> {
         .during("db.usage.append")?;
         Ok(done.rows_affected())
     }
+}
 
+impl<D: Db> Usage<D> {
     /// The facts that a filter lets through.
     #[tracing::instrument(name = "db.usage.list", skip_all, err(level = "debug"))]
     pub async fn list(
-        &self,
+        &mut self,
         filter: &UsageFilter,
         after: Option<Cursor>,
         limit: u32,
         order: Order,
     ) -> Result<Page<UsageRow>, StoreError> {
+        const NAME: &str = "db.usage.list";
+        let owner = filter.view.and_then(|view| view.owner()).map(UserId::uuid);
+        let within = filter.view.and_then(|view| view.within()).map(OrganizationId::uuid);
+        let after = after.unwrap_or_else(|| Cursor::end(order));
+        let mut connection = self.db.connection().await.during(NAME)?;
+        // What narrows the list is an index condition, so there is a statement for each reach.
         macro_rules! select {
-            ($tail:literal) => {
+            ($scope:literal $tail:literal) => {
                 sqlx::query_as!(
                     Record,
                     "select u.id, u.mcp_instance_id, u.at, u.seq, u.user_id, u.organization_id, u.project_id,
                             t.name as type_name, u.method, u.name, u.request_id, u.parent_request_id, u.era, u.status,
                             u.calls, u.latency_us, u.request_bytes, u.answer_bytes
-                     from mcp_usage u join mcp_types t on t.id = u.mcp_type_id
-                     where ($1::uuid is null or u.user_id = $1) and ($11::uuid is null or u.organization_id = $11)
-                       and ($2::uuid is null or u.mcp_instance_id = $2)
-                       and ($3::text is null or t.name = $3)
-                       and ($4::text is null or u.name = $4)
-                       and ($5::text is null or u.status = $5)
-                       and ($6::timestamptz is null or u.at >= $6)
-                       and ($7::timestamptz is null or u.at < $7) "
+                     from mcp_usage u join mcp_types t on t.id = u.mcp_type_id where "
+                        + $scope
+                        + " and ($3::uuid is null or u.mcp_instance_id = $3)
+                       and ($4::text is null or t.name = $4)
+                       and ($5::text is null or u.name = $5)
+                       and ($6::text is null or u.status = $6)
+                       and u.at >= $7 and u.at < $8 "
                         + $tail,
-                    filter.view.and_then(|view| view.owner()).map(UserId::uuid),
+                    owner,
+                    within,
                     filter.instance.map(InstanceId::uuid),
                     filter.type_name,
                     filter.tool,
                     filter.status.map(UsageStatus::as_str),
-                    filter.since,
-                    filter.until,
-                    after.map(|cursor| cursor.at),
-                    after.map(|cursor| cursor.id),
+                    filter.since.unwrap_or(FIRST),
+                    filter.until.unwrap_or(LAST),
+                    after.at,
+                    after.id,
                     one_more(limit),
-                    filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
                 )
-                .fetch_all(self.db.pool)
+                .fetch_all(&mut *connection)
                 .await
             };
         }
-        let records = match order {
-            Order::Ascending => select!(
-                "and ($8::timestamptz is null or (u.at, u.id) > ($8, $9::uuid)) order by u.at, u.id limit $10"
-            ),
-            Order::Descending => select!(
-                "and ($8::timestamptz is null or (u.at, u.id) < ($8, $9::uuid))
-                 order by u.at desc, u.id desc limit $10"
-            ),
+        macro_rules! by_scope {
+            ($tail:literal) => {
+                match (owner, within) {
+                    (Some(_), _) => {
+                        select!("u.user_id = $1 and ($2::uuid is null or u.organization_id = $2)" $tail)
+                    }
+                    (None, Some(_)) => select!("$1::uuid is null and u.organization_id = $2" $tail),
+                    (None, None) => select!("$1::uuid is null and $2::uuid is null" $tail),
+                }
+            };
         }
-        .during("db.usage.list")?;
+        let records = match order {
+            Order::Ascending => by_scope!("and (u.at, u.id) > ($9, $10::uuid) order by u.at, u.id limit $11"),
+            Order::Descending => {
+                by_scope!("and (u.at, u.id) < ($9, $10::uuid) order by u.at desc, u.id desc limit $11")
+            }
+        }
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(UsageRow::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(Page::cut(rows, limit, UsageRow::cursor))
     }
 
     /// What the facts that a filter lets through add up to: days newest first, anything else by the most calls.
     #[tracing::instrument(name = "db.usage.sums", skip_all, err(level = "debug"))]
-    pub async fn sums(&self, filter: &UsageFilter, by: UsageBy) -> Result<Vec<UsageSum>, StoreError> {
+    pub async fn sums(&mut self, filter: &UsageFilter, by: UsageBy) -> Result<Vec<UsageSum>, StoreError> {
+        const NAME: &str = "db.usage.sums";
+        let mut connection = self.db.connection().await.during(NAME)?;
         let (tool, day, instance) = (by == UsageBy::Tool, by == UsageBy::Day, by == UsageBy::Instance);
         let records = sqlx::query_as!(
             SumRecord,
@@ -438,9 +456,10 @@ impl Usage<System<'_>> {
             MAX_SUMS,
             filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
         )
-        .fetch_all(self.db.pool)
+        .fetch_all(&mut *connection)
         .await
-        .during("db.usage.sums")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         records.into_iter().map(UsageSum::try_from).collect()
     }
 }

@@ -87,7 +87,8 @@ pub struct Users<D> {
 }
 
 impl<D: Db> Users<D> {
-    /// Creates a user with a personal organisation and project, all or nothing.
+    /// Creates a user with a personal organisation and project, all or nothing. The project has no rate of its own: the
+    /// user's holds.
     #[tracing::instrument(name = "db.user.create", skip_all, fields(user.id = %new.id), err(level = "debug"))]
     pub async fn create(&mut self, new: &NewUser) -> Result<(), StoreError> {
         const NAME: &str = "db.user.create";
@@ -100,8 +101,8 @@ impl<D: Db> Users<D> {
                insert into org_members (id, organization_id, user_id, role, accepted_at, created_at, updated_at)
                values (uuid_v7($6), $2, $1, 'owner', $6, $6, $6)
              ), project as (
-               insert into projects (id, organization_id, name, slug, created_at, updated_at)
-               values ($3, $2, 'Default', 'default', $6, $6)
+               insert into projects (id, organization_id, name, slug, quotas, created_at, updated_at)
+               values ($3, $2, 'Default', 'default', '{}', $6, $6)
              )
              insert into users (id, email, name, is_admin, default_organization_id, default_project_id, status, is_active,
                                 created_at, updated_at)

@@ -72,6 +72,11 @@ pub(crate) fn look(process: Option<i32>) -> Vec<Controller> {
     Cgroups { places: place::look(process) }.missing()
 }
 
+/// The folders of the groups in which this process's memory is counted, and whether they are of version 2.
+pub(crate) fn of_own_memory() -> Vec<(PathBuf, bool)> {
+    place::of_own_memory()
+}
+
 impl Cgroups {
     /// Looks once what this machine lets us limit.
     pub(crate) fn find() -> Self {

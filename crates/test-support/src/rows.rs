@@ -13,13 +13,22 @@ pub struct Rows(PgConnection);
 impl Rows {
     /// Connects to the private database in a data folder; it must run.
     pub async fn of(data: &Path) -> Self {
+        Self::connect(data, "roadstead_app", "app.password").await
+    }
+
+    /// The same with the rights of the tables' owner, whom no trigger asks for an audit entry and no policy shows less.
+    pub async fn of_owner(data: &Path) -> Self {
+        Self::connect(data, "roadstead_owner", "owner.password").await
+    }
+
+    async fn connect(data: &Path, role: &str, password: &str) -> Self {
         let folder = data.join("postgres");
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a cluster has it");
         let socket = read("cluster/postmaster.pid").lines().nth(4).expect("its socket's folder").to_owned();
         let options = PgConnectOptions::new_without_pgpass()
             .socket(socket)
-            .username("roadstead_app")
-            .password(read("app.password").trim())
+            .username(role)
+            .password(read(password).trim())
             .database("roadstead");
         Self(options.connect().await.expect("the private database answers"))
     }

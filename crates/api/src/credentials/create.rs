@@ -17,6 +17,7 @@ use roadstead_model::Operation;
 /// Values are sealed at once and can never be read again.
 #[utoipa::path(post, operation_id = "credentials_create", path = "/credentials", tag = "credentials",
     request_body = CredentialBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Credential), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, description = "You have one of that name for this type", body = ErrorBody),

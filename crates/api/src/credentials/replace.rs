@@ -19,7 +19,7 @@ use crate::wire::{CredentialChangeBody, ReplacedCredential};
 #[utoipa::path(put, operation_id = "credentials_replace", path = "/credentials/{id}", tag = "credentials",
     request_body = CredentialChangeBody,
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = ReplacedCredential), (status = 400, body = ErrorBody),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
         (status = 409, description = "You have one of that name for this type", body = ErrorBody),

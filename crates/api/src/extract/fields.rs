@@ -1,7 +1,6 @@
 //! A JSON object's fields, taken one by one, with every mistake kept: one answer names them all.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use roadstead_model::{duration, limits};
@@ -19,10 +18,25 @@ pub(crate) struct Fields {
     problems: Vec<Detail>,
 }
 
+/// The mark of a list with its sort and its filters; a cursor carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListMark(pub(crate) String);
+
 impl Fields {
     /// Starts on a body's object.
     pub(crate) const fn new(object: Map<String, Value>) -> Self {
         Self { left: object, problems: Vec::new() }
+    }
+
+    /// What tells one list from another, of the fields before any is taken: whatever chooses its items and their order.
+    pub(crate) fn list_mark(&self, list: &str) -> ListMark {
+        let choosing = self.left.iter().filter(|(name, _)| !["cursor", "limit"].contains(&name.as_str()));
+        let text = choosing.fold(list.to_owned(), |text, (name, value)| format!("{text}\n{name}={value}"));
+        // FNV-1a: the same on every machine and in every version, and nobody is kept out by it.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        ListMark(format!("{hash:016x}"))
     }
 
     /// Notes a mistake of the caller's own finding.
@@ -110,6 +124,15 @@ impl Fields {
         self.text(field, limits::MAX_NAME_CHARS)
     }
 
+    /// Several words, each of which parses: `running,pending`, or a list of them in a body.
+    pub(crate) fn several<T: std::str::FromStr>(&mut self, field: &str, noun: &str) -> Vec<T> {
+        if let Some(Value::String(text)) = self.left.get(field) {
+            let words = text.split(',').map(|word| Value::String(word.trim().to_owned())).collect();
+            self.left.insert(field.to_owned(), Value::Array(words));
+        }
+        self.words(field, noun).unwrap_or_default()
+    }
+
     /// A value that parses from a string, such as an id.
     pub(crate) fn parsed<T: std::str::FromStr>(&mut self, field: &str, what: &str) -> Option<T> {
         let text = self.text(field, 200)?;
@@ -118,6 +141,27 @@ impl Fields {
             self.problem(field, format!("must be {what}"));
         }
         parsed
+    }
+
+    /// A whole number.
+    pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &str) -> Option<T> {
+        let number = self.take(field)?.as_u64().and_then(|number| T::try_from(number).ok());
+        if number.is_none() {
+            self.problem(field, "must be a whole number, and not a larger one than there can be");
+        }
+        number
+    }
+
+    /// What may be taken away: null is that, absent is as before.
+    #[expect(clippy::option_option, reason = "absent, taken away and given are three")]
+    pub(crate) fn unless_null<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<Option<T>> {
+        let is_null = self.is_null(field);
+        let given = read(self);
+        if is_null { Some(None) } else { given.map(Some) }
     }
 
     /// A yes or no.
@@ -199,11 +243,6 @@ impl Fields {
     pub(crate) fn rest(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.left)
     }
-}
-
-/// The caller's address as text for rows.
-pub(crate) fn address(address: Option<std::net::SocketAddr>) -> Option<IpAddr> {
-    address.map(|address| address.ip().to_canonical())
 }
 
 #[cfg(test)]

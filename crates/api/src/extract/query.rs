@@ -1,8 +1,9 @@
 //! Query parameters and path ids, read as strictly as bodies.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use axum::extract::{FromRequestParts, Path};
+use http::Uri;
 use http::request::Parts;
 use serde_json::{Map, Value};
 
@@ -17,12 +18,26 @@ impl FromRequestParts<ApiState> for QueryFields {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &ApiState) -> Result<Self, ApiError> {
-        let query = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri)
-            .map_err(|_| ApiError::new(Code::Malformed, "the query cannot be read"))?;
-        let object: Map<String, Value> =
-            query.0.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        Ok(Self(Fields::new(object)))
+        read(&parts.uri).map(Self)
     }
+}
+
+/// A parameter that is given twice has no value that both sides would agree on.
+fn read(uri: &Uri) -> Result<Fields, ApiError> {
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|_| ApiError::new(Code::Malformed, "the query cannot be read"))?;
+    let mut object = Map::new();
+    let mut repeated = BTreeSet::new();
+    for (name, value) in query.0 {
+        if object.insert(name.clone(), Value::String(value)).is_some() {
+            repeated.insert(name);
+        }
+    }
+    let mut fields = Fields::new(object);
+    for name in repeated {
+        fields.problem(&name, "is given more than once");
+    }
+    Ok(fields)
 }
 
 /// An id in the path; what is no id does not exist.
@@ -69,5 +84,31 @@ impl FromRequestParts<ApiState> for PathName {
         let text = Path::<String>::from_request_parts(parts, state).await;
         // U+0000 is in no name, and says as much to whoever looks it up.
         Ok(Self(text.map_or_else(|_| "\0".to_owned(), |Path(text)| text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(query: &str) -> Fields {
+        read(&format!("/types?{query}").parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_parameter_that_is_given_twice_is_a_mistake_told_once() {
+        let mut fields = fields("all=true&all=null&all=false");
+        fields.text("all", 5);
+        let error = fields.finish().unwrap_err();
+        let named: Vec<&str> = error.details.iter().map(|detail| detail.field.as_str()).collect();
+        assert_eq!(named, ["all"]);
+    }
+
+    #[test]
+    fn parameters_are_read_by_their_names() {
+        let mut fields = fields("q=a%20b&limit=5");
+        assert_eq!(fields.text("q", 10).as_deref(), Some("a b"));
+        assert_eq!(fields.parsed::<u32>("limit", "a number"), Some(5));
+        assert!(fields.finish().is_ok());
     }
 }

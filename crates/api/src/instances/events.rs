@@ -7,7 +7,7 @@ use roadstead_model::{InstanceId, Operation};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, PathId, QueryFields};
 use crate::state::ApiState;
-use crate::wire::{Event, Page, cursor_field, limit_field};
+use crate::wire::{Event, Page, limit_field, list_cursor_field};
 
 /// List an instance's events
 ///
@@ -23,9 +23,10 @@ pub(crate) async fn events(
     QueryFields(mut fields): QueryFields,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let permit = caller.instance_permit(Operation::InstancesEvents)?;
-    let after = cursor_field(&mut fields);
+    let list = fields.list_mark("events");
+    let after = list_cursor_field(&mut fields, &list);
     let limit = limit_field(&mut fields);
     fields.finish()?;
     let events = state.orchestrator().events(&permit, id, after, limit).await?;
-    Ok(Json(Page::of(events, Event::new)))
+    Ok(Json(Page::marked(events, &list, Event::new)))
 }

@@ -8,6 +8,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, JsonBody};
 use crate::idempotency::{Answer, once};
+use crate::limit_layer;
 use crate::state::ApiState;
 use crate::wire::{LaunchBody, Launched, wait_field};
 
@@ -17,7 +18,7 @@ use crate::wire::{LaunchBody, Launched, wait_field};
 /// token. The token is shown only here. The launch goes on if the caller hangs up.
 #[utoipa::path(post, operation_id = "instances_launch", path = "/instances", tag = "instances",
     request_body = LaunchBody,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "Ready", body = Launched),
         (status = 202, description = "Written; the server is starting (`wait` was `none`)", body = Launched),
@@ -25,9 +26,9 @@ use crate::wire::{LaunchBody, Launched, wait_field};
         (status = 404, description = "No such type or credential", body = ErrorBody),
         (status = 409, body = ErrorBody), (status = 413, body = ErrorBody), (status = 415, body = ErrorBody),
         (status = 422, description = "Every wrong field is named", body = ErrorBody),
-        (status = 429, description = "Quota reached", body = ErrorBody),
+        (status = 429, description = "A quota is reached, launches come too often, or too many wait", body = ErrorBody),
         (status = 502, description = "The server could not be started; its last lines are in the details", body = ErrorBody),
-        (status = 503, description = "No port is free, or the service is stopping", body = ErrorBody),
+        (status = 503, description = "No port or too little memory is free, launches are switched off, or the service is stopping", body = ErrorBody),
         (status = 504, description = "The server did not become ready in time", body = ErrorBody)))]
 pub(crate) async fn launch(
     State(state): State<ApiState>,
@@ -42,8 +43,9 @@ pub(crate) async fn launch(
         Wait::None => StatusCode::ACCEPTED,
     };
     let work = {
-        let state = state.clone();
+        let (state, user) = (state.clone(), caller.user);
         async move {
+            limit_layer::launch(&state, user)?;
             let launched = state.orchestrator().launch(permit, request).await?;
             Ok(Answer::json(status, &Launched::new(launched, state.view())))
         }

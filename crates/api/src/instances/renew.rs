@@ -7,6 +7,7 @@ use roadstead_model::{InstanceId, Operation};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
 use crate::idempotency::{Answer, of_instance, once};
+use crate::limit_layer;
 use crate::state::ApiState;
 use crate::wire::{Instance, RenewBody, wait_field, wait_status};
 
@@ -15,7 +16,7 @@ use crate::wire::{Instance, RenewBody, wait_field, wait_status};
 /// Starts an instance again whose time was up, with a new deadline. Id, URL and token stay.
 #[utoipa::path(post, operation_id = "instances_renew", path = "/instances/{id}/renew", tag = "instances",
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<RenewBody>,
     responses(
         (status = 200, description = "Ready", body = Instance),
@@ -40,8 +41,9 @@ pub(crate) async fn renew(
     let wait = wait_field(&mut fields);
     fields.finish()?;
     let work = {
-        let state = state.clone();
+        let (state, user) = (state.clone(), caller.user);
         async move {
+            limit_layer::launch(&state, user)?;
             let instance = Box::pin(state.orchestrator().renew(permit, id, expires_in, wait)).await?;
             Ok(Answer::json(wait_status(wait), &Instance::new(instance, state.view())))
         }

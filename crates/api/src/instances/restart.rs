@@ -7,6 +7,7 @@ use roadstead_model::{InstanceId, Operation};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId};
 use crate::idempotency::{Answer, of_instance, once};
+use crate::limit_layer;
 use crate::state::ApiState;
 use crate::wire::{Instance, StartBody, wait_field, wait_status};
 
@@ -16,7 +17,7 @@ use crate::wire::{Instance, StartBody, wait_field, wait_status};
 /// deadline stay; sessions are gone, and clients initialise again. Meanwhile its URL answers 503.
 #[utoipa::path(post, operation_id = "instances_restart", path = "/instances/{id}/restart", tag = "instances",
     params(("id" = String, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeated within 24 h: the first answer")),
+        ("Idempotency-Key" = Option<String>, Header)),
     request_body = Option<StartBody>,
     responses(
         (status = 200, description = "Ready", body = Instance),
@@ -39,8 +40,9 @@ pub(crate) async fn restart(
     let wait = wait_field(&mut fields);
     fields.finish()?;
     let work = {
-        let state = state.clone();
+        let (state, user) = (state.clone(), caller.user);
         async move {
+            limit_layer::launch(&state, user)?;
             let instance = state.orchestrator().restart(permit, id, wait).await?;
             Ok(Answer::json(wait_status(wait), &Instance::new(instance, state.view())))
         }

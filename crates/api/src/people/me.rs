@@ -9,8 +9,7 @@ use roadstead_orchestrator::Leaving;
 
 use super::fields::own_account;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody};
-use crate::precondition::{Tagged, expected_version, tagged};
+use crate::extract::{Authenticated, JsonBody, Tagged, if_match, tagged};
 use crate::state::ApiState;
 use crate::wire::{Me, MePatchBody, User};
 
@@ -45,7 +44,7 @@ pub(crate) async fn patch(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<User>, ApiError> {
     let permit = caller.may(Operation::MePatch)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let patch = own_account(&mut fields);
     fields.finish()?;
     let user = state.accounts().patch_person(&permit, permit.user(), expected, patch).await?;
@@ -67,7 +66,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Json<User>, ApiError> {
     let permit = caller.may(Operation::MeDelete)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let user = permit.user();
     delete_account(&state, permit, user, expected).await
 }

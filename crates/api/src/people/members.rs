@@ -10,9 +10,8 @@ use roadstead_orchestrator::Leaving;
 
 use super::fields::{page, required_email};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathId, PathIds, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathId, PathIds, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
-use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
 use crate::wire::{AcceptBody, Invitation, InviteBody, Member, MemberBody, Page};
 
@@ -92,7 +91,7 @@ pub(crate) async fn patch(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<Member>, ApiError> {
     let permit = caller.may(Operation::MembersPatch)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let patch = MemberPatch {
         role: fields.parsed::<Role>("role", ROLES),
         status: fields.parsed::<MemberStatus>("status", "active or suspended"),
@@ -120,7 +119,7 @@ pub(crate) async fn remove(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let permit = caller.may(Operation::MembersRemove)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     end_membership(&state, permit, organization, user, expected).await
 }
 

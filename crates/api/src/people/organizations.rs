@@ -11,9 +11,8 @@ use roadstead_orchestrator::Leaving;
 
 use super::fields::{MAX_OBJECT_BYTES, clearable_email, domains, page, slug};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathId, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathId, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
-use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
 use crate::wire::{Organization, OrganizationBody, OrganizationPatchBody, Page};
 
@@ -95,7 +94,7 @@ pub(crate) async fn patch(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<Organization>, ApiError> {
     let permit = caller.may(Operation::OrganizationsPatch)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let patch = OrganizationPatch {
         name: fields.text("name", MAX_NAME_CHARS),
         slug: slug(&mut fields),
@@ -123,7 +122,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
     let permit = caller.may(Operation::OrganizationsDelete)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let work = {
         let state = state.clone();
         async move {
@@ -191,7 +190,7 @@ pub(crate) async fn quotas(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<Organization>, ApiError> {
     let permit = caller.may(Operation::OrganizationsQuotas)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     answer(state.accounts().set_organization_quotas(&permit, id, expected, fields.rest()).await?)
 }
 
@@ -202,7 +201,7 @@ async fn set_status(
     headers: &HeaderMap,
     status: OrganizationStatus,
 ) -> Result<Tagged<Organization>, ApiError> {
-    let expected = expected_version(headers)?;
+    let expected = if_match(headers)?;
     answer(state.accounts().set_organization_status(permit, id, expected, status).await?)
 }
 

@@ -9,9 +9,8 @@ use roadstead_model::{Operation, OrganizationId, ProjectId, ProjectStatus};
 
 use super::fields::{MAX_DESCRIPTION_CHARS, MAX_OBJECT_BYTES, page, slug};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, PathId, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathId, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
-use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
 use crate::wire::{Page, Project, ProjectBody, ProjectPatchBody};
 
@@ -103,7 +102,7 @@ pub(crate) async fn patch(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<Project>, ApiError> {
     let permit = caller.may(Operation::ProjectsPatch)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let patch = ProjectPatch {
         name: fields.text("name", MAX_NAME_CHARS),
         slug: slug(&mut fields),

@@ -10,9 +10,8 @@ use roadstead_orchestrator::Leaving;
 
 use super::fields::{MAX_REASON_CHARS, any_account, page, required_email};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId, QueryFields};
+use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
-use crate::precondition::{Tagged, expected_version, tagged};
 use crate::state::ApiState;
 use crate::wire::{Page, SuspendBody, User, UserBody, UserPatchBody, choice};
 
@@ -111,7 +110,7 @@ pub(crate) async fn patch(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Tagged<User>, ApiError> {
     let permit = caller.admin_permit(Operation::UsersPatch)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let patch = any_account(&mut fields);
     fields.finish()?;
     let user = state.accounts().patch_person(&permit, id, expected, patch).await?;
@@ -136,7 +135,7 @@ pub(crate) async fn suspend(
     OptionalBody(JsonBody { mut fields, .. }): OptionalBody,
 ) -> Result<Tagged<User>, ApiError> {
     let permit = caller.admin_permit(Operation::UsersSuspend)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let reason = fields.text("reason", MAX_REASON_CHARS);
     let stop_instances = fields.flag("stop_instances").unwrap_or(false);
     fields.finish()?;
@@ -163,7 +162,7 @@ pub(crate) async fn reinstate(
     headers: HeaderMap,
 ) -> Result<Tagged<User>, ApiError> {
     let permit = caller.admin_permit(Operation::UsersReinstate)?;
-    let user = state.accounts().reinstate_user(&permit, id, expected_version(&headers)?).await?;
+    let user = state.accounts().reinstate_user(&permit, id, if_match(&headers)?).await?;
     Ok(tagged(user.version, User::new(user)))
 }
 
@@ -183,5 +182,5 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Json<User>, ApiError> {
     let permit = caller.may(Operation::UsersDelete)?;
-    super::me::delete_account(&state, permit, id, expected_version(&headers)?).await
+    super::me::delete_account(&state, permit, id, if_match(&headers)?).await
 }

@@ -79,9 +79,9 @@ pub struct CredentialBody {
     #[schema(example = "work")]
     pub name: String,
     /// The secret values by slot.
+    #[schema(example = json!({"token": "…"}))]
     pub values: BTreeMap<String, String>,
     /// When it stops working, RFC 3339.
-    #[schema(example = "2030-01-31T12:00:00Z")]
     pub expires_at: Option<String>,
     /// The same, from now on; one of both.
     #[schema(example = "90d")]

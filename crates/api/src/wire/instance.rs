@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 
 use super::confinement::Confinement;
 use super::rfc3339;
+use super::words::{InstanceStatus, Level, Source};
 
 /// From where an instance is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +105,7 @@ pub struct Instance {
     #[serde(rename = "type")]
     pub server_type: TypeSummary,
     /// `pending`, `running`, `expired`, `disconnected`, `stopped` or `error`.
-    #[schema(example = "running")]
+    #[schema(value_type = InstanceStatus, example = "running")]
     pub status: String,
     /// Why it is in that status, if something went wrong.
     pub error_message: Option<String>,
@@ -150,11 +151,33 @@ pub struct Instance {
     pub confinement: Option<Confinement>,
     /// Counts the changes of deadline and token.
     pub generation: i64,
+    /// Counts the changes of name and configuration: the `ETag`.
+    pub version: i32,
     /// The idle limit that its launch asked for, in seconds; null for its type's.
     pub idle_limit_s: Option<i32>,
     /// Why it is still alive: where one running instance is asked for, and its shim answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alive: Option<Alive>,
+    /// Where it stands, while it is `pending` and waits to be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queue>,
+}
+
+/// The place of a launch that waits.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Queue {
+    /// How many turns it is until its own: 1 for the next.
+    #[schema(example = 7)]
+    pub position: usize,
+    /// What the next one waits for: its `turn`, or free `memory`.
+    #[schema(example = "turn")]
+    pub waits_for: String,
+}
+
+impl Queue {
+    pub(crate) fn new(queued: roadstead_orchestrator::Queued) -> Self {
+        Self { position: queued.position, waits_for: queued.waits_for.as_str().to_owned() }
+    }
 }
 
 /// Why an instance is still alive.
@@ -237,17 +260,20 @@ impl Instance {
             last_accessed: row.last_accessed.map(rfc3339),
             updated_at: rfc3339(row.updated_at),
             generation: row.generation,
+            version: row.version,
             idle_limit_s: row.idle_limit_s,
             confinement: row.confinement.as_ref().map(Confinement::new),
             alive: None,
+            queue: None,
         }
     }
 }
 
 impl Launched {
     pub(crate) fn new(launched: roadstead_orchestrator::Launched, view: View<'_>) -> Self {
+        let queue = launched.queued.map(Queue::new);
         Self {
-            instance: Instance::new(launched.instance, view),
+            instance: Instance { queue, ..Instance::new(launched.instance, view) },
             access_token: launched.token.expose_secret().to_owned(),
         }
     }
@@ -298,10 +324,10 @@ pub struct LogLine {
     /// RFC 3339.
     pub timestamp: String,
     /// `debug`, `info`, `warn` or `error`.
-    #[schema(example = "info")]
+    #[schema(value_type = Level, example = "info")]
     pub level: String,
     /// `process`, `system` or `api`.
-    #[schema(example = "process")]
+    #[schema(value_type = Source, example = "process")]
     pub source: String,
     /// The line, with credentials masked.
     pub message: String,

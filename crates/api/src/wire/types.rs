@@ -2,7 +2,7 @@
 
 use roadstead_accounts::TypeRow;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::rfc3339;
 
@@ -24,10 +24,17 @@ pub struct TypeBody {
     pub program: Option<String>,
     /// Its arguments, which may hold `${config.KEY}`, `${port}`, `${instance.id}` and `${dir}`.
     pub args: Option<Vec<String>>,
+    /// Where it starts; its own folder if none is named. May hold the same.
+    pub working_dir: Option<String>,
+    /// Which release of the server this runs.
+    pub version: Option<String>,
     /// Its environment, which may also hold `${credential.SLOT}`.
     pub env: Option<std::collections::BTreeMap<String, String>>,
     /// The secrets it wants.
     pub credential_slots: Option<Vec<Slot>>,
+    /// How its service is asked whether it takes a credential.
+    #[schema(value_type = Option<Object>)]
+    pub validation: Option<Value>,
     /// A JSON Schema that a launch's configuration must satisfy.
     pub config_schema: Option<Value>,
     /// Defaults of the configuration.
@@ -35,7 +42,13 @@ pub struct TypeBody {
     /// What its credential must permit, in the words of its service.
     pub required_scopes: Option<Vec<String>>,
     /// What it may use.
+    #[schema(value_type = Option<Object>)]
     pub resource_limits: Option<Value>,
+    /// The same by one word; one of both.
+    pub size: Option<String>,
+    /// What the walls around its servers leave open.
+    #[schema(value_type = Option<Object>)]
+    pub confinement: Option<Value>,
     /// The longest life of an instance.
     pub max_duration_minutes: Option<u32>,
     /// `auto`, `legacy`, `modern` or `dual`.
@@ -92,6 +105,8 @@ pub struct Slot {
     pub required: Option<bool>,
     /// A regular expression that its value matches.
     pub pattern: Option<String>,
+    /// What its values are: `text`, `url`, `email`, `number`, `json` or `multiline`.
+    pub kind: Option<String>,
 }
 
 /// A server type.
@@ -115,14 +130,20 @@ pub struct ServerType {
     pub created_at: String,
     /// RFC 3339.
     pub updated_at: String,
-    /// The definition's fields, beside these.
+    /// Its definition, as it was given and completed.
+    #[schema(value_type = TypeBody)]
+    pub manifest: Value,
+    /// The definition's fields again, beside these, but for its `version`: that name counts changes here.
     #[serde(flatten)]
-    #[schema(inline)]
-    pub definition: Value,
+    #[schema(ignore)]
+    pub definition: Map<String, Value>,
 }
 
 impl ServerType {
     pub(crate) fn new(row: TypeRow) -> Self {
+        let manifest = row.definition.spec;
+        let mut definition = manifest.as_object().cloned().unwrap_or_default();
+        definition.remove("version");
         Self {
             id: row.id.to_string(),
             version: row.version,
@@ -132,7 +153,8 @@ impl ServerType {
             probed_at: row.probed.map(|found| rfc3339(found.at)),
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
-            definition: row.definition.spec,
+            manifest,
+            definition,
         }
     }
 }

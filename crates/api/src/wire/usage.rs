@@ -3,7 +3,7 @@
 use roadstead_orchestrator::{UsageRow, UsageSum};
 use serde::Serialize;
 
-use super::rfc3339;
+use super::{rfc3339, words};
 
 /// One call, or several alike that were added up before they could be stored.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -37,7 +37,7 @@ pub struct UsageEntry {
     #[schema(example = "modern")]
     pub era: String,
     /// `success`, `error`, `timeout`, `cancelled` or `blocked`.
-    #[schema(example = "success")]
+    #[schema(value_type = words::UsageStatus, example = "success")]
     pub status: String,
     /// How many calls: 1, or more where they were added up.
     pub calls: i64,

@@ -1,7 +1,6 @@
-//! The commands on types, credentials, keys and the master key.
+//! The commands on types, credentials and the master key.
 
 use clap::{Args, Subcommand};
-use roadstead_model::Scope;
 
 use super::Span;
 
@@ -160,47 +159,6 @@ pub struct End {
     /// It stops working at this moment: 2030-01-31T12:00:00Z
     #[arg(long, value_name = "TIME")]
     pub expires_at: Option<String>,
-}
-
-/// `keys …`.
-#[derive(Debug, Subcommand)]
-#[non_exhaustive]
-pub enum KeysCommand {
-    /// List API keys
-    #[command(after_help = "Examples:\n  roadstead keys list")]
-    List,
-    /// Create an API key; it is printed once
-    #[command(
-        after_help = "Examples:\n  roadstead keys create ci --scope instances:launch --scope instances:read --expires-in 30d"
-    )]
-    Create {
-        /// A name to call the key by
-        name: String,
-        /// A permission of the key: instances:read, instances:launch, instances:write, types:read, types:write,
-        /// credentials:read, credentials:write, users:read, users:write, api-keys:read, api-keys:write,
-        /// settings:read, settings:write
-        #[arg(long, required = true, value_name = "SCOPE")]
-        scope: Vec<Scope>,
-        /// How long it is good for
-        #[arg(long, value_name = "DURATION")]
-        expires_in: Option<Span>,
-        /// The id of the user whose key it becomes, instead of yours (administrators)
-        #[arg(long, value_name = "ID")]
-        user: Option<String>,
-    },
-    /// Revoke an API key at once
-    #[command(after_help = "Examples:\n  roadstead keys revoke ci --reason 'no longer used'")]
-    Revoke {
-        /// Its id or name
-        #[arg(value_name = "ID|NAME")]
-        key: String,
-        /// Why
-        #[arg(long)]
-        reason: Option<String>,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-    },
 }
 
 /// `master-key …`.

@@ -18,9 +18,11 @@ pub(super) async fn account(session: &Session<'_>, command: Option<AccountComman
                 .into_iter()
                 .filter_map(|(field, value)| value.map(|value| (field.to_owned(), value.into())))
                 .collect();
-            users::show(session, &rest.patch("/me", &Value::Object(body)).await?)
+            users::show(session, &rest.patch("/me", &Value::Object(body), None).await?)
         }
-        AccountCommand::Export => rest.copy("/me/export", screen::raw).await,
+        AccountCommand::Export => {
+            rest.download("/me/export", &mut std::io::stdout()).await?.map_err(CliError::Print)
+        }
         AccountCommand::Delete { yes } => {
             confirm("Delete your account, end all that runs for you and revoke your keys?", yes)?;
             users::show(session, &rest.delete_answer("/me").await?)

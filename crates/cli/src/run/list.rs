@@ -19,11 +19,13 @@ const WIDE: u16 = 140;
 pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
     let rest = session.rest()?;
     let mut query = vec![("limit", find::MAX_PAGE.to_string())];
-    query.extend(ps.server_type.iter().map(|name| ("type", name.clone())));
-    let found = if let Some(status) = ps.status {
-        query.push(("status", status.as_str().to_owned()));
-        rest.all("/instances", &query, usize::MAX).await?
-    } else if ps.all {
+    query.extend(super::many::parameters(&ps.which));
+    let is_of_status = !ps.which.status.is_empty();
+    if ps.sort.is_some() && !ps.all && !is_of_status {
+        query.push(("status", "pending,running".to_owned()));
+    }
+    query.extend(ps.sort.map(|sort| ("sort", sort.word().to_owned())));
+    let found = if ps.all || is_of_status || ps.sort.is_some() {
         rest.all("/instances", &query, usize::MAX).await?
     } else {
         find::live(&rest, &query).await?
@@ -32,8 +34,7 @@ pub(super) async fn ps(session: &Session<'_>, ps: &Ps) -> Result<(), CliError> {
         return screen::value(&found);
     }
     if found.is_empty() {
-        let which =
-            if ps.all || ps.status.is_some() { "" } else { " that live; --all lists those that ended" };
+        let which = if ps.all || is_of_status { "" } else { " that live; --all lists those that ended" };
         screen::note(&format!("There are no instances{which}."));
         return Ok(());
     }

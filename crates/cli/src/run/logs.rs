@@ -19,9 +19,16 @@ const DEFAULT_TAIL: usize = 100;
 /// The most lines that the service puts before a stream.
 const MAX_BEFORE_STREAM: usize = 100;
 
-pub(super) async fn logs(session: &Session<'_>, logs: &Logs) -> Result<(), CliError> {
+pub(super) async fn logs(session: &Session<'_>, mut logs: Logs) -> Result<(), CliError> {
+    match logs.command.take() {
+        Some(command) => super::many::logs(session, command).await,
+        None => of_one(session, &logs).await,
+    }
+}
+
+async fn of_one(session: &Session<'_>, logs: &Logs) -> Result<(), CliError> {
     let rest = session.rest()?;
-    let found = find::instance(&rest, &logs.instance).await?;
+    let found = find::instance(&rest, logs.instance.as_deref().unwrap_or_default()).await?;
     let path = format!("/instances/{}/logs", text(&found, "id"));
     let mut query: Vec<(&str, String)> = Vec::new();
     query.extend(logs.level.map(|level| ("level", level.as_str().to_owned())));

@@ -66,7 +66,7 @@ async fn found(rest: &Rest, path: &str, user: &OneUser) -> Result<Value, CliErro
 async fn patch(session: &Session<'_>, path: &str, user: &OneUser, body: &Value) -> Result<(), CliError> {
     let rest = session.rest()?;
     let one = found(&rest, path, user).await?;
-    show(session, &rest.patch(&of(path, &one), body).await?)
+    show(session, &rest.patch(&of(path, &one), body, None).await?)
 }
 
 async fn list(session: &Session<'_>, rest: &Rest, path: &str) -> Result<(), CliError> {

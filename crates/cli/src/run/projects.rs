@@ -23,7 +23,7 @@ pub(super) async fn projects(
         ProjectsCommand::Set { project, status } => {
             let one = find::among(&rest, "project", "/projects", &[], &project).await?;
             let path = format!("/projects/{}", find::segment(text(&one, "id")));
-            show(session, &rest.patch(&path, &json!({ "status": status.as_str() })).await?)
+            show(session, &rest.patch(&path, &json!({ "status": status.as_str() }), None).await?)
         }
     }
 }

@@ -67,6 +67,13 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
             return (StatusCode::CONFLICT, json!({"error": {"code": "CONFLICT", "message": "it has ended"}}));
         }
         ("POST", _) => one,
+        ("PATCH", _) => one,
+        ("GET", "/logs/search") => page(
+            &[
+                json!({"instance_id": ONE, "timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": "said"}),
+            ],
+            None,
+        ),
         ("PUT", _) => json!({"id": "c1", "name": "mine", "restarted": [ONE], "failed": []}),
         ("DELETE", _) => return (StatusCode::NO_CONTENT, Value::Null),
         _ => {
@@ -166,6 +173,33 @@ async fn one_of_several_that_fails_does_not_keep_the_others() {
     assert_eq!(exit, Exit::Failed);
     let paths: Vec<&str> = asked.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, [format!("POST /instances/{OLD}/stop"), format!("POST /instances/{ONE}/stop")]);
+}
+
+#[tokio::test]
+async fn a_change_and_a_change_of_many_ask_for_what_was_typed() {
+    let (exit, asked) = done("roadstead patch work --name play --config a=2 --if-version 3").await;
+    let body = json!({"name": "play", "config": {"a": 2}});
+    assert_eq!((exit, asked), (Exit::Ok, vec![(format!("PATCH /instances/{ONE}"), body)]));
+    assert_eq!(done("roadstead patch work").await.0, Exit::Usage);
+    let filter = json!({"type": "echo", "status": "expired,error"});
+    let dry = json!({"action": "delete", "dry_run": true, "filter": filter});
+    let (exit, asked) = done("roadstead bulk delete --type echo --status expired,error").await;
+    assert_eq!((exit, asked), (Exit::Ok, vec![("POST /instances/bulk".to_owned(), dry)]));
+    let wet = json!({"action": "stop", "dry_run": false, "ids": [ONE, TWO]});
+    let (exit, asked) = done("roadstead bulk stop work play --yes").await;
+    assert_eq!((exit, asked), (Exit::Ok, vec![("POST /instances/bulk".to_owned(), wet)]));
+    for line in ["bulk stop", "bulk stop work --type echo"] {
+        assert_eq!(done(&format!("roadstead {line}")).await.0, Exit::Usage, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn lines_are_searched_and_their_link_is_asked_for() {
+    assert_eq!(done("roadstead logs search said --since 1h -n 5").await, (Exit::Ok, vec![]));
+    let (exit, asked) = done("roadstead logs export work --format csv --level warn --link").await;
+    let body = json!({"format": "csv", "level": "warn"});
+    assert_eq!((exit, asked), (Exit::Ok, vec![(format!("POST /instances/{ONE}/logs/export"), body)]));
+    assert_eq!(done("roadstead ps --sort ends --named wo --expires-within 1h").await.0, Exit::Ok);
 }
 
 #[tokio::test]

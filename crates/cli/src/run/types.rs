@@ -97,6 +97,7 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
     ] {
         table.detail(name, shown(server_type.get(field)));
     }
+    table.detail("release", shown(server_type.pointer("/manifest/version")));
     session.screen.table(&table)
 }
 

@@ -14,16 +14,19 @@ use roadstead_access::InstancePermit;
 use roadstead_accounts::AccountsError;
 use roadstead_metrics::OrphanKind;
 use roadstead_model::{
-    Actor, InstanceId, InstanceStatus, OrganizationStatus, Step, UserId, Verb, View, expiry,
+    Actor, Changes, InstanceId, InstanceStatus, NewAudit, OrganizationStatus, Step, UserId, Verb, View,
+    expiry,
 };
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, NewLife, Reopening};
 use serde_json::json;
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::plan::gone;
 use super::steps::Reserved;
 use super::{Life, Plan, Wait, go_on, go_on_later};
+use crate::change::entry;
 use crate::end::End;
 use crate::error::{ChangeError, LaunchError, StartAgainError};
 use crate::live::{Ownership, Request, Restart};
@@ -42,11 +45,17 @@ pub(crate) struct Asker {
     pub(crate) view: Option<View>,
     /// For the event.
     pub(crate) actor: Actor,
+    /// Their permit, for the audit log; none of what the service does by itself, or as part of another change.
+    pub(crate) permit: Option<InstancePermit>,
 }
 
 impl Asker {
     fn of(permit: &InstancePermit) -> Self {
-        Self { view: Some(permit.view()), actor: permit.actor().clone() }
+        Self { view: Some(permit.view()), actor: permit.actor().clone(), permit: Some(permit.clone()) }
+    }
+
+    fn entry(&self, row: &InstanceRow, changes: Changes, at: OffsetDateTime) -> Option<NewAudit> {
+        self.permit.as_ref().map(|permit| entry(permit, row, changes, at))
     }
 }
 
@@ -107,6 +116,9 @@ impl Orchestrator {
         life: Life,
         wait: Wait,
     ) -> Result<InstanceRow, StartAgainError> {
+        if !self.0.settings().launches.enabled && asker.actor != Actor::SYSTEM {
+            return Err(LaunchError::Disabled.into());
+        }
         let verb = if life == Life::Same { Verb::Restore } else { Verb::Renew };
         self.check_place(&self.row(asker.view, id).await?).await?;
         let (row, ownership) = self.claim(asker.view, id, verb).await?;
@@ -116,9 +128,16 @@ impl Orchestrator {
             Life::Same => None,
             Life::New(_) => Some(NewLife { lifetime: plan.lifetime, expires_at: at + plan.lifetime }),
         };
+        let changes = life.map_or_else(Changes::default, |life: NewLife| {
+            let until = json!(life.expires_at.unix_timestamp());
+            Changes::default().with("expires_at", Some(&json!(row.expires_at.unix_timestamp())), &until)
+        });
         let reopening = Reopening {
+            entry: asker.entry(&row, changes, at),
             id,
             user: row.user,
+            organization: row.organization,
+            takes: plan.takes(),
             verb,
             life,
             type_version: plan.type_version,
@@ -132,8 +151,11 @@ impl Orchestrator {
                 "autostart": asker.actor == Actor::SYSTEM }),
             actor: asker.actor,
         };
+        // What the service starts by itself was counted before.
+        let is_ours = reopening.actor == Actor::SYSTEM;
+        let coming = if is_ours { self.0.admission.let_in_anyhow() } else { self.0.let_in()? };
         let reserved = Reserved::again(&self.0, ownership, plan, reopening).await;
-        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?;
+        let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?.enter(coming, row.user);
         match wait {
             Wait::None => go_on_later(&self.0, reserved),
             Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
@@ -240,6 +262,11 @@ impl Orchestrator {
         let (begun, begins) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
         let under_way = self.0.parts.tasks.token();
+        if let (Some(permit), Some(entry)) =
+            (&asker.permit, asker.entry(&row, Changes::default(), self.0.now()))
+        {
+            self.write_down(permit, &entry).await.map_err(ChangeError::from)?;
+        }
         let restart = Restart { plan, actor: asker.actor, begun, done, under_way };
         handle.requests.send(Request::Restart(Box::new(restart))).await.map_err(|_| unreachable())?;
         let outcome = match begins.await {

@@ -73,7 +73,7 @@ impl Orchestrator {
                     "an instance could not be started again after a reboot");
             }
         }
-        let asker = Asker { view: None, actor: Actor::SYSTEM };
+        let asker = Asker { view: None, actor: Actor::SYSTEM, permit: None };
         match self.start_again(asker, row.id, Life::Same, Wait::Ready).await {
             Ok(_) => {
                 tracing::info!(instance.id = %row.id, "an instance was started again after a reboot");

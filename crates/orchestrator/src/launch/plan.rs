@@ -12,7 +12,7 @@ use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
 use roadstead_store::{InstanceRow, Probed, TypeRow, UsedCredential};
 use serde_json::{Map, Value};
 
-use crate::error::{LaunchError, Problem};
+use crate::error::{ChangeError, LaunchError, Problem};
 use crate::launch::{LaunchRequest, Life};
 use crate::parts::Inner;
 
@@ -145,6 +145,23 @@ impl Plan {
         (self.credential, self.values) = (credential, values);
         Ok(())
     }
+}
+
+/// The configuration that the next start of an instance would use, of what is given for it: over the defaults of its type as
+/// it is now, and held to its schema.
+pub(crate) async fn next_config(
+    inner: &Inner,
+    row: &InstanceRow,
+    given: &Map<String, Value>,
+) -> Result<Map<String, Value>, ChangeError> {
+    let found = inner.store().types().get(row.type_id).await?.ok_or(ChangeError::NotFound)?;
+    let spec = roadstead_accounts::types::spec_of(&found).map_err(|_| ChangeError::NotFound)?;
+    let mut problems: Vec<Problem> = Vec::new();
+    let config = merged(&spec, given, &mut problems);
+    if problems.is_empty() {
+        granted(inner, &spec, &config, &mut problems);
+    }
+    if problems.is_empty() { Ok(config) } else { Err(ChangeError::Config(problems)) }
 }
 
 /// To an instance that is started again, a credential that cannot be used is one that it has lost.

@@ -8,7 +8,9 @@ use roadstead_access::LaunchPermit;
 use roadstead_accounts::{ExposeSecret, PlainToken};
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::{KeyId, TokenKind};
-use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
+use roadstead_model::{
+    Actor, Changes, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{
     InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
@@ -19,6 +21,8 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
+use super::quota::quotas;
+use crate::admission::Place;
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
@@ -31,13 +35,15 @@ pub(super) const PORT_ATTEMPTS: usize = 16;
 /// Lease and row exist.
 pub(super) struct Reserved {
     pub(super) lease: PortLease,
-    ownership: Ownership,
+    pub(super) ownership: Ownership,
     pub(super) instance: InstanceId,
     pub(super) token_hash: [u8; 32],
     pub(super) generation: u64,
     pub(super) plan: Plan,
     pub(super) expires_at: OffsetDateTime,
-    actor: Actor,
+    pub(super) actor: Actor,
+    /// What it holds of its turn; nothing for a running instance's restart, which takes none.
+    pub(super) place: Option<Place>,
     /// Whether the row is that of a running instance all the while.
     is_restart: bool,
 }
@@ -95,6 +101,7 @@ impl Reserved {
             expires_at: row.expires_at,
             plan,
             actor: row.actor,
+            place: None,
             is_restart: false,
         };
         Ok((reserved, token))
@@ -113,10 +120,10 @@ impl Reserved {
         let former =
             inner.store().ports().former(reopening.node, instance).await.map_err(LaunchError::Store)?;
         let mut lease = free_port(inner, former)?;
-        let quota = inner.settings().max_instances_per_user;
+        let quotas = quotas(&inner.settings());
         for attempt in 1.. {
             reopening.port = lease.port();
-            let error = match inner.store().instances().reopen(&reopening, quota).await {
+            let error = match inner.store().instances().reopen(&reopening, &quotas).await {
                 Ok(desired) => {
                     inner.took(instance, Step::RowReserved);
                     return Ok(Self {
@@ -128,6 +135,7 @@ impl Reserved {
                         expires_at: desired.expires_at,
                         plan,
                         actor: reopening.actor,
+                        place: None,
                         is_restart: false,
                     });
                 }
@@ -169,6 +177,7 @@ impl Reserved {
             expires_at: row.expires_at,
             plan,
             actor,
+            place: None,
             is_restart: true,
         }
     }
@@ -226,10 +235,10 @@ async fn lease_and_reserve(
     plan: &mut Plan,
 ) -> Result<PortLease, LaunchError> {
     let mut lease = free_port(inner, None)?;
-    let quota = inner.settings().max_instances_per_user;
+    let quotas = quotas(&inner.settings());
     for attempt in 1.. {
         row.port = lease.port();
-        match inner.store().instances().reserve(row, quota).await {
+        match inner.store().instances().reserve(row, &quotas).await {
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
@@ -246,7 +255,7 @@ async fn lease_and_reserve(
 
 fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
     match error {
-        ReserveError::QuotaReached { limit } => LaunchError::QuotaReached { limit },
+        ReserveError::QuotaReached(reached) => LaunchError::QuotaReached(reached),
         ReserveError::PortHeld(_) => {
             LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
         }
@@ -280,6 +289,16 @@ fn free_port(inner: &Inner, wanted: Option<Port>) -> Result<PortLease, LaunchErr
 
 fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {
     LaunchError::PortsExhausted { retry_after: full.retry_after }
+}
+
+/// What the audit log says of a launch: the configuration may hold anything, so only that there is one.
+fn launched(plan: &Plan, at: OffsetDateTime) -> Changes {
+    let changes = Changes::default().with("type", None, &json!(plan.spec.name)).with(
+        "expires_at",
+        None,
+        &json!((at + plan.lifetime).unix_timestamp()),
+    );
+    if plan.config.is_empty() { changes } else { changes.masked("config") }
 }
 
 fn new_row(
@@ -327,7 +346,9 @@ fn new_row(
         keep: plan.keep,
         autostart: plan.autostart,
         at,
+        takes: plan.takes(),
         actor: permit.actor().clone(),
+        entry: Some(permit.entry(&instance, launched(plan, at), at)),
         event_data: json!({
             "program": plan.spec.program,
             "args": plan.spec.args,

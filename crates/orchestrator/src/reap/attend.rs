@@ -50,7 +50,6 @@ impl Orchestrator {
         self.0.store().ports().stamp_health(node.node, &seen).await?;
         // What the reaper ended, here or elsewhere, has ports that rest.
         self.rest_released().await?;
-        self.0.parts.accounts.flush_uses().await?;
         if let Err(error) = self.renew_stale().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,

@@ -1,10 +1,12 @@
 //! The lease that keeps the reaper one: renewed while its holder lives and the database answers, waited for by everybody
 //! else. The database's clock judges it; the holder itself stops counting on it early.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use roadstead_model::{NodeId, ReaperId};
-use roadstead_store::{LeaseHolder, Store};
+use roadstead_model::{Clock, NodeId, ReaperId};
+use roadstead_store::{LeaseHolder, NewSystemEvent, Store};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ pub enum LeaseKind {
 #[derive(Debug)]
 pub struct Lease {
     store: Store,
+    clock: Arc<dyn Clock>,
     node: NodeId,
     asks: LeaseHolder,
     held_until: watch::Sender<Option<Instant>>,
@@ -56,6 +59,7 @@ impl Lease {
         };
         Self {
             store: reaper.store().clone(),
+            clock: Arc::clone(&reaper.parts.clock),
             node: reaper.parts.node.node,
             asks: LeaseHolder { id: id.uuid(), kind, pid: std::process::id() },
             held_until: watch::Sender::new(None),
@@ -117,9 +121,28 @@ impl Lease {
         }
     }
 
+    /// For whoever looks after the service; not knowing it is no reason not to reap.
+    async fn tell_taken(&self) {
+        let event = NewSystemEvent {
+            at: self.clock.now(),
+            event_type: "reaper.lease_taken",
+            name: "another process reaps on a machine".to_owned(),
+            severity: "info",
+            source: "reaper",
+            context: json!({ "kind": self.asks.kind, "pid": self.asks.pid }),
+            node: Some(self.node.uuid()),
+        };
+        if let Err(error) = self.store.system_events().append(&event).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "an event could not be written");
+        }
+    }
+
     async fn tell(&self, standing: Standing) {
         match standing {
-            Standing::Held => tracing::info!("this process reaps on this machine from now on"),
+            Standing::Held => {
+                tracing::info!("this process reaps on this machine from now on");
+                self.tell_taken().await;
+            }
             Standing::Waiting => {
                 let holder = self.store.reaper_leases().holder(self.node).await.ok().flatten();
                 let (kind, pid) = holder.map_or((None, None), |row| (Some(row.kind), Some(row.pid)));

@@ -116,6 +116,22 @@ impl State {
         }
     }
 
+    /// Ends the rest of a port that nobody has; one that does not rest stays as it is.
+    pub(super) fn end_rest(&mut self, port: Port, now: Duration) -> Result<(), QuarantineError> {
+        match self.slots.get(&port).copied() {
+            None => Err(QuarantineError::OutsidePool { port }),
+            Some(Slot::Leased) => Err(QuarantineError::Leased { port }),
+            Some(Slot::Free { .. }) => Ok(()),
+            Some(Slot::Resting { until, returned, why }) => {
+                self.resting.remove(&(until, port));
+                self.slots.insert(port, Slot::Resting { until: now, returned, why });
+                self.resting.insert((now, port));
+                self.wake(now);
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn resize(&mut self, range: PortRange, now: Duration) {
         self.wake(now);
         self.range = range;

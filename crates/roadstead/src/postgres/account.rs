@@ -42,6 +42,12 @@ impl Account {
             .ok_or(PostgresError::NoServerUser)
     }
 
+    /// The current user, whoever that is: for programs that talk to somebody else's server.
+    pub(super) fn own_user() -> Self {
+        let uid = nix::unistd::geteuid();
+        Self { name: uid.to_string(), uid, gid: nix::unistd::getegid(), drops: false }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

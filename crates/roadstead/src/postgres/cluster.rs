@@ -190,7 +190,7 @@ async fn run_initdb(
     Err(PostgresError::Initialise { output: last_lines(&text) })
 }
 
-fn last_lines(text: &[u8]) -> String {
+pub(super) fn last_lines(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {

@@ -24,6 +24,26 @@ pub enum PostgresError {
         /// Why nothing was downloaded; none when downloading is turned off.
         source: Option<Box<DownloadError>>,
     },
+    /// The programs that write and read backups are not there.
+    #[error(
+        "pg_dump and pg_restore of PostgreSQL {major} or newer were not found in PATH or {}: install them with \
+         `apt install postgresql-client-{major}` or `dnf install postgresql`",
+        system_folder.display()
+    )]
+    NoBackupPrograms {
+        /// The server's major version.
+        major: u32,
+        /// The folder of packaged versions that was searched.
+        system_folder: PathBuf,
+    },
+    /// One of those programs ended with an error.
+    #[error("{program} ended with an error: {output}")]
+    BackupProgram {
+        /// Which.
+        program: &'static str,
+        /// Its last lines.
+        output: String,
+    },
     /// As root, neither of the users exists that the server could run as.
     #[error(
         "PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as"

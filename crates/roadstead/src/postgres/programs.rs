@@ -13,6 +13,8 @@ use super::account::Account;
 pub(super) const MIN_MAJOR: u32 = 14;
 /// Those that we run; a client-only package has neither.
 const NAMES: [&str; 2] = ["postgres", "initdb"];
+/// Those that write and read backups.
+const BACKUP_NAMES: [&str; 2] = ["pg_dump", "pg_restore"];
 /// A program that does not even say its version by then hangs.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
@@ -37,7 +39,7 @@ pub(super) struct Places<'a> {
 impl Programs {
     /// The first candidate that runs and fits: any supported version, or the one that a cluster was made with.
     pub(super) async fn find(places: Places<'_>, account: &Account, required: Option<u32>) -> Option<Self> {
-        for folder in places.candidates() {
+        for folder in places.candidates(NAMES) {
             if let Some(found) = Self::inspect(folder, account).await
                 && found.fits(required)
             {
@@ -47,10 +49,25 @@ impl Programs {
         None
     }
 
+    /// The programs for backups of a server: of its own version if they are there, else the oldest of the newer ones.
+    pub(super) async fn for_backups(places: Places<'_>, account: &Account, server: u32) -> Option<Self> {
+        let mut fitting = Vec::new();
+        for folder in places.candidates(BACKUP_NAMES) {
+            if let Some(found) = Self::inspect_all(folder, account, BACKUP_NAMES).await {
+                fitting.push(found);
+            }
+        }
+        fitting.into_iter().filter(|found| found.major >= server).min_by_key(|found| found.major)
+    }
+
     /// What a folder holds, if all its programs run and agree.
     pub(super) async fn inspect(folder: PathBuf, account: &Account) -> Option<Self> {
-        let mut versions = Vec::with_capacity(NAMES.len());
-        for name in NAMES {
+        Self::inspect_all(folder, account, NAMES).await
+    }
+
+    async fn inspect_all(folder: PathBuf, account: &Account, names: [&str; 2]) -> Option<Self> {
+        let mut versions = Vec::with_capacity(names.len());
+        for name in names {
             versions.push(version_of(&folder.join(name), account).await?);
         }
         let major = major_of(&versions[0])?;
@@ -71,14 +88,14 @@ impl Programs {
 }
 
 impl Places<'_> {
-    /// Folders that hold all programs, in the order of preference.
-    fn candidates(&self) -> Vec<PathBuf> {
+    /// Folders that hold all these programs, in the order of preference.
+    fn candidates(&self, names: [&'static str; 2]) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        let on_path =
-            self.search_path.map(std::env::split_paths).into_iter().flatten().flat_map(linked_folders);
+        let entries = self.search_path.map(std::env::split_paths).into_iter().flatten();
+        let on_path = entries.flat_map(|entry| linked_folders(entry, names));
         let packaged = versions_in(self.system).into_iter().chain(versions_in(self.downloaded));
         for folder in on_path.chain(packaged.map(|version| version.join("bin"))) {
-            if !found.contains(&folder) && NAMES.iter().all(|name| folder.join(name).is_file()) {
+            if !found.contains(&folder) && names.iter().all(|name| folder.join(name).is_file()) {
                 found.push(folder);
             }
         }
@@ -87,8 +104,8 @@ impl Places<'_> {
 }
 
 /// The folders where the programs of a PATH entry really are: a link into a version's own folder is usual.
-fn linked_folders(entry: PathBuf) -> impl Iterator<Item = PathBuf> {
-    NAMES.into_iter().filter_map(move |name| {
+fn linked_folders(entry: PathBuf, names: [&'static str; 2]) -> impl Iterator<Item = PathBuf> {
+    names.into_iter().filter_map(move |name| {
         let program = entry.join(name).canonicalize().ok()?;
         program.parent().map(Path::to_owned)
     })
@@ -183,6 +200,27 @@ mod tests {
         fake(&root.path().join("16/bin"), "16.2");
         fs::write(root.path().join("16/bin/initdb"), "#!/bin/sh\necho 'initdb (PostgreSQL) 15.1'\n").unwrap();
         assert_eq!(find(&[], root.path(), None).await, None);
+    }
+
+    #[tokio::test]
+    async fn backups_are_written_by_programs_of_the_servers_version_or_the_next_newer_one() {
+        let root = open_folder();
+        for version in ["14", "16", "18"] {
+            let folder = root.path().join(version).join("bin");
+            fake(&folder, &format!("{version}.1"));
+            for (own, name) in NAMES.into_iter().zip(BACKUP_NAMES) {
+                let text = fs::read_to_string(folder.join(own)).unwrap().replace(own, name);
+                fs::write(folder.join(name), text).unwrap();
+                fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
+        let downloaded = root.path().join("none");
+        let places = Places { search_path: None, system: root.path(), downloaded: &downloaded };
+        let account = Account::choose(Path::new("/nonexistent")).unwrap();
+        for (server, found) in [(14, Some(14)), (15, Some(16)), (18, Some(18)), (19, None)] {
+            let chosen = Programs::for_backups(places, &account, server).await;
+            assert_eq!(chosen.map(|programs| programs.major), found, "{server}");
+        }
     }
 
     #[test]

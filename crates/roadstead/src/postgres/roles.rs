@@ -1,6 +1,6 @@
 //! The roles and the database of the private cluster, made so that making them twice changes nothing.
 //!
-//! `roadstead_owner` owns the database and every table, and is for migrations; `roadstead_app` reads and writes rows,
+//! `roadstead_owner` owns the database and every table, is for migrations, and sees who waits for whom; `roadstead_app` reads and writes rows,
 //! and can neither make nor change a table; for a request it takes the role `roadstead_caller`, which the database shows the
 //! caller's rows alone. What the owner makes later, the application may use.
 
@@ -25,7 +25,7 @@ pub(super) const DATABASE: &str = "roadstead";
 
 /// The last statement leaves this on the database: whoever finds it finds all that comes before. A change here that
 /// existing clusters need changes the number.
-const DONE: &str = "roadstead roles 2";
+const DONE: &str = "roadstead roles 3";
 
 /// Roles first, since the database has an owner. Names are ours and passwords are hexadecimal.
 const ROLES: &str = "
@@ -35,6 +35,7 @@ do $$ begin
   if not exists (select from pg_roles where rolname = 'roadstead_caller') then create role roadstead_caller nologin; end if;
 end $$;
 grant roadstead_caller to roadstead_app;
+grant pg_read_all_stats to roadstead_owner;
 revoke connect on database postgres, template1 from public;
 ";
 
@@ -47,7 +48,7 @@ revoke create on schema public from public;
 grant usage on schema public to roadstead_app;
 alter default privileges for role roadstead_owner grant select, insert, update, delete on tables to roadstead_app;
 alter default privileges for role roadstead_owner grant usage, select on sequences to roadstead_app;
-comment on database roadstead is 'roadstead roles 2';
+comment on database roadstead is 'roadstead roles 3';
 ";
 
 /// How to connect as a role. Nothing of it may be logged: the password is printed with the rest.

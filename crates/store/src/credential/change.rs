@@ -1,13 +1,13 @@
 //! A credential is changed: its values are replaced, all of them, or its name or its end alone.
 
 use roadstead_model::{Actor, CredentialId, UserId};
-use sqlx::{Postgres, Transaction};
+use sqlx::{Connection as _, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::{Credentials, NewSlot};
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::Db;
 use crate::error::During;
 
 const NAME: &str = "db.credential.change";
@@ -31,15 +31,16 @@ pub struct CredentialChange {
     pub at: OffsetDateTime,
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// Changes a credential, all or nothing; answers the version that its values have from now on. Those that live with
     /// the values before get the event `credential_replaced`. None when there is no such credential of this owner.
     ///
     /// The row is locked from the first statement on: a launch that read it before waits for the end of this, and then
     /// finds another version (see `Instances::reserve`).
     #[tracing::instrument(name = "db.credential.change", skip_all, fields(credential.id = %change.id), err(level = "debug"))]
-    pub async fn change(&self, change: &CredentialChange) -> Result<Option<i32>, StoreError> {
-        let mut transaction = self.db.pool.begin().await.during(NAME)?;
+    pub async fn change(&mut self, change: &CredentialChange) -> Result<Option<i32>, StoreError> {
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let mut transaction = connection.begin().await.during(NAME)?;
         let Some(version) = update(&mut transaction, change).await? else { return Ok(None) };
         if let Some(slots) = &change.slots {
             replace(&mut transaction, change.id, slots).await?;

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 use super::Credentials;
 use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 /// What happened to a credential.
@@ -54,19 +54,21 @@ pub struct CredentialEvent {
     pub data: Value,
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// The latest events of a credential, newest first.
     #[tracing::instrument(name = "db.credential.events", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn events(&self, id: CredentialId, limit: u32) -> Result<Vec<CredentialEvent>, StoreError> {
+    pub async fn events(&mut self, id: CredentialId, limit: u32) -> Result<Vec<CredentialEvent>, StoreError> {
+        let mut connection = self.db.connection().await.during("db.credential.events")?;
         let rows = sqlx::query!(
             "select at, event_type, event_data from credential_events where credential_id = $1
              order by at desc, id desc limit $2",
             id.uuid(),
             i64::from(limit),
         )
-        .fetch_all(self.db.pool)
+        .fetch_all(&mut *connection)
         .await
         .during("db.credential.events")?;
+        connection.done().await.during("db.credential.events")?;
         let event = |(at, word, data): (OffsetDateTime, String, Value)| {
             let event_type = CredentialEventType::ALL.into_iter().find(|each| each.as_str() == word);
             let event_type = event_type.ok_or_else(|| {
@@ -76,7 +78,9 @@ impl Credentials<System<'_>> {
         };
         rows.into_iter().map(|row| event((row.at, row.event_type, row.event_data))).collect()
     }
+}
 
+impl Credentials<System<'_>> {
     /// Says of each end that comes until a moment, once, that it is near: in the credential's own history, and to the
     /// instances that live with it. A credential whose end is moved says it again. Answers how many said it.
     #[tracing::instrument(name = "db.credential.remind", skip_all, err(level = "debug"))]

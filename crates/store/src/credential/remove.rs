@@ -1,13 +1,14 @@
 //! A credential is deleted, unless somebody holds it.
 
 use roadstead_model::{Actor, CredentialId, InstanceId, UserId};
+use sqlx::Connection as _;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Credentials;
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 const NAME: &str = "db.credential.delete";
@@ -32,21 +33,22 @@ pub enum Deletion {
     Held(Vec<InstanceId>),
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// Soft-deletes a credential and wipes its sealed values, unless instances hold it.
     ///
     /// Its row is locked before they are looked for: a launch with it has either written its row, and is seen, or waits,
     /// and then finds the credential deleted (see `Instances::reserve`).
     #[tracing::instrument(name = "db.credential.delete", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn delete(
-        &self,
+        &mut self,
         id: CredentialId,
         owner: Option<UserId>,
         holding: Holding,
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<Deletion, StoreError> {
-        let mut transaction = self.db.pool.begin().await.during(NAME)?;
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let mut transaction = connection.begin().await.during(NAME)?;
         let found = sqlx::query_scalar!(
             r#"select 1 as "one!" from credentials
                where id = $1 and deleted_at is null and ($2::uuid is null or user_id = $2) for update"#,
@@ -93,7 +95,9 @@ impl Credentials<System<'_>> {
         transaction.commit().await.during(NAME)?;
         Ok(Deletion::Done)
     }
+}
 
+impl Credentials<System<'_>> {
     /// Switches a credential off: no launch begins with it any more. False when there is none of this owner.
     #[tracing::instrument(name = "db.credential.switch_off", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn switch_off(&self, id: CredentialId, owner: Option<UserId>) -> Result<bool, StoreError> {

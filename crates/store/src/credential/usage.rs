@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Credentials;
 use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 /// An instance that was launched with a credential.
@@ -40,10 +40,11 @@ impl TryFrom<Record> for Holder {
     }
 }
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// The instances that hold a credential: those that live, and those that were lost and may be restored; oldest first.
     #[tracing::instrument(name = "db.credential.holders", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn holders(&self, id: CredentialId) -> Result<Vec<Holder>, StoreError> {
+    pub async fn holders(&mut self, id: CredentialId) -> Result<Vec<Holder>, StoreError> {
+        let mut connection = self.db.connection().await.during("db.credential.holders")?;
         // Before versions were written down, there was the first alone.
         let records = sqlx::query_as!(
             Record,
@@ -52,12 +53,15 @@ impl Credentials<System<'_>> {
                order by created_at, id"#,
             id.uuid(),
         )
-        .fetch_all(self.db.pool)
+        .fetch_all(&mut *connection)
         .await
         .during("db.credential.holders")?;
+        connection.done().await.during("db.credential.holders")?;
         records.into_iter().map(Holder::try_from).collect()
     }
+}
 
+impl Credentials<System<'_>> {
     /// The version of the values that a live instance has; none when it does not live any more.
     #[tracing::instrument(name = "db.credential.held_version", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn held_version(&self, id: InstanceId) -> Result<Option<i32>, StoreError> {

@@ -6,23 +6,25 @@ use time::OffsetDateTime;
 use super::Credentials;
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::System;
+use crate::db::Db;
 use crate::error::During;
 
-impl Credentials<System<'_>> {
+impl<D: Db> Credentials<D> {
     /// Writes down what was said of the values of a version. False when they were replaced meanwhile, or it is deleted:
     /// what was said is of no use then.
     #[tracing::instrument(name = "db.credential.validated", skip_all, fields(credential.id = %id), err(level = "debug"))]
     pub async fn validated(
-        &self,
+        &mut self,
         id: CredentialId,
         version: i32,
         validity: Validity,
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        const NAME: &str = "db.credential.validated";
         let actor = ActorColumns::from(actor);
-        sqlx::query_scalar!(
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query_scalar!(
             r#"with validated as (
                  update credentials set validation = $3, validated_at = $4
                  where id = $1 and version = $2 and deleted_at is null
@@ -40,8 +42,10 @@ impl Credentials<System<'_>> {
             actor.user,
             actor.api_key,
         )
-        .fetch_one(self.db.pool)
+        .fetch_one(&mut *connection)
         .await
-        .during("db.credential.validated")
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done)
     }
 }

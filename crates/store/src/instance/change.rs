@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Desired, Instances, ProcessMark, TABLE};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 /// That a server is ready.
@@ -271,20 +271,24 @@ impl Instances<System<'_>> {
         .during("db.instance.mark_stopping")?;
         Ok(done.rows_affected() == 1)
     }
+}
 
+impl<D: Db> Instances<D> {
     /// Moves the deadline of a running instance; answers its new generation, which the shim must be told.
     /// None when it is not running, or on its way out.
     #[tracing::instrument(name = "db.instance.set_deadline", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn set_deadline(
-        &self,
+        &mut self,
         id: InstanceId,
         expires_at: OffsetDateTime,
         actor: &Actor,
         event_data: &Value,
         at: OffsetDateTime,
     ) -> Result<Option<i64>, StoreError> {
+        const NAME: &str = "db.instance.set_deadline";
         let actor = ActorColumns::from(actor);
-        sqlx::query_scalar!(
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query_scalar!(
             r#"with changed as (
                  update mcp_instances set expires_at = $2, deadline_set_at = $3, generation = generation + 1
                  where id = $1 and status = 'running' and stopping_at is null
@@ -304,23 +308,27 @@ impl Instances<System<'_>> {
             actor.ip_address,
             actor.user_agent,
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.instance.set_deadline")
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done)
     }
 
     /// Gives a running instance another access token, or one that nobody has; answers its new generation, which the shim must
     /// be told. None when it is not running, or on its way out.
     #[tracing::instrument(name = "db.instance.set_token", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn set_token(
-        &self,
+        &mut self,
         id: InstanceId,
         token: NewToken<'_>,
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<Option<i64>, StoreError> {
+        const NAME: &str = "db.instance.set_token";
         let actor = ActorColumns::from(actor);
-        sqlx::query_scalar!(
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query_scalar!(
             r#"with changed as (
                  update mcp_instances set access_token_hash = $2, token_hint = $3, generation = generation + 1
                  where id = $1 and status = 'running' and stopping_at is null
@@ -341,22 +349,26 @@ impl Instances<System<'_>> {
             actor.user_agent,
             token.event_type.as_str(),
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.instance.set_token")
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done)
     }
 
     /// Soft-deletes an instance that is over and wipes the values that came with its launch. False when it is live,
     /// deleted before, or unknown.
     #[tracing::instrument(name = "db.instance.soft_delete", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn soft_delete(
-        &self,
+        &mut self,
         id: InstanceId,
         actor: &Actor,
         at: OffsetDateTime,
     ) -> Result<bool, StoreError> {
+        const NAME: &str = "db.instance.soft_delete";
         let actor = ActorColumns::from(actor);
-        sqlx::query_scalar!(
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query_scalar!(
             r#"with deleted as (
                  update mcp_instances set deleted_at = $2
                  where id = $1 and deleted_at is null and status not in ('pending', 'running')
@@ -376,11 +388,15 @@ impl Instances<System<'_>> {
             actor.ip_address,
             actor.user_agent,
         )
-        .fetch_one(self.db.pool)
+        .fetch_one(&mut *connection)
         .await
-        .during("db.instance.soft_delete")
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done)
     }
+}
 
+impl Instances<System<'_>> {
     /// Records or clears what is wrong with an instance that lives on. False when it is over.
     #[tracing::instrument(name = "db.instance.set_live_error", skip_all, fields(instance.id = %id), err(level = "debug"))]
     pub async fn set_live_error(&self, id: InstanceId, message: Option<&str>) -> Result<bool, StoreError> {

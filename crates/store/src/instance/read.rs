@@ -1,35 +1,17 @@
 //! Looking at instances.
 
-use roadstead_model::{BootId, InstanceId, InstanceStatus, NodeId, OrganizationId, UserId, View};
+use roadstead_model::{BootId, InstanceId, NodeId, OrganizationId, UserId, View};
 use time::OffsetDateTime;
 
 use super::row::Record;
 use super::{InstanceRow, Instances};
 use crate::db::{Db, System};
 use crate::error::During;
-use crate::page::one_more;
-use crate::{Cursor, Order, Page, SealedSlot, StoreError};
+use crate::{SealedSlot, StoreError};
 
-/// Which instances are wanted.
-#[derive(Debug, Clone, Default)]
-pub struct InstanceFilter {
-    /// Whose eyes see them; none for the service's own.
-    pub view: Option<View>,
-    /// Of this standing at this moment.
-    pub status: Option<(InstanceStatus, OffsetDateTime)>,
-    /// Of this type.
-    pub type_name: Option<String>,
-    /// The place after which the page starts.
-    pub after: Option<Cursor>,
-    /// Instances at most.
-    pub limit: u32,
-    /// Which end comes first.
-    pub order: Order,
-}
-
-/// Instances with what is shown of their types; `$tail` begins with the condition.
+/// Instances with what is shown of their types; the first `$tail` begins with the condition.
 macro_rules! select {
-    ($tail:literal $(, $argument:expr)* $(,)?) => {
+    ($($tail:literal)+ $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
             "select i.id, i.user_id, i.organization_id, i.project_id, i.mcp_type_id, t.name as type_name,
@@ -38,13 +20,14 @@ macro_rules! select {
                     i.assigned_port, i.process_id, i.process_started, i.shim_pid, i.shim_started, i.expires_at,
                     i.keep, i.autostart, i.lifetime_s, i.began_at,
                     i.started_at, i.stopping_at, i.stop_reason, i.ended_at, i.error_message, i.exit, i.last_accessed,
-                    i.idle_limit_s, i.stats, i.confinement as \"confinement: _\", i.generation, i.fence, i.spool_seq, i.created_at, i.updated_at
+                    i.idle_limit_s, i.stats, i.confinement as \"confinement: _\", i.generation, i.fence, i.spool_seq, i.version, i.created_at, i.updated_at
              from mcp_instances i join mcp_types t on t.id = i.mcp_type_id
-             where i.deleted_at is null " + $tail
+             where i.deleted_at is null " $(+ $tail)+
             $(, $argument)*
         )
     };
 }
+pub(super) use select;
 
 impl<D: Db> Instances<D> {
     /// One instance; what is not in view is not there.
@@ -67,55 +50,6 @@ impl<D: Db> Instances<D> {
         .during(NAME)?;
         connection.done().await.during(NAME)?;
         record.map(InstanceRow::try_from).transpose()
-    }
-
-    /// The instances that a filter lets through, sorted by creation. The condition on the status says in SQL what
-    /// `Standing` says: a list must not be read whole to be filtered.
-    #[tracing::instrument(name = "db.instance.list", skip_all, err(level = "debug"))]
-    pub async fn list(&mut self, filter: &InstanceFilter) -> Result<Page<InstanceRow>, StoreError> {
-        const NAME: &str = "db.instance.list";
-        let mut connection = self.db.connection().await.during(NAME)?;
-        macro_rules! page {
-            ($tail:literal) => {
-                select!(
-                    $tail,
-                    filter.view.and_then(|view| view.owner()).map(UserId::uuid),
-                    filter.status.map(|(status, _)| status.as_str()),
-                    filter.type_name,
-                    filter.after.map(|cursor| cursor.at),
-                    filter.after.map(|cursor| cursor.id),
-                    one_more(filter.limit),
-                    filter.status.map(|(_, now)| now),
-                    filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
-                )
-                .fetch_all(&mut *connection)
-                .await
-            };
-        }
-        let records = match filter.order {
-            Order::Ascending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($8::uuid is null or i.organization_id = $8)
-                 and ($2::text is null or $2 = case
-                   when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
-                   then 'expired' else i.status end)
-                 and ($3::text is null or t.name = $3)
-                 and ($4::timestamptz is null or (i.created_at, i.id) > ($4, $5::uuid))
-                 order by i.created_at, i.id limit $6"
-            ),
-            Order::Descending => page!(
-                "and ($1::uuid is null or i.user_id = $1) and ($8::uuid is null or i.organization_id = $8)
-                 and ($2::text is null or $2 = case
-                   when i.status in ('running', 'disconnected', 'stopped', 'error') and i.expires_at <= $7
-                   then 'expired' else i.status end)
-                 and ($3::text is null or t.name = $3)
-                 and ($4::timestamptz is null or (i.created_at, i.id) < ($4, $5::uuid))
-                 order by i.created_at desc, i.id desc limit $6"
-            ),
-        }
-        .during(NAME)?;
-        connection.done().await.during(NAME)?;
-        let rows = records.into_iter().map(InstanceRow::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::cut(rows, filter.limit, InstanceRow::cursor))
     }
 }
 

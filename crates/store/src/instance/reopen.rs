@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use roadstead_model::{
-    Actor, BootId, EventType, InstanceId, InvalidTransition, NodeId, Port, Standing, UserId, Verb,
+    Actor, BootId, EventType, InstanceId, InvalidTransition, NewAudit, NodeId, OrganizationId, Port, Quotas,
+    Standing, UserId, Verb,
 };
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::reserve::{hold_credential, lock_owner};
+use super::quota::{check_quotas, lock_organization};
+use super::reserve::{Takes, hold_credential, lock_owner, write_down};
 use super::{Instances, ReserveError, TABLE, UsedCredential};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
@@ -34,6 +36,10 @@ pub struct Reopening {
     pub id: InstanceId,
     /// Its owner, whose quota counts.
     pub user: UserId,
+    /// Its organisation, whose quota counts.
+    pub organization: OrganizationId,
+    /// What it may take, of its type as it is now.
+    pub takes: Takes,
     /// What is asked: restore or renew.
     pub verb: Verb,
     /// A new deadline; none to keep the one that it has.
@@ -56,6 +62,8 @@ pub struct Reopening {
     pub actor: Actor,
     /// The event's particulars, a JSON object without secrets.
     pub event_data: Value,
+    /// What the audit log says of it, in the same transaction; none where nobody asked.
+    pub entry: Option<NewAudit>,
 }
 
 /// What its shim must know of an instance.
@@ -90,18 +98,22 @@ impl From<StoreError> for ReopenError {
 }
 
 impl Instances<System<'_>> {
-    /// Makes a row that has ended pending again, with its port and its event, unless the owner has `quota_limit` live
-    /// instances already. Of several that ask at once, one is told yes.
+    /// Makes a row that has ended pending again, with its port and its event, unless its owner or its organisation has as
+    /// much as the quotas permit. Of several that ask at once, one is told yes.
     #[tracing::instrument(
         name = "db.instance.reopen", skip_all,
         fields(instance.id = %reopening.id, port = %reopening.port), err(level = "debug")
     )]
-    pub async fn reopen(&self, reopening: &Reopening, quota_limit: u32) -> Result<Desired, ReopenError> {
+    pub async fn reopen(&self, reopening: &Reopening, quotas: &Quotas) -> Result<Desired, ReopenError> {
         let mut transaction = self.db.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, reopening.user, NAME).await?;
+        let own = lock_organization(&mut transaction, reopening.organization, NAME).await?;
         hold_credential(&mut transaction, reopening.credential, NAME).await?;
         check(&mut transaction, reopening).await?;
-        let desired = update(&mut transaction, reopening, quota_limit).await?;
+        let (whose, wanted) = ((reopening.user, reopening.organization), reopening.takes.one_more());
+        check_quotas(&mut transaction, whose, &own.over(quotas), wanted, NAME).await?;
+        let desired = update(&mut transaction, reopening).await?;
+        write_down(&mut transaction, reopening.entry.as_ref()).await?;
         transaction.commit().await.during(NAME)?;
         Ok(desired)
     }
@@ -136,27 +148,24 @@ async fn check(
 async fn update(
     transaction: &mut Transaction<'_, Postgres>,
     reopening: &Reopening,
-    quota_limit: u32,
 ) -> Result<Desired, ReopenError> {
     let actor = ActorColumns::from(&reopening.actor);
     let row = sqlx::query!(
         r#"with instance as (
              update mcp_instances
-             set status = 'pending', node_id = $3, boot_id = $4, assigned_port = $5, type_version = $6,
-                 generation = generation + 1, expires_at = coalesce($8, expires_at),
-                 lifetime_s = coalesce($9, lifetime_s),
-                 began_at = case when $8::timestamptz is null then began_at else $7 end,
-                 deadline_set_at = case when $8::timestamptz is null then deadline_set_at else $7 end,
+             set status = 'pending', node_id = $2, boot_id = $3, assigned_port = $4, type_version = $5,
+                 generation = generation + 1, expires_at = coalesce($7, expires_at),
+                 lifetime_s = coalesce($8, lifetime_s),
+                 began_at = case when $7::timestamptz is null then began_at else $6 end,
+                 deadline_set_at = case when $7::timestamptz is null then deadline_set_at else $6 end,
                  started_at = null, stopping_at = null, stop_reason = null, ended_at = null, error_message = null,
                  exit = null, process_id = null, process_started = null, shim_pid = null, shim_started = null,
-                 spool_seq = 0, credential_version = $17
+                 spool_seq = 0, credential_version = $15, memory_mb = $16, cpu_percent = $17
              where id = $1
-               and (select count(*) from mcp_instances
-                    where user_id = $2 and status in ('pending', 'running')) < $10
              returning id, generation, expires_at, access_token_hash
            ), port as (
              insert into port_allocations (node_id, port, mcp_instance_id, allocated_at, is_available)
-             select $3, $5, instance.id, $7, false from instance
+             select $2, $4, instance.id, $6, false from instance
              on conflict (node_id, port) do update
              set mcp_instance_id = excluded.mcp_instance_id, allocated_at = excluded.allocated_at,
                  released_at = null, last_health_check = null, quarantined_until = null, is_available = false,
@@ -166,11 +175,10 @@ async fn update(
            ), event as (
              insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
                                      user_id, api_key_id, ip_address, user_agent)
-             select uuid_v7($7), instance.id, $7, $11, $12, $13, $14, $15::text::inet, $16 from instance
+             select uuid_v7($6), instance.id, $6, $9, $10, $11, $12, $13::text::inet, $14 from instance
            )
            select generation, expires_at, access_token_hash, exists (select from port) as "leased!" from instance"#,
         reopening.id.uuid(),
-        reopening.user.uuid(),
         reopening.node.uuid(),
         reopening.boot.uuid(),
         i32::from(reopening.port.get()),
@@ -178,7 +186,6 @@ async fn update(
         reopening.at,
         reopening.life.map(|life| life.expires_at),
         reopening.life.map(|life| convert::seconds(life.lifetime)),
-        i64::from(quota_limit),
         reopening.event_type.as_str(),
         reopening.event_data,
         actor.user,
@@ -186,14 +193,15 @@ async fn update(
         actor.ip_address,
         actor.user_agent,
         reopening.credential.map(|used| used.version),
+        reopening.takes.memory_mb,
+        reopening.takes.cpu_percent,
     )
-    .fetch_optional(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await
     .during(NAME);
     match row {
-        Ok(None) => Err(ReserveError::QuotaReached { limit: quota_limit }.into()),
-        Ok(Some(row)) if !row.leased => Err(ReserveError::PortHeld(reopening.port).into()),
-        Ok(Some(row)) => Ok(Desired {
+        Ok(row) if !row.leased => Err(ReserveError::PortHeld(reopening.port).into()),
+        Ok(row) => Ok(Desired {
             generation: row.generation,
             expires_at: row.expires_at,
             token_hash: convert::hash(&row.access_token_hash)

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use roadstead_model::{
-    Actor, BootId, CredentialId, InstanceId, NodeId, OrganizationId, Port, ProjectId, TypeId, UserId,
+    Actor, Amounts, BootId, CredentialId, InstanceId, NewAudit, NodeId, OrganizationId, Port, ProjectId,
+    QuotaReached, Quotas, TypeId, UserId,
 };
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::Instances;
+use super::quota::{check_quotas, lock_organization};
 use crate::convert::{self, ActorColumns};
 use crate::db::System;
 use crate::error::During;
@@ -24,6 +26,24 @@ pub struct UsedCredential {
     pub id: CredentialId,
     /// The version of the values that were read.
     pub version: i32,
+}
+
+/// What one instance may take of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Takes {
+    /// Memory.
+    pub memory_mb: i32,
+    /// Processor time, in hundredths of a processor.
+    pub cpu_percent: i32,
+}
+
+impl Takes {
+    /// One more instance of this size.
+    pub(super) fn one_more(self) -> Amounts {
+        let positive = |value: i32| u64::try_from(value).unwrap_or_default();
+        let (memory_mb, cpu_percent) = (positive(self.memory_mb), positive(self.cpu_percent));
+        Amounts { instances: 1, memory_mb, cpu_percent }
+    }
 }
 
 /// An instance to reserve.
@@ -71,21 +91,22 @@ pub struct NewInstance {
     pub autostart: bool,
     /// Now.
     pub at: OffsetDateTime,
+    /// What it may take.
+    pub takes: Takes,
     /// Who launches it.
     pub actor: Actor,
     /// The particulars of its `created` event, a JSON object without secrets.
     pub event_data: Value,
+    /// What the audit log says of it, in the same transaction; none where nobody asked.
+    pub entry: Option<NewAudit>,
 }
 
 /// Why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
-    /// The owner has as many live instances as they may.
-    #[error("the owner has {limit} live instances already, as many as allowed")]
-    QuotaReached {
-        /// How many they may have.
-        limit: u32,
-    },
+    /// The owner or the organisation has as much as they may.
+    #[error(transparent)]
+    QuotaReached(QuotaReached),
     /// Another live row holds the port.
     #[error("port {0} is held by another live instance")]
     PortHeld(Port),
@@ -101,19 +122,34 @@ pub enum ReserveError {
 }
 
 impl Instances<System<'_>> {
-    /// Inserts the pending row, its sealed values, its port and its `created` event, unless the owner has
-    /// `quota_limit` live instances already.
+    /// Inserts the pending row, its sealed values, its port and its `created` event, unless the owner or the organisation
+    /// has as much as the quotas permit; an organisation may have numbers of its own.
     #[tracing::instrument(
         name = "db.instance.reserve", skip_all,
         fields(instance.id = %new.id, user.id = %new.user, port = %new.port), err(level = "debug")
     )]
-    pub async fn reserve(&self, new: &NewInstance, quota_limit: u32) -> Result<(), ReserveError> {
+    pub async fn reserve(&self, new: &NewInstance, quotas: &Quotas) -> Result<(), ReserveError> {
         let mut transaction = self.db.pool.begin().await.during(NAME)?;
         lock_owner(&mut transaction, new.user, NAME).await?;
+        let own = lock_organization(&mut transaction, new.organization, NAME).await?;
         hold_credential(&mut transaction, new.credential, NAME).await?;
-        insert(&mut transaction, new, quota_limit).await?;
+        let wanted = new.takes.one_more();
+        check_quotas(&mut transaction, (new.user, new.organization), &own.over(quotas), wanted, NAME).await?;
+        insert(&mut transaction, new).await?;
+        write_down(&mut transaction, new.entry.as_ref()).await?;
         transaction.commit().await.during(NAME)?;
         Ok(())
+    }
+}
+
+/// What the audit log says, in the transaction of what it says it of.
+pub(super) async fn write_down(
+    transaction: &mut Transaction<'_, Postgres>,
+    entry: Option<&NewAudit>,
+) -> Result<(), StoreError> {
+    match entry {
+        Some(entry) => crate::Audit { db: crate::Within { connection: transaction } }.append(entry).await,
+        None => Ok(()),
     }
 }
 
@@ -154,11 +190,7 @@ pub(super) async fn hold_credential(
     found.map(drop).ok_or(ReserveError::CredentialChanged)
 }
 
-async fn insert(
-    transaction: &mut Transaction<'_, Postgres>,
-    new: &NewInstance,
-    quota_limit: u32,
-) -> Result<(), ReserveError> {
+async fn insert(transaction: &mut Transaction<'_, Postgres>, new: &NewInstance) -> Result<(), ReserveError> {
     let actor = ActorColumns::from(&new.actor);
     let (slots, sealed): (Vec<String>, Vec<Vec<u8>>) =
         new.secrets.iter().map(|one| (one.slot.clone(), one.sealed.clone())).unzip();
@@ -167,16 +199,15 @@ async fn insert(
              insert into mcp_instances (
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
                name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
-               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart, credential_version)
+               began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart, credential_version,
+               memory_mb, cpu_percent)
              select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16,
-                    $16, $16, $25, $26, $27, $28, $29
-             where (select count(*) from mcp_instances
-                    where user_id = $2 and status in ('pending', 'running')) < $17
+                    $16, $16, $24, $25, $26, $27, $28, $29, $30
              returning id
            ), secrets as (
              insert into instance_secrets (instance_id, slot, sealed)
              select instance.id, s.slot, s.sealed
-             from instance, unnest($18::text[], $19::bytea[]) as s (slot, sealed)
+             from instance, unnest($17::text[], $18::bytea[]) as s (slot, sealed)
            ), port as (
              insert into port_allocations (node_id, port, mcp_instance_id, allocated_at, is_available)
              select $8, $14, instance.id, $16, false from instance
@@ -189,9 +220,9 @@ async fn insert(
            ), event as (
              insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
                                      user_id, api_key_id, ip_address, user_agent)
-             select uuid_v7($16), instance.id, $16, 'created', $20, $21, $22, $23::text::inet, $24 from instance
+             select uuid_v7($16), instance.id, $16, 'created', $19, $20, $21, $22::text::inet, $23 from instance
            )
-           select exists (select from instance) as "reserved!", exists (select from port) as "leased!""#,
+           select exists (select from port) as "leased!""#,
         new.id.uuid(),
         new.user.uuid(),
         new.organization.uuid(),
@@ -208,7 +239,6 @@ async fn insert(
         i32::from(new.port.get()),
         new.expires_at,
         new.at,
-        i64::from(quota_limit),
         &slots,
         &sealed,
         new.event_data,
@@ -221,23 +251,20 @@ async fn insert(
         new.idle_limit_s,
         new.autostart,
         new.credential.map(|used| used.version),
+        new.takes.memory_mb,
+        new.takes.cpu_percent,
     )
     .fetch_one(&mut **transaction)
     .await
     .during(NAME);
-    outcome(inserted.map(|row| (row.reserved, row.leased)), new.port, quota_limit)
+    outcome(inserted.map(|row| row.leased), new.port)
 }
 
-/// What came of it: whether there is a row, and whether it has its port.
-fn outcome(
-    inserted: Result<(bool, bool), StoreError>,
-    port: Port,
-    quota_limit: u32,
-) -> Result<(), ReserveError> {
-    match inserted {
-        Ok((false, _)) => Err(ReserveError::QuotaReached { limit: quota_limit }),
-        Ok((true, true)) => Ok(()),
-        Ok((true, false)) | Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
+/// What came of it: whether the row has its port.
+fn outcome(leased: Result<bool, StoreError>, port: Port) -> Result<(), ReserveError> {
+    match leased {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(StoreError::Duplicate { noun: "instance", field: "port" }) => {
             Err(ReserveError::PortHeld(port))
         }
         Err(error) => Err(error.into()),

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::TABLE;
-use crate::{Cursor, StoreError, convert};
+use crate::{StoreError, convert};
 
 /// A process, told apart from a later one with the same number by its start time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,8 @@ pub struct InstanceRow {
     pub fence: i64,
     /// How much of its shim's spool is stored.
     pub spool_seq: i64,
+    /// Counts the changes of its name and its configuration.
+    pub version: i32,
     /// When it was created.
     pub created_at: OffsetDateTime,
     /// When it was changed last.
@@ -168,11 +170,6 @@ impl InstanceRow {
             InstanceState::Running { process, .. } => Some(process),
             InstanceState::Pending { .. } | InstanceState::Ended { .. } => None,
         }
-    }
-
-    /// Its place in a list.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { at: self.created_at, id: self.id.uuid() }
     }
 }
 
@@ -217,6 +214,7 @@ pub(super) struct Record {
     pub generation: i64,
     pub fence: i64,
     pub spool_seq: i64,
+    pub version: i32,
     pub created_at: OffsetDateTime,
     pub updated_at: OffsetDateTime,
 }
@@ -308,6 +306,7 @@ impl TryFrom<Record> for InstanceRow {
             generation: record.generation,
             fence: record.fence,
             spool_seq: record.spool_seq,
+            version: record.version,
             created_at: record.created_at,
             updated_at: record.updated_at,
         })

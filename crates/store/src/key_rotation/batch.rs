@@ -1,11 +1,15 @@
 //! Values that are sealed anew, many at a time: held, so that nobody changes them meanwhile, and never waited for.
 
+use roadstead_model::{NewAudit, Operation};
+use sqlx::postgres::PgQueryResult;
 use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{KeyRotations, RotationRow};
 use crate::StoreError;
-use crate::db::System;
+use crate::audit::Audit;
+use crate::db::{System, Within};
 use crate::error::During;
 
 const NAME: &str = "db.key_rotation.hold";
@@ -19,19 +23,21 @@ pub enum SealedTable {
     Instances,
     /// Answers that are kept under callers' keys.
     Answers,
+    /// Settings that nobody may see.
+    Settings,
 }
 
 impl SealedTable {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Credentials, Self::Instances, Self::Answers];
+    pub const ALL: [Self; 4] = [Self::Credentials, Self::Instances, Self::Answers, Self::Settings];
 }
 
 /// Where a value is within its table, in the order in which they are gone through.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ValuePlace {
-    /// The credential, the instance, or the caller.
+    /// The credential, the instance, or the caller; the nil UUID of a setting.
     pub row: Uuid,
-    /// The slot, or what was asked.
+    /// The slot, what was asked, or the setting.
     pub slot: String,
     /// The caller's key; empty where there is none.
     pub key: String,
@@ -148,6 +154,7 @@ impl KeyRotations<System<'_>> {
                 .fetch_all(&mut *transaction)
                 .await
             }
+            SealedTable::Settings => hold_settings(&mut transaction, key, after, limit).await,
         };
         let values = records.during(NAME)?.into_iter().map(SealedValue::from).collect();
         Ok(HeldValues { table, rotation: rotation.clone(), values, transaction })
@@ -206,6 +213,10 @@ impl HeldValues {
                 .execute(&mut *self.transaction)
                 .await
             }
+            SealedTable::Settings => {
+                note_settings(&mut self.transaction, self.rotation.started_at).await?;
+                replace_settings(&mut self.transaction, &slots, &old, &new).await
+            }
         };
         let written = written.during(NAME)?.rows_affected();
         sqlx::query!(
@@ -219,4 +230,54 @@ impl HeldValues {
         self.transaction.commit().await.during(NAME)?;
         Ok(written)
     }
+}
+
+async fn hold_settings(
+    transaction: &mut Transaction<'static, Postgres>,
+    key: &[u8],
+    after: &ValuePlace,
+    limit: i64,
+) -> Result<Vec<Record>, sqlx::Error> {
+    sqlx::query_as!(
+                    Record,
+                    r#"select '00000000-0000-0000-0000-000000000000'::uuid as "row!", key as "slot", '' as "key!",
+                              '00000000-0000-0000-0000-000000000000'::uuid as "owner!", null::uuid as "type_id?",
+                              sealed as "sealed!"
+                       from system_settings
+                       where substring(sealed from 2 for 4) <> $1 and key > $2
+                       order by key limit $3
+                       for no key update skip locked"#,
+                    key,
+                    after.slot,
+                    limit,
+                )
+                .fetch_all(&mut **transaction)
+                .await
+}
+
+/// A change of a setting is written down, whatever made it.
+async fn note_settings(
+    transaction: &mut Transaction<'static, Postgres>,
+    at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let entry = NewAudit::by_system(Operation::MasterKeyRotate.action(), at);
+    Audit { db: Within { connection: transaction } }.append(&entry).await
+}
+
+async fn replace_settings(
+    transaction: &mut Transaction<'static, Postgres>,
+    keys: &[String],
+    old: &[Vec<u8>],
+    new: &[Vec<u8>],
+) -> Result<PgQueryResult, sqlx::Error> {
+    sqlx::query!(
+        "update system_settings s set sealed = n.new
+                     from unnest($1::text[], $2::bytea[], $3::bytea[]) as n (key, old, new)
+                     where s.key = n.key and s.sealed = n.old",
+        keys,
+        old,
+        new,
+    )
+    .execute(&mut **transaction)
+    .await
 }

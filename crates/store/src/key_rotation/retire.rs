@@ -1,12 +1,11 @@
 //! What needs a key, and its retirement.
 
-use sqlx::Postgres;
-use sqlx::Transaction;
+use sqlx::{Connection as _, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use super::KeyRotations;
 use crate::StoreError;
-use crate::db::System;
+use crate::db::{Db, System};
 use crate::error::During;
 
 /// What needs a key.
@@ -44,6 +43,9 @@ impl KeyRotations<System<'_>> {
                  select substring(sealed_answer from 2 for 4), count(*), 0
                  from idempotency_keys where sealed_answer is not null group by 1
                  union all
+                 select substring(sealed from 2 for 4), count(*), 0
+                 from system_settings where sealed is not null group by 1
+                 union all
                  select substring(sealed from 2 for 4), 0, 0 from ring_check
                  union all
                  select substring(int8send(control_key) from 5), 0, count(*) from mcp_instances
@@ -71,6 +73,7 @@ impl KeyRotations<System<'_>> {
             r#"select exists (select from credential_secrets where substring(sealed from 2 for 4) = $1)
                    or exists (select from instance_secrets where substring(sealed from 2 for 4) = $1)
                    or exists (select from idempotency_keys where substring(sealed_answer from 2 for 4) = $1)
+                   or exists (select from system_settings where substring(sealed from 2 for 4) = $1)
                    or exists (select from ring_check where substring(sealed from 2 for 4) = $1) as "has!""#,
             &key.to_be_bytes()[..],
         )
@@ -78,19 +81,24 @@ impl KeyRotations<System<'_>> {
         .await
         .during("db.key_rotation.has_sealed")
     }
+}
 
+impl<D: Db> KeyRotations<D> {
     /// Retires a key that nothing needs: from now on the database refuses whatever is sealed with it, so that a request
     /// which began long ago leaves nothing behind that no key opens.
     #[tracing::instrument(name = "db.key_rotation.retire", skip_all, err(level = "debug"))]
-    pub async fn retire(&self, key: u32, at: OffsetDateTime) -> Result<Retirement, StoreError> {
+    pub async fn retire(&mut self, key: u32, at: OffsetDateTime) -> Result<Retirement, StoreError> {
         const NAME: &str = "db.key_rotation.retire";
-        let mut transaction = self.db.pool.begin().await.during(NAME)?;
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let mut transaction = connection.begin().await.during(NAME)?;
         // Whoever is about to write a value has done so, or sees the retirement. Readers go on; a launch waits a moment.
         sqlx::query!("set local lock_timeout = '5s'").execute(&mut *transaction).await.during(NAME)?;
-        sqlx::query!("lock table credential_secrets, instance_secrets, idempotency_keys in share mode")
-            .execute(&mut *transaction)
-            .await
-            .during(NAME)?;
+        sqlx::query!(
+            "lock table credential_secrets, instance_secrets, idempotency_keys, system_settings in share mode"
+        )
+        .execute(&mut *transaction)
+        .await
+        .during(NAME)?;
         let needed = needs(&mut transaction, key).await.during(NAME)?;
         if (needed.values, needed.instances) != (0, 0) {
             return Ok(Retirement::Needed(needed));
@@ -106,7 +114,9 @@ impl KeyRotations<System<'_>> {
         transaction.commit().await.during(NAME)?;
         Ok(Retirement::Done)
     }
+}
 
+impl KeyRotations<System<'_>> {
     /// Whether a key was retired.
     #[tracing::instrument(name = "db.key_rotation.is_retired", skip_all, err(level = "debug"))]
     pub async fn is_retired(&self, key: u32) -> Result<bool, StoreError> {
@@ -120,14 +130,12 @@ impl KeyRotations<System<'_>> {
     }
 }
 
-async fn needs(
-    transaction: &mut Transaction<'static, Postgres>,
-    key: u32,
-) -> Result<MasterKeyUse, sqlx::Error> {
+async fn needs(transaction: &mut Transaction<'_, Postgres>, key: u32) -> Result<MasterKeyUse, sqlx::Error> {
     let values = sqlx::query_scalar!(
         r#"select (select count(*) from credential_secrets where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from instance_secrets where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from idempotency_keys where substring(sealed_answer from 2 for 4) = $1)
+                + (select count(*) from system_settings where substring(sealed from 2 for 4) = $1)
                 + (select count(*) from ring_check where substring(sealed from 2 for 4) = $1) as "values!""#,
         &key.to_be_bytes()[..],
     )

@@ -1,6 +1,6 @@
 //! The database refuses rows that lie about their status, whoever writes them.
 
-use roadstead_model::{EventType, InstanceStatus};
+use roadstead_model::{EventType, InstanceStatus, Quotas};
 use roadstead_store::{Ending, NewInstance, ReserveError, StoreError};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
@@ -69,9 +69,9 @@ async fn an_error_without_a_message_is_refused_by_its_name() {
 async fn a_token_opens_one_instance_only() {
     let mut world = World::new().await;
     let first = world.instance_on(3_001);
-    world.store().instances().reserve(&first, 10).await.unwrap();
+    world.store().instances().reserve(&first, &Quotas::instances(10)).await.unwrap();
     let second = NewInstance { token_hash: first.token_hash, ..world.instance_on(3_002) };
-    let error = world.store().instances().reserve(&second, 10).await.unwrap_err();
+    let error = world.store().instances().reserve(&second, &Quotas::instances(10)).await.unwrap_err();
     let duplicate = StoreError::Duplicate { noun: "instance", field: "access token" };
     assert_eq!(error.to_string(), duplicate.to_string());
 }
@@ -81,11 +81,11 @@ async fn what_a_launch_names_must_exist() {
     let mut world = World::new().await;
     let type_id = roadstead_model::TypeId::new(&world.clock, &mut world.rng);
     let new = NewInstance { type_id, ..world.instance_on(3_001) };
-    let error = world.store().instances().reserve(&new, 10).await.unwrap_err();
+    let error = world.store().instances().reserve(&new, &Quotas::instances(10)).await.unwrap_err();
     assert!(matches!(error, ReserveError::Store(StoreError::Missing { noun: "server type" })), "{error:?}");
     let project = roadstead_model::ProjectId::new(&world.clock, &mut world.rng);
     let new = NewInstance { project, ..world.instance_on(3_001) };
-    let error = world.store().instances().reserve(&new, 10).await.unwrap_err();
+    let error = world.store().instances().reserve(&new, &Quotas::instances(10)).await.unwrap_err();
     assert!(matches!(error, ReserveError::Store(StoreError::Missing { noun: "project" })), "{error:?}");
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use roadstead_crypto::{Binding, ExposeSecret, KeyRing, OpenError};
-use roadstead_model::{Actor, CredentialId, EventType, UserId, Validity, Verb};
+use roadstead_model::{Actor, CredentialId, EventType, Quotas, UserId, Validity, Verb};
 use roadstead_store::{
     CredentialChange, CredentialEventType, Deletion, Holding, NewCredential, NewSlot, ReserveError,
     UsedCredential,
@@ -40,7 +40,7 @@ async fn reserve(
 ) -> Result<roadstead_model::InstanceId, ReserveError> {
     let mut new = world.instance_on(port);
     new.credential = Some(UsedCredential { id, version });
-    world.store().instances().reserve(&new, 1_000).await.map(|()| new.id)
+    world.store().instances().reserve(&new, &Quotas::instances(1_000)).await.map(|()| new.id)
 }
 
 async fn stored(world: &mut World, name: &str) -> NewCredential {
@@ -53,19 +53,19 @@ async fn stored(world: &mut World, name: &str) -> NewCredential {
 async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut world = World::new().await;
     let first = stored(&mut world, "work").await;
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     let told =
         credentials.validated(first.id, 1, Validity::Valid, &Actor::SYSTEM, world.now()).await.unwrap();
     assert!(told);
     let mut renamed = change(&world, first.id, None);
     (renamed.name, renamed.expires_at) = (Some("home".to_owned()), Some(Some(world.now() + Duration::DAY)));
     assert_eq!(credentials.change(&renamed).await.unwrap(), Some(1));
-    let row = credentials.get(first.id, None).await.unwrap().unwrap();
+    let row = world.store().credentials().get(first.id, None).await.unwrap().unwrap();
     assert_eq!((row.name.as_str(), row.version, row.slots.len()), ("home", 1, 2));
     assert_eq!(row.validation, Some((Validity::Valid, world.now())));
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
     assert_eq!(credentials.change(&replacing).await.unwrap(), Some(2));
-    let row = credentials.get(first.id, None).await.unwrap().unwrap();
+    let row = world.store().credentials().get(first.id, None).await.unwrap().unwrap();
     assert_eq!((row.version, row.validation, row.slots.len()), (2, None, 1));
     assert_eq!(row.expires_at, Some(world.now() + Duration::DAY), "its end stays");
     let sealed = credentials.sealed_slots(first.id).await.unwrap();
@@ -76,7 +76,7 @@ async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut strangers = change(&world, first.id, Some(vec![]));
     strangers.owner = UserId::from_uuid(world.type_id.uuid());
     assert_eq!(credentials.change(&strangers).await.unwrap(), None);
-    let events = credentials.events(first.id, 10).await.unwrap();
+    let events = world.store().credentials().events(first.id, 10).await.unwrap();
     let types: Vec<_> = events.iter().map(|event| event.event_type).collect();
     let expected = [
         CredentialEventType::Replaced,
@@ -101,7 +101,7 @@ async fn a_launch_with_values_that_were_replaced_or_switched_off_reserves_nothin
     reserve(&mut world, first.id, 2, 3_002).await.unwrap();
     assert_eq!(world.events(live).await, [EventType::Created, EventType::CredentialReplaced]);
     let credentials = world.store().credentials();
-    let holders = credentials.holders(first.id).await.unwrap();
+    let holders = world.store().credentials().holders(first.id).await.unwrap();
     assert_eq!(holders.iter().map(|holder| holder.version).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(credentials.held_version(live).await.unwrap(), Some(1));
     assert!(credentials.switch_off(first.id, Some(world.user.id)).await.unwrap());
@@ -162,7 +162,7 @@ async fn a_credential_is_deleted_when_nobody_holds_it() {
     let first = stored(&mut world, "work").await;
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     let delete = async |world: &World, holding| {
-        let credentials = world.store().credentials();
+        let mut credentials = world.store().credentials();
         credentials.delete(first.id, None, holding, &Actor::SYSTEM, world.now()).await.unwrap()
     };
     assert_eq!(delete(&world, Holding::Live).await, Deletion::Held(vec![live]));
@@ -184,9 +184,10 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         let mut launch = world.instance_on(3_001 + round);
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
-        let (instances, credentials) = (world.store().instances(), world.store().credentials());
+        let (instances, mut credentials) = (world.store().instances(), world.store().credentials());
+        let quotas = Quotas::instances(1_000);
         let (reserved, deleted) = tokio::join!(
-            instances.reserve(&launch, 1_000),
+            instances.reserve(&launch, &quotas),
             credentials.delete(first.id, None, Holding::Live, &Actor::SYSTEM, at),
         );
         match (reserved, deleted.unwrap()) {
@@ -204,7 +205,7 @@ async fn an_end_is_told_of_once_and_another_end_again() {
     first.expires_at = Some(world.now() + Duration::days(3));
     world.store().credentials().create(&first).await.unwrap();
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     let now = world.now();
     assert_eq!(credentials.remind(now + Duration::days(2), now, 10).await.unwrap(), 0);
     assert_eq!(credentials.remind(now + Duration::days(7), now, 10).await.unwrap(), 1);
@@ -231,7 +232,7 @@ async fn what_ended_is_started_again_with_the_values_that_there_are_now() {
     let mut again = crate::lifecycle::reopening(&world, ended, Verb::Restore, 3_002);
     for (version, is_current) in [(1, false), (2, true)] {
         again.credential = Some(UsedCredential { id: first.id, version });
-        let reopened = world.store().instances().reopen(&again, 1_000).await;
+        let reopened = world.store().instances().reopen(&again, &Quotas::instances(1_000)).await;
         assert_eq!(reopened.is_ok(), is_current, "{reopened:?}");
     }
     assert_eq!(world.store().credentials().held_version(ended).await.unwrap(), Some(2));

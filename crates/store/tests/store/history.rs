@@ -21,6 +21,7 @@ fn line(instance: InstanceId, at: OffsetDateTime, shim_seq: Option<i64>, message
 
 fn all(instance: InstanceId) -> LogFilter {
     LogFilter {
+        view: None,
         instance,
         since: None,
         until: None,
@@ -137,10 +138,10 @@ async fn who_follows_also_sees_what_a_shim_tells_late() {
     let id = world.running(3_001).await;
     let logs = world.store().logs();
     logs.append(&[line(id, world.now(), None, "ours")]).await.unwrap();
-    let seen = logs.follow(id, 0, 10).await.unwrap();
+    let seen = world.store().logs().follow(id, None, 0, 10).await.unwrap();
     let early = world.now() - Duration::SECOND;
     logs.append(&[line(id, early, Some(1), "told late")]).await.unwrap();
-    let new = logs.follow(id, seen.last().unwrap().position, 10).await.unwrap();
+    let new = world.store().logs().follow(id, None, seen.last().unwrap().position, 10).await.unwrap();
     assert_eq!(new.iter().map(|line| line.message.as_str()).collect::<Vec<_>>(), ["told late"]);
 }
 
@@ -165,10 +166,10 @@ async fn an_event_of_a_shim_is_stored_once_with_its_actor() {
     };
     assert!(world.store().events().append(&event).await.unwrap());
     assert!(!world.store().events().append(&event).await.unwrap());
-    let page = world.store().events().list(id, None, 1, Order::Descending).await.unwrap();
+    let page = world.store().events().list(id, None, None, 1, Order::Descending).await.unwrap();
     assert_eq!((page.items[0].event_type, &page.items[0].actor), (EventType::Restarted, &actor));
     assert_eq!(page.items[0].id.uuid().get_version_num(), 7);
-    let older = world.store().events().list(id, page.next, 10, Order::Descending).await.unwrap();
+    let older = world.store().events().list(id, None, page.next, 10, Order::Descending).await.unwrap();
     let kinds: Vec<_> = older.items.iter().map(|event| event.event_type).collect();
     assert_eq!(kinds, [EventType::Started, EventType::Created]);
 }

@@ -1,6 +1,6 @@
 //! One instance through its life.
 
-use roadstead_model::{Actor, EventType, InstanceStatus};
+use roadstead_model::{Actor, EventType, InstanceStatus, Quotas};
 use roadstead_store::{Ending, InstanceFilter, InstanceState, NewInstance, Order, ProcessMark, SealedSlot};
 use serde_json::json;
 
@@ -100,7 +100,7 @@ async fn deletion_hides_the_row_and_wipes_its_secrets() {
     let secret = SealedSlot { slot: "token".to_owned(), sealed: vec![1, 2, 3] };
     let new = NewInstance { secrets: vec![secret.clone()], ..world.instance_on(3_001) };
     let mut instances = world.store().instances();
-    instances.reserve(&new, 10).await.unwrap();
+    instances.reserve(&new, &Quotas::instances(10)).await.unwrap();
     assert_eq!(instances.sealed_slots(new.id).await.unwrap(), [secret]);
     assert!(!instances.soft_delete(new.id, &Actor::SYSTEM, world.now()).await.unwrap(), "it is live");
     instances.finish(new.id, &world.stopped()).await.unwrap();
@@ -153,7 +153,8 @@ async fn a_list_is_filtered_and_sorted_as_asked() {
     let oldest_first = InstanceFilter { order: Order::Ascending, ..filter(10) };
     let ids: Vec<_> = instances.list(&oldest_first).await.unwrap().items.iter().map(|row| row.id).collect();
     assert_eq!(ids, [ended, running]);
-    let only_running = InstanceFilter { status: Some((InstanceStatus::Running, world.now())), ..filter(10) };
+    let only_running =
+        InstanceFilter { statuses: Some((vec![InstanceStatus::Running], world.now())), ..filter(10) };
     let ids: Vec<_> = instances.list(&only_running).await.unwrap().items.iter().map(|row| row.id).collect();
     assert_eq!(ids, [running]);
     let of_another_type = InstanceFilter { type_name: Some("github".to_owned()), ..filter(10) };

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use roadstead_model::expiry::{Keep, WARNING_LEAD};
-use roadstead_model::{Actor, EventType, InstanceId, InstanceStatus, InvalidTransition, Verb};
+use roadstead_model::{
+    Actor, EventType, InstanceId, InstanceStatus, InvalidTransition, QuotaReached, Quotas, Verb,
+};
 use roadstead_store::{
     Ending, InstanceFilter, InstanceState, MovedDeadline, NewInstance, NewLife, ReopenError, Reopening,
-    ReserveError,
+    ReserveError, Takes,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -20,6 +22,8 @@ pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reop
     Reopening {
         id,
         user: world.user.id,
+        organization: world.user.default_organization,
+        takes: Takes::default(),
         verb,
         life: (verb == Verb::Renew).then_some(life),
         type_version: 3,
@@ -31,6 +35,7 @@ pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reop
         event_type: if verb == Verb::Renew { EventType::Renewed } else { EventType::Restored },
         actor: Actor { user: Some(world.user.id), ..Actor::SYSTEM },
         event_data: json!({"port": number}),
+        entry: None,
     }
 }
 
@@ -53,8 +58,12 @@ async fn a_restored_row_is_pending_and_keeps_what_its_owner_knows_of_it() {
     let before = world.store().instances().get(id, None).await.unwrap().unwrap();
     assert_eq!(world.store().ports().former(world.node, id).await.unwrap(), Some(port(3_001)));
 
-    let desired =
-        world.store().instances().reopen(&reopening(&world, id, Verb::Restore, 3_002), 1).await.unwrap();
+    let desired = world
+        .store()
+        .instances()
+        .reopen(&reopening(&world, id, Verb::Restore, 3_002), &Quotas::instances(1))
+        .await
+        .unwrap();
     let row = world.store().instances().get(id, None).await.unwrap().unwrap();
     assert_eq!(row.state, InstanceState::Pending { port: port(3_002) });
     assert_eq!((row.generation, row.type_version, row.error_message, row.shim), (2, 3, None, None));
@@ -76,7 +85,7 @@ async fn a_renewed_row_begins_a_new_life() {
     let id = world.ended(3_001).await;
     world.clock.advance(Duration::from_hours(3));
     let reopening = reopening(&world, id, Verb::Renew, 3_001);
-    world.store().instances().reopen(&reopening, 1).await.unwrap();
+    world.store().instances().reopen(&reopening, &Quotas::instances(1)).await.unwrap();
     let row = world.store().instances().get(id, None).await.unwrap().unwrap();
     assert_eq!(row.expires_at, stored(world.now() + HOUR * 2));
     assert_eq!((row.began_at, row.lifetime), (stored(world.now()), Duration::from_hours(2)));
@@ -88,7 +97,11 @@ async fn what_does_not_permit_it_is_refused_and_stays_as_it_was() {
     let (pending, running) = (world.reserve(3_001).await.unwrap(), world.running(3_002).await);
     let ended = world.ended(3_003).await;
     let refused = async |id, verb, now_on: u16| {
-        let error = world.store().instances().reopen(&reopening(&world, id, verb, now_on), 100).await;
+        let error = world
+            .store()
+            .instances()
+            .reopen(&reopening(&world, id, verb, now_on), &Quotas::instances(100))
+            .await;
         match error {
             Err(ReopenError::Refused(InvalidTransition { status, .. })) => status,
             other => panic!("{other:?}"),
@@ -101,7 +114,12 @@ async fn what_does_not_permit_it_is_refused_and_stays_as_it_was() {
     assert_eq!(refused(ended, Verb::Renew, 3_010).await, InstanceStatus::Stopped);
     world.clock.advance(Duration::from_hours(2));
     let late = async |id, verb| {
-        world.store().instances().reopen(&reopening(&world, id, verb, 3_010), 100).await.unwrap_err()
+        world
+            .store()
+            .instances()
+            .reopen(&reopening(&world, id, verb, 3_010), &Quotas::instances(100))
+            .await
+            .unwrap_err()
     };
     assert!(matches!(
         late(ended, Verb::Restore).await,
@@ -109,13 +127,27 @@ async fn what_does_not_permit_it_is_refused_and_stays_as_it_was() {
     ));
     // Its time is up, but its processes may still be ending.
     assert!(matches!(late(running, Verb::Renew).await, ReopenError::Refused(_)));
-    let held = world.store().instances().reopen(&reopening(&world, ended, Verb::Renew, 3_002), 100).await;
+    let held = world
+        .store()
+        .instances()
+        .reopen(&reopening(&world, ended, Verb::Renew, 3_002), &Quotas::instances(100))
+        .await;
     assert!(matches!(held, Err(ReopenError::Reserve(ReserveError::PortHeld(_)))), "{held:?}");
-    let full = world.store().instances().reopen(&reopening(&world, ended, Verb::Renew, 3_010), 2).await;
-    assert!(matches!(full, Err(ReopenError::Reserve(ReserveError::QuotaReached { limit: 2 }))), "{full:?}");
+    let full = world
+        .store()
+        .instances()
+        .reopen(&reopening(&world, ended, Verb::Renew, 3_010), &Quotas::instances(2))
+        .await;
+    assert!(
+        matches!(full, Err(ReopenError::Reserve(ReserveError::QuotaReached(QuotaReached { limit: 2, .. })))),
+        "{full:?}"
+    );
     let of_another = world.another_user("bob@example.org").await;
     let theirs = Reopening { user: of_another, ..reopening(&world, ended, Verb::Renew, 3_010) };
-    assert!(matches!(world.store().instances().reopen(&theirs, 100).await, Err(ReopenError::Missing)));
+    assert!(matches!(
+        world.store().instances().reopen(&theirs, &Quotas::instances(100)).await,
+        Err(ReopenError::Missing)
+    ));
     let row = world.store().instances().get(ended, None).await.unwrap().unwrap();
     assert_eq!((row.status(), row.generation), (InstanceStatus::Stopped, 1));
     assert_eq!(world.events(ended).await.len(), 3);
@@ -128,7 +160,7 @@ async fn of_fifty_that_restore_one_instance_one_does() {
     let mut crowd = JoinSet::new();
     for number in 0..50 {
         let (store, asked) = (world.store().clone(), reopening(&world, id, Verb::Restore, 3_010 + number));
-        crowd.spawn(async move { store.instances().reopen(&asked, 100).await.is_ok() });
+        crowd.spawn(async move { store.instances().reopen(&asked, &Quotas::instances(100)).await.is_ok() });
     }
     assert_eq!(crowd.join_all().await.into_iter().filter(|won| *won).count(), 1);
     let held = world.store().ports().map(world.node).await.unwrap();
@@ -139,7 +171,7 @@ async fn of_fifty_that_restore_one_instance_one_does() {
 async fn a_restarted_row_names_its_new_processes_and_what_changed_meanwhile() {
     let mut world = World::new().await;
     let id = world.running(3_001).await;
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     instances.set_token(id, token(&[9; 32], "wxyz"), &Actor::SYSTEM, world.now()).await.unwrap();
     let desired = instances.mark_restarted(id, 2, None, &world.started()).await.unwrap().unwrap();
     assert_eq!((desired.generation, desired.token_hash), (2, [9; 32]));
@@ -160,7 +192,7 @@ async fn only_what_is_kept_by_uses_is_moved_and_only_from_where_it_was() {
     let mut world = World::new().await;
     let plain = world.running(3_001).await;
     let new = NewInstance { keep: true, lifetime: Duration::from_mins(10), ..world.instance_on(3_002) };
-    world.store().instances().reserve(&new, 100).await.unwrap();
+    world.store().instances().reserve(&new, &Quotas::instances(100)).await.unwrap();
     assert!(world.store().instances().kept(&[plain, new.id]).await.unwrap().is_empty(), "it is pending");
     world.store().instances().mark_running(new.id, &world.started()).await.unwrap();
     let kept = world.store().instances().kept(&[plain, new.id]).await.unwrap();
@@ -184,7 +216,7 @@ async fn a_near_deadline_is_told_of_once_and_a_moved_one_again() {
     let mut world = World::new().await;
     let (running, _pending) = (world.running(3_001).await, world.reserve(3_002).await.unwrap());
     let lead = time::Duration::try_from(WARNING_LEAD).unwrap();
-    let instances = world.store().instances();
+    let mut instances = world.store().instances();
     assert!(instances.near(world.node, world.now() + lead, 10).await.unwrap().is_empty());
     let near = instances.near(world.node, world.now() + HOUR, 10).await.unwrap();
     assert_eq!(near.iter().map(|one| one.id).collect::<Vec<_>>(), [running]);
@@ -232,7 +264,7 @@ async fn a_list_is_filtered_by_what_its_instances_are_at_the_moment() {
         let all = InstanceFilter { limit: 10, ..InstanceFilter::default() };
         let rows = world.store().instances().list(&all).await.unwrap().items;
         for status in InstanceStatus::ALL {
-            let filter = InstanceFilter { status: Some((status, now)), ..all.clone() };
+            let filter = InstanceFilter { statuses: Some((vec![status], now)), ..all.clone() };
             let found = world.store().instances().list(&filter).await.unwrap().items;
             let expected: Vec<_> =
                 rows.iter().filter(|row| row.standing(now).status() == status).map(|row| row.id).collect();

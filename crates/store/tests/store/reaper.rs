@@ -70,7 +70,7 @@ fn reaping(due_by: OffsetDateTime) -> Reaping {
 }
 
 async fn events(world: &World, id: InstanceId) -> Vec<EventType> {
-    let page = world.store().events().list(id, None, 10, Order::Ascending).await.unwrap();
+    let page = world.store().events().list(id, None, None, 10, Order::Ascending).await.unwrap();
     page.items.into_iter().map(|event| event.event_type).collect()
 }
 

@@ -44,7 +44,7 @@ async fn world() -> World {
 
 async fn begun(world: &mut World) -> RotationRow {
     let id = RotationId::new(&world.clock, &mut world.rng);
-    let rotations = world.store().key_rotations();
+    let mut rotations = world.store().key_rotations();
     assert!(rotations.begin(id, NEW, world.now()).await.unwrap());
     rotations.unfinished().await.unwrap().unwrap()
 }
@@ -62,7 +62,7 @@ async fn a_rotation_is_finished_when_no_value_of_another_key_is_left() {
     let mut world = world().await;
     let rotation = begun(&mut world).await;
     assert_eq!((rotation.total, rotation.done), (4, 0));
-    let rotations = world.store().key_rotations();
+    let mut rotations = world.store().key_rotations();
     let second = RotationId::new(&world.clock, &mut world.rng.clone());
     assert!(!rotations.begin(second, OLD, world.now()).await.unwrap(), "one at a time");
 
@@ -96,14 +96,14 @@ async fn a_value_that_somebody_else_changes_is_passed_over_and_found_later() {
 #[tokio::test]
 async fn a_key_is_retired_when_nothing_needs_it_and_seals_nothing_afterwards() {
     let mut world = world().await;
-    let rotations = world.store().key_rotations();
+    let mut rotations = world.store().key_rotations();
     let needed = Retirement::Needed(MasterKeyUse { key: OLD, values: 5, instances: 0 });
     assert_eq!(rotations.retire(OLD, world.now()).await.unwrap(), needed);
     let rotation = begun(&mut world).await;
     for table in SealedTable::ALL {
         renew(&world, &rotation, table, 9).await;
     }
-    let rotations = world.store().key_rotations();
+    let mut rotations = world.store().key_rotations();
     assert!(rotations.finish(&rotation, &sealed(NEW, 2), world.now()).await.unwrap());
     assert_eq!(rotations.retire(OLD, world.now()).await.unwrap(), Retirement::Done);
     assert_eq!(rotations.retire(OLD, world.now()).await.unwrap(), Retirement::Done, "again is as good");

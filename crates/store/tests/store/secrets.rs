@@ -34,14 +34,14 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
     let first = credential(&mut world, "work");
     let second = credential(&mut world, "work");
     let other = world.another_user("bob@example.org").await;
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     credentials.create(&first).await.unwrap();
     let error = credentials.create(&second).await.unwrap_err();
     assert!(matches!(error, StoreError::Duplicate { noun: "credential", field: "name" }), "{error:?}");
     assert!(credentials.sealed_slots(second.id).await.unwrap().is_empty(), "all or nothing");
     assert_eq!(credentials.sealed_slots(first.id).await.unwrap().len(), 2);
     assert!(credentials.get(first.id, Some(other)).await.unwrap().is_none());
-    let delete = async |owner| {
+    let mut delete = async |owner| {
         let deleted = credentials.delete(first.id, owner, Holding::LiveOrLost, &Actor::SYSTEM, world.now());
         deleted.await.unwrap()
     };
@@ -57,11 +57,11 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
 async fn credentials_are_listed_with_their_hints() {
     let mut world = World::new().await;
     let (work, home) = (credential(&mut world, "work"), credential(&mut world, "home"));
-    let credentials = world.store().credentials();
+    let mut credentials = world.store().credentials();
     credentials.create(&work).await.unwrap();
     credentials.create(&home).await.unwrap();
     credentials.touch(work.id, world.now()).await.unwrap();
-    let listed = credentials.list(world.user.id, Some(world.type_id)).await.unwrap();
+    let listed = world.store().credentials().list(world.user.id, Some(world.type_id)).await.unwrap();
     assert_eq!(listed.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["work", "home"]);
     let slots: Vec<_> = listed[0].slots.iter().map(|slot| (slot.slot.as_str(), slot.hint.as_str())).collect();
     assert_eq!(slots, [("account", "6789"), ("token", "cdef")]);

@@ -38,7 +38,7 @@ async fn a_fact_that_is_told_again_is_stored_once_under_its_owner() {
     let odd = [facts[0].clone(), facts[0].clone(), fact(stranger, at(1), 1)];
     assert_eq!(usage.append(&odd).await.unwrap(), 0);
     assert_eq!(usage.append(&[]).await.unwrap(), 0);
-    let all = usage.list(&UsageFilter::default(), None, 100, Order::Ascending).await.unwrap();
+    let all = world.store().usage().list(&UsageFilter::default(), None, 100, Order::Ascending).await.unwrap();
     assert_eq!(all.items.iter().map(|row| row.seq).collect::<Vec<_>>(), (1..=50).collect::<Vec<_>>());
     let row = &all.items[0];
     let owner = world.store().instances().get(id, None).await.unwrap().unwrap();
@@ -65,7 +65,7 @@ async fn facts_are_filtered_paged_and_added_up() {
     let usage = world.store().usage();
     assert_eq!(usage.append(&facts).await.unwrap(), 5);
     let count = async |filter: UsageFilter| {
-        usage.list(&filter, None, 100, Order::Descending).await.unwrap().items.len()
+        world.store().usage().list(&filter, None, 100, Order::Descending).await.unwrap().items.len()
     };
     let any = UsageFilter::default;
     assert_eq!(count(UsageFilter { instance: Some(one), ..any() }).await, 4);
@@ -75,22 +75,27 @@ async fn facts_are_filtered_paged_and_added_up() {
     assert_eq!(count(UsageFilter { view: Some(world.view(world.user.id)), ..any() }).await, 5);
     assert_eq!(count(UsageFilter { type_name: Some("no such type".to_owned()), ..any() }).await, 0);
 
-    let page = usage.list(&any(), None, 3, Order::Descending).await.unwrap();
-    let rest = usage.list(&any(), page.next, 3, Order::Descending).await.unwrap();
+    let page = world.store().usage().list(&any(), None, 3, Order::Descending).await.unwrap();
+    let rest = world.store().usage().list(&any(), page.next, 3, Order::Descending).await.unwrap();
     assert_eq!((page.items.len(), rest.items.len(), rest.next), (3, 2, None));
     assert!(page.items.iter().all(|row| !rest.items.contains(row)));
 
-    let by_tool = usage.sums(&any(), UsageBy::Tool).await.unwrap();
+    let by_tool = world.store().usage().sums(&any(), UsageBy::Tool).await.unwrap();
     let tools: Vec<_> =
         by_tool.iter().map(|sum| (sum.method.unwrap().as_str(), sum.name.as_deref(), sum.calls)).collect();
     let several = ("tools/call", None, 7);
     assert_eq!(tools[..2], [several, ("tools/call", Some("add"), 2)]);
     assert_eq!(tools.len(), 4);
     assert_eq!((by_tool[1].success, by_tool[1].error, by_tool[1].latency_us), (1, 1, 20));
-    let by_instance = usage.sums(&any(), UsageBy::Instance).await.unwrap();
+    let by_instance = world.store().usage().sums(&any(), UsageBy::Instance).await.unwrap();
     let instances: Vec<_> = by_instance.iter().map(|sum| (sum.instance, sum.calls)).collect();
     assert_eq!(instances, [(Some(one), 10), (Some(two), 1)]);
-    let by_day = usage.sums(&UsageFilter { instance: Some(two), ..any() }, UsageBy::Day).await.unwrap();
+    let by_day = world
+        .store()
+        .usage()
+        .sums(&UsageFilter { instance: Some(two), ..any() }, UsageBy::Day)
+        .await
+        .unwrap();
     assert_eq!((by_day.len(), by_day[0].calls, by_day[0].method), (1, 1, None));
     assert_eq!(by_day[0].day, Some(minute(1).date()));
 }

@@ -6,11 +6,11 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use roadstead_model::{
     Actor, BootId, Clock, Confinement, Era, EventType, InstanceId, InstanceStatus, MockClock, NodeId,
-    OrganizationId, Port, ProjectId, Reach, TypeId, UserId, UserStatus, View,
+    OrganizationId, Port, ProjectId, Quotas, Reach, TypeId, UserId, UserStatus, View,
 };
 use roadstead_store::{
     Ending, NewInstance, NewToken, NewType, NewUser, NodeRow, ProcessMark, ReserveError, Started, Store,
-    TypeChange, UserRow,
+    Takes, TypeChange, UserRow,
 };
 use roadstead_test_support::TestDatabase;
 use serde_json::json;
@@ -125,14 +125,16 @@ impl World {
             keep: false,
             autostart: false,
             at: self.now(),
+            takes: Takes { memory_mb: 512, cpu_percent: 50 },
             actor: Actor { user: Some(self.user.id), ..Actor::SYSTEM },
             event_data: json!({"port": number}),
+            entry: None,
         }
     }
 
     pub async fn reserve(&mut self, number: u16) -> Result<InstanceId, ReserveError> {
         let new = self.instance_on(number);
-        self.store().instances().reserve(&new, 1_000).await.map(|()| new.id)
+        self.store().instances().reserve(&new, &Quotas::instances(1_000)).await.map(|()| new.id)
     }
 
     pub async fn running(&mut self, number: u16) -> InstanceId {
@@ -175,7 +177,7 @@ impl World {
     /// The kinds of an instance's events, oldest first.
     pub async fn events(&self, id: InstanceId) -> Vec<EventType> {
         let page =
-            self.store().events().list(id, None, 100, roadstead_store::Order::Ascending).await.unwrap();
+            self.store().events().list(id, None, None, 100, roadstead_store::Order::Ascending).await.unwrap();
         page.items.into_iter().map(|event| event.event_type).collect()
     }
 

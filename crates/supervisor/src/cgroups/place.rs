@@ -43,6 +43,19 @@ pub(super) fn look(process: Option<i32>) -> Vec<Place> {
     })
 }
 
+/// The folders of the groups in which this process's memory is counted, and whether they are of version 2.
+pub(super) fn of_own_memory() -> Vec<(PathBuf, bool)> {
+    let Some(own) = OwnGroups::read(None) else { return Vec::new() };
+    let counts_memory = |controllers: &[String]| {
+        controllers.is_empty() || controllers.iter().any(|name| name == Controller::Memory.as_str())
+    };
+    own.groups
+        .into_iter()
+        .filter(|(controllers, _)| counts_memory(controllers))
+        .map(|(controllers, folder)| (folder, controllers.is_empty()))
+        .collect()
+}
+
 fn choose(process: Option<i32>, hand_on: impl Fn(&Path, &[Controller]) -> Option<()>) -> Vec<Place> {
     let Some(own) = OwnGroups::read(process) else { return Vec::new() };
     match v2(&own, hand_on) {

@@ -1,0 +1,112 @@
+//! What a key is used for: a fact for each request that is known to be of one, whatever came of it.
+//!
+//! Whoever finds out which key a request presents says so in the request's note; the fact is made when the answer is known.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, Method, header};
+use roadstead_access::Caller;
+use roadstead_accounts::KeyFact;
+use roadstead_model::{ApiKeyId, Operation};
+
+use crate::request_id::REQUEST_ID;
+use crate::state::ApiState;
+
+/// Which operation answers at which path, as the description of the API says.
+static OPERATIONS: LazyLock<BTreeMap<(String, String), Operation>> = LazyLock::new(|| {
+    let mut found = BTreeMap::new();
+    for (path, item) in crate::router::collected().paths.paths {
+        let methods = [
+            (Method::GET, item.get),
+            (Method::PUT, item.put),
+            (Method::POST, item.post),
+            (Method::PATCH, item.patch),
+            (Method::DELETE, item.delete),
+        ];
+        for (method, operation) in methods {
+            let id = operation.and_then(|operation| operation.operation_id);
+            if let Some(operation) = id.and_then(|id| id.parse().ok()) {
+                found.insert((path.clone(), method.as_str().to_owned()), operation);
+            }
+        }
+    }
+    found
+});
+
+/// Which key a request presents, as soon as somebody knows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeyNote(Arc<OnceLock<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    key: ApiKeyId,
+    is_refused: bool,
+    ip_address: Option<IpAddr>,
+    user_agent: Option<String>,
+}
+
+impl KeyNote {
+    /// The key is good, and its caller is let in.
+    pub(crate) fn let_in(&self, caller: &Caller) {
+        let (ip_address, user_agent) = (caller.ip_address, caller.user_agent.clone());
+        let _ = self.0.set(Known { key: caller.key(), is_refused: false, ip_address, user_agent });
+    }
+
+    /// The key is known, and may not be used so.
+    pub(crate) fn turned_away(&self, key: ApiKeyId, ip_address: Option<IpAddr>) {
+        let _ = self.0.set(Known { key, is_refused: true, ip_address, user_agent: None });
+    }
+}
+
+/// Makes the fact of a request when its answer is known.
+pub(crate) async fn count(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
+    let note = KeyNote::default();
+    request.extensions_mut().insert(note.clone());
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let operation =
+        path.and_then(|path| OPERATIONS.get(&(path, request.method().as_str().to_owned())).copied());
+    let request_bytes = length(request.headers());
+    let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let begun = state.clock().now();
+    let response = next.run(request).await;
+    if let Some(known) = note.0.get() {
+        let took = state.clock().now() - begun;
+        let answer = axum::body::HttpBody::size_hint(response.body()).exact();
+        state.accounts().note_key_use(KeyFact {
+            key: known.key,
+            at: begun,
+            operation,
+            status: response.status().as_u16(),
+            is_refused: known.is_refused,
+            duration_us: u64::try_from(took.whole_microseconds()).unwrap_or(0),
+            request_bytes,
+            answer_bytes: answer.unwrap_or_else(|| length(response.headers())),
+            ip_address: known.ip_address,
+            user_agent: known.user_agent.clone(),
+            request_id,
+        });
+    }
+    response
+}
+
+fn length(headers: &HeaderMap) -> u64 {
+    let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_that_the_description_names_is_known() {
+        let key = ("/api/v1/api-keys/{id}/usage".to_owned(), "GET".to_owned());
+        assert_eq!(OPERATIONS.get(&key), Some(&Operation::KeysUsage));
+        assert!(OPERATIONS.len() > 40, "{}", OPERATIONS.len());
+    }
+}
