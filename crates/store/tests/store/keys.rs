@@ -72,7 +72,7 @@ async fn a_key_is_found_with_its_user_until_the_user_is_deleted() {
     assert_eq!((&found.key.scopes, &found.key.settings), (&new.scopes, &new.settings));
     assert!(!found.key.scopes.covers(&Scopes::all()));
     assert!(keys.by_hash(&[6; 32], world.now()).await.unwrap().is_none());
-    world.store().users().delete(world.user.id, world.now()).await.unwrap();
+    world.delete_user(world.user.id, Duration::DAY).await;
     assert!(keys.by_hash(&new.hash, world.now()).await.unwrap().is_none());
 }
 

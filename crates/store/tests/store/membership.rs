@@ -1,7 +1,7 @@
 //! Members, organisations, projects; accounts that end.
 
 use roadstead_model::{
-    MemberId, MemberStatus, NewAudit, OrganizationId, ProjectId, ProjectStatus, Reach, Role, UserId,
+    MemberId, MemberStatus, NewAudit, OrganizationId, ProjectId, ProjectStatus, Quotas, Reach, Role, UserId,
     UserStatus, View,
 };
 use roadstead_store::{
@@ -131,8 +131,8 @@ async fn a_type_of_a_project_is_there_for_its_organisation_alone() {
         View { user: bob, organization: world.user.default_organization, reach: Reach::Organization };
     let inside = View { user: world.user.id, organization: place.id, reach: Reach::Organization };
     let names = async |view: View, within| {
-        let types = world.store().seen_by(view).types().list(true, within).await.unwrap();
-        types.into_iter().map(|row| row.name).collect::<Vec<_>>()
+        let types = world.store().seen_by(view).types().list(true, within, None, 10).await.unwrap();
+        types.items.into_iter().map(|row| row.name).collect::<Vec<_>>()
     };
     assert_eq!(names(outside, None).await, ["echo"], "row security");
     assert_eq!(names(inside, Some(place.id)).await, ["echo", "private"]);
@@ -217,7 +217,7 @@ async fn an_organisation_that_others_have_left_something_in_stays_without_a_name
     let new = world.instance_on(3_001);
     let theirs =
         roadstead_store::NewInstance { user: bob, organization: place.id, project: place.project, ..new };
-    world.store().instances().reserve(&theirs, 10).await.unwrap();
+    world.store().instances().reserve(&theirs, &Quotas::instances(10)).await.unwrap();
     world.delete_user(world.user.id, Duration::ZERO).await;
     let mut change = world.store().system_change().await.unwrap();
     assert!(change.users().erase(world.user.id, world.now()).await.unwrap());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use roadstead_model::{
-    CredentialId, InstanceId, LogLevel, LogSource, Reach, SessionEra, UsageMethod, UsageStatus, UserId, View,
+    CredentialId, InstanceId, LogLevel, LogSource, Quotas, Reach, SessionEra, UsageMethod, UsageStatus, UserId, View,
 };
 use roadstead_store::{
     InstanceFilter, InstanceSort, LogFilter, LogSearch, NewLog, NewUsage, Order, Seen, UsageBy, UsageFilter,
@@ -42,7 +42,7 @@ impl Two {
             let mut new = world.instance_on(3002);
             (new.user, new.organization, new.project) =
                 (eve.id, eve.default_organization, eve.default_project);
-            world.store().instances().reserve(&new, 10).await.unwrap();
+            world.store().instances().reserve(&new, &Quotas::instances(10)).await.unwrap();
             new.id
         };
         for (seq, instance) in [(1, mine), (2, theirs)] {
@@ -294,7 +294,7 @@ async fn what_is_the_callers_is_found() {
         assert_eq!(seen.credentials().page(view, None, 10).await.unwrap().items.len(), 1);
         assert_eq!(seen.credentials().events(two.credential, 10).await.unwrap().len(), 1);
         assert!(seen.types().by_name("echo").await.unwrap().is_some());
-        assert_eq!(seen.types().list(true, None, 10).await.unwrap().items.len(), 1);
+        assert_eq!(seen.types().list(true, None, None, 10).await.unwrap().items.len(), 1);
     }
 }
 
