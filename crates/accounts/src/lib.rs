@@ -103,8 +103,8 @@ impl Accounts {
             randomness,
             uses,
             settings,
-            archive,
             making,
+            archive,
         }))
     }
 

@@ -133,6 +133,7 @@ fn history(migrations: &[Checksum]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use FindingKind::{Checksum, Gap, Pending, Unknown};
 
     fn migration(version: i64, (applied, known, same): (bool, bool, bool)) -> Checksum {
         Checksum { version, description: "people".to_owned(), applied, known, same }
@@ -148,7 +149,6 @@ mod tests {
             migration(5, (false, true, false)),
         ];
         let kinds: Vec<_> = history(&all).into_iter().map(|one| one.kind).collect();
-        use FindingKind::{Checksum, Gap, Pending, Unknown};
         assert_eq!(kinds, [Gap, Checksum, Unknown, Pending]);
         assert!(history(&all[..1]).is_empty());
     }

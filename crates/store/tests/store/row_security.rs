@@ -42,7 +42,7 @@ impl Two {
             let mut new = world.instance_on(3002);
             (new.user, new.organization, new.project) =
                 (eve.id, eve.default_organization, eve.default_project);
-            world.store().instances().reserve(&new, 10).await.unwrap();
+            world.store().instances().reserve(&new, &roadstead_model::Quotas::instances(10)).await.unwrap();
             new.id
         };
         for (seq, instance) in [(1, mine), (2, theirs)] {
