@@ -133,7 +133,6 @@ fn history(migrations: &[Checksum]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use FindingKind::{Checksum, Gap, Pending, Unknown};
 
     fn migration(version: i64, (applied, known, same): (bool, bool, bool)) -> Checksum {
         Checksum { version, description: "people".to_owned(), applied, known, same }
@@ -149,7 +148,8 @@ mod tests {
             migration(5, (false, true, false)),
         ];
         let kinds: Vec<_> = history(&all).into_iter().map(|one| one.kind).collect();
-        assert_eq!(kinds, [Gap, Checksum, Unknown, Pending]);
+        let expected = [FindingKind::Gap, FindingKind::Checksum, FindingKind::Unknown, FindingKind::Pending];
+        assert_eq!(kinds, expected);
         assert!(history(&all[..1]).is_empty());
     }
 }

@@ -198,7 +198,7 @@ async fn no_caller_reads_a_sealed_value() {
     let refused = async |statement: &'static str| {
         let mut caller = as_caller(&two.world, Some(two.view(Reach::All))).await;
         let error = caller.execute(statement).await.unwrap_err();
-        error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()))
+        error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned))
     };
     for statement in [
         "select sealed from credential_secrets",
