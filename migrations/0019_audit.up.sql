@@ -15,6 +15,8 @@ create table audit_logs (
   constraint audit_logs_changes_is_object check (jsonb_typeof(changes) = 'object'),
   constraint audit_logs_times_fits check (times >= 1)
 ) partition by range (at);
+-- Who sees the whole log, or what they did in it, reads it in the order of time, page by page.
+create index audit_logs_by_time on audit_logs (at, seq);
 create index audit_logs_of_organization on audit_logs (organization_id, at, seq);
 create index audit_logs_of_actor on audit_logs (actor_user_id, at, seq);
 create index audit_logs_of_resource on audit_logs (resource_kind, resource_id, at);

@@ -32,7 +32,8 @@ impl Stream {
             if let Some((event, rest)) = self.buffer.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
                 let id = event.lines().find_map(|line| line.strip_prefix("id: ")).map(str::to_owned);
-                self.buffer = rest.to_owned();
+                let rest = rest.to_owned();
+                self.buffer = rest;
                 if let Some(data) = data {
                     let event: Value = serde_json::from_str(&data).expect("JSON");
                     assert_eq!(id, Some(event["position"].to_string()));
@@ -113,10 +114,10 @@ async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
     assert!(paged.starts_with(&positions), "{paged:?} {positions:?}");
 
     // Told to stop, the service ends it.
-    let reading = tokio::spawn(async move { while stream.next().await.is_some() {} });
-    let (status, _data) = app.interrupt().await;
+    let reading = async { while stream.next().await.is_some() {} };
+    let ((status, _data), read) = tokio::join!(app.interrupt(), tokio::time::timeout(PATIENCE, reading));
     assert!(status.success());
-    tokio::time::timeout(PATIENCE, reading).await.expect("the stream ends").expect("it reads");
+    read.expect("the stream ends");
 }
 
 #[tokio::test]

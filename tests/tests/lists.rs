@@ -1,13 +1,18 @@
 //! Lists, searches, exports, changes of one row and of many, through the API.
 
-#[path = "support/instance.rs"]
-mod instance;
+#[path = "support/range.rs"]
+mod range;
+
+use std::time::Duration;
 
 use roadstead_test_support::app::{Answer, App};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
 
-use instance::{PATIENCE, set_ports};
+use range::set_ports;
+
+/// How long anything that is under way may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 async fn get(app: &App, path: &str) -> Value {
     let answer = app.ask("GET", path, None).await;

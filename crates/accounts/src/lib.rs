@@ -115,8 +115,8 @@ impl Accounts {
             randomness,
             uses,
             settings,
-            archive,
             making,
+            archive,
         }))
     }
 

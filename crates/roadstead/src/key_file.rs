@@ -205,7 +205,7 @@ pub(crate) fn put(data_folder: &Path, ring: &KeyRing) -> Result<Option<PathBuf>,
     let mut kept = None;
     if path.exists() {
         let free = |nth: &u32| !data_folder.join(format!("{KEY_FILE}.before-restore-{nth}")).exists();
-        let nth = (1..).find(free).expect("a folder does not hold so many files");
+        let nth = (1..=u32::MAX).find(free).expect("a folder does not hold so many files");
         let aside = data_folder.join(format!("{KEY_FILE}.before-restore-{nth}"));
         fs::rename(&path, &aside).map_err(failed)?;
         kept = Some(aside);

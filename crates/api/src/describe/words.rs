@@ -11,7 +11,7 @@ const DURATION: &str = "^[1-9][0-9]{0,7}(s|m|min|h|d)?$";
 /// The rules that go with a name, for what is described as no more than a string or a number.
 pub(super) fn rules(name: &str) -> Option<Value> {
     Some(match name {
-        "id" => json!({"format": "uuid"}),
+        "id" | "project" | "owner" | "instance" => json!({"format": "uuid"}),
         "limit" => json!({"minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE}),
         "cursor" => json!({"minLength": 1, "maxLength": 500, "pattern": "^[A-Za-z0-9_-]+$"}),
         "since" | "until" => json!({"format": "date-time", "maxLength": 40}),
@@ -23,7 +23,6 @@ pub(super) fn rules(name: &str) -> Option<Value> {
         }
         "Idempotency-Key" => json!({"pattern": "^[\\x21-\\x7e]{1,200}$"}),
         "If-Match" => json!({"pattern": "^\"[0-9]{1,9}\"$"}),
-        "project" | "owner" | "instance" => json!({"format": "uuid"}),
         _ if is_time(name) => json!({"format": "date-time", "maxLength": 40}),
         _ if is_id(name) => json!({"format": "uuid"}),
         _ => return None,

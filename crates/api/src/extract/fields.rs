@@ -59,6 +59,7 @@ impl Fields {
     }
 
     /// A string that may be absent, or null: that empties it.
+    #[expect(clippy::option_option, reason = "absent, taken away and given are three")]
     pub(crate) fn clearable_text(&mut self, field: &str, max_chars: usize) -> Option<Option<String>> {
         let is_null = self.is_null(field);
         let text = self.text(field, max_chars);

@@ -36,6 +36,7 @@ pub(super) fn required_email(fields: &mut Fields) -> String {
 }
 
 /// An address that may be absent, or null.
+#[expect(clippy::option_option, reason = "absent, taken away and given are three")]
 pub(super) fn clearable_email(fields: &mut Fields, field: &str) -> Option<Option<String>> {
     let email = fields.clearable_text(field, MAX_EMAIL_CHARS);
     if let Some(Some(text)) = &email {

@@ -46,7 +46,7 @@ pub(crate) async fn list(
 /// somebody again replaces it.
 #[utoipa::path(post, operation_id = "members_invite", path = "/organizations/{id}/members", tag = "organizations",
     request_body = InviteBody,
-    params(("id" = String, Path)),
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Invitation), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -46,7 +46,7 @@ pub(crate) async fn get(
     PathId(id): PathId<OrganizationId>,
 ) -> Result<Tagged<Organization>, ApiError> {
     let permit = caller.may(Operation::OrganizationsGet)?;
-    answer(state.accounts().organization(&permit, id).await?)
+    Ok(answer(state.accounts().organization(&permit, id).await?))
 }
 
 /// Create an organisation
@@ -54,6 +54,7 @@ pub(crate) async fn get(
 /// Whoever makes it owns it. It begins with one project.
 #[utoipa::path(post, operation_id = "organizations_create", path = "/organizations", tag = "organizations",
     request_body = OrganizationBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Organization), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]
@@ -104,7 +105,7 @@ pub(crate) async fn patch(
         settings: fields.small_object("settings", MAX_OBJECT_BYTES),
     };
     fields.finish()?;
-    answer(state.accounts().patch_organization(&permit, id, expected, patch).await?)
+    Ok(answer(state.accounts().patch_organization(&permit, id, expected, patch).await?))
 }
 
 /// Delete an organisation
@@ -191,7 +192,7 @@ pub(crate) async fn quotas(
 ) -> Result<Tagged<Organization>, ApiError> {
     let permit = caller.may(Operation::OrganizationsQuotas)?;
     let expected = if_match(&headers)?;
-    answer(state.accounts().set_organization_quotas(&permit, id, expected, fields.rest()).await?)
+    Ok(answer(state.accounts().set_organization_quotas(&permit, id, expected, fields.rest()).await?))
 }
 
 async fn set_status(
@@ -202,9 +203,9 @@ async fn set_status(
     status: OrganizationStatus,
 ) -> Result<Tagged<Organization>, ApiError> {
     let expected = if_match(headers)?;
-    answer(state.accounts().set_organization_status(permit, id, expected, status).await?)
+    Ok(answer(state.accounts().set_organization_status(permit, id, expected, status).await?))
 }
 
-fn answer(row: roadstead_accounts::OrganizationRow) -> Result<Tagged<Organization>, ApiError> {
-    Ok(tagged(row.version, Organization::new(row)))
+fn answer(row: roadstead_accounts::OrganizationRow) -> Tagged<Organization> {
+    tagged(row.version, Organization::new(row))
 }

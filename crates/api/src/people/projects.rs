@@ -54,6 +54,7 @@ pub(crate) async fn get(
 /// Owners and admins of the organisation.
 #[utoipa::path(post, operation_id = "projects_create", path = "/projects", tag = "projects",
     request_body = ProjectBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Project), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
         (status = 413, body = ErrorBody), (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]

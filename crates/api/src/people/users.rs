@@ -66,6 +66,7 @@ pub(crate) async fn get(
 /// Platform admins only. A user gets a personal organisation and project.
 #[utoipa::path(post, operation_id = "users_create", path = "/users", tag = "users",
     request_body = UserBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = User), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 409, body = ErrorBody), (status = 413, body = ErrorBody),
         (status = 415, body = ErrorBody), (status = 422, body = ErrorBody)))]

@@ -66,8 +66,7 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
         ("POST", path) if path.contains(OLD) => {
             return (StatusCode::CONFLICT, json!({"error": {"code": "CONFLICT", "message": "it has ended"}}));
         }
-        ("POST", _) => one,
-        ("PATCH", _) => one,
+        ("POST" | "PATCH", _) => one,
         ("GET", "/logs/search") => page(
             &[
                 json!({"instance_id": ONE, "timestamp": "2026-01-01T00:00:00Z", "level": "info", "message": "said"}),

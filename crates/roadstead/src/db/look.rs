@@ -83,10 +83,10 @@ fn show_stats(paper: &Paper, stats: &Stats) -> Result<(), PrintError> {
     sheet.detail("connections", format!("{} of {}", stats.connections, stats.max_connections));
     paper.sheet(&sheet)?;
     for one in &stats.long_transactions {
-        let (role, state) = (one.role.as_deref().unwrap_or("?"), one.state.as_deref().unwrap_or("?"));
+        let (role, doing) = (one.role.as_deref().unwrap_or("?"), one.state.as_deref().unwrap_or("?"));
         let open = length(whole(one.seconds));
         paper
-            .line(&format!("Process {} ({role}) has had a transaction open for {open}: {state}", one.pid))?;
+            .line(&format!("Process {} ({role}) has had a transaction open for {open}: {doing}", one.pid))?;
     }
     paper.line("")?;
     let mut sheet = Sheet::new(["TABLE", "ROWS", "DEAD", "READ WHOLE", "BY INDEX", "CLEARED", "COUNTED"]);

@@ -148,8 +148,8 @@ mod tests {
             migration(5, (false, true, false)),
         ];
         let kinds: Vec<_> = history(&all).into_iter().map(|one| one.kind).collect();
-        use FindingKind::{Checksum, Gap, Pending, Unknown};
-        assert_eq!(kinds, [Gap, Checksum, Unknown, Pending]);
+        let expected = [FindingKind::Gap, FindingKind::Checksum, FindingKind::Unknown, FindingKind::Pending];
+        assert_eq!(kinds, expected);
         assert!(history(&all[..1]).is_empty());
     }
 }

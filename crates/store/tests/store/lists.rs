@@ -92,7 +92,7 @@ async fn a_list_is_filtered_by_status_name_time_owner_and_project() {
     assert_eq!(ids(&world, &project).await.len(), 3);
 
     // Time passes: what the reaper has not looked at yet has expired all the same.
-    world.clock.advance(std::time::Duration::from_secs(2 * 3600));
+    world.clock.advance(std::time::Duration::from_hours(2));
     assert_eq!(ids(&world, &several(&[Expired], &world)).await, [ended, running]);
     assert_eq!(ids(&world, &several(&[Running, Stopped], &world)).await, []);
     assert_eq!(ids(&world, &several(&[Running], &world)).await, [], "nor by the index of one status");

@@ -102,10 +102,10 @@ fn broken(text: &Text) -> BTreeSet<Rule> {
         let changed = ["insert into ", "update ", "delete from "]
             .iter()
             .find_map(|words| one.starts_with(words).then(|| after(one, words)).flatten());
-        if let Some(table) = changed.filter(|table| !SETTINGS.contains(table) && !made.contains(table)) {
-            if changes_tables || LARGE.contains(&table) {
-                found.insert(Rule::RowsApart);
-            }
+        if let Some(table) = changed.filter(|table| !SETTINGS.contains(table) && !made.contains(table))
+            && (changes_tables || LARGE.contains(&table))
+        {
+            found.insert(Rule::RowsApart);
         }
         let of = after(one, "alter table ").unwrap_or_default();
         let is_new = made.contains(of);
@@ -116,7 +116,7 @@ fn broken(text: &Text) -> BTreeSet<Rule> {
             }
         }
         if !is_new
-            && of != ""
+            && !of.is_empty()
             && one.contains("alter column")
             && one.contains("set not null")
             && LARGE.contains(&of)
@@ -160,7 +160,10 @@ fn every_migration_is_a_pair_and_no_number_is_left_out() {
 #[test]
 fn every_migration_keeps_the_rules_or_is_named_as_one_that_is_older() {
     let mut wrong = Vec::new();
-    for text in migrations().values().filter(|text| text.name.ends_with(".up")) {
+    for text in migrations()
+        .values()
+        .filter(|text| std::path::Path::new(&text.name).extension().is_some_and(|end| end == "up"))
+    {
         let broken = broken(text);
         let number = &text.name[..4];
         let excepted: BTreeSet<Rule> =

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use roadstead_model::{
-    CredentialId, InstanceId, LogLevel, LogSource, Quotas, Reach, SessionEra, UsageMethod, UsageStatus, UserId, View,
+    CredentialId, InstanceId, LogLevel, LogSource, Quotas, Reach, SessionEra, UsageMethod, UsageStatus,
+    UserId, View,
 };
 use roadstead_store::{
     InstanceFilter, InstanceSort, LogFilter, LogSearch, NewLog, NewUsage, Order, Seen, UsageBy, UsageFilter,
@@ -198,7 +199,7 @@ async fn no_caller_reads_a_sealed_value() {
     let refused = async |statement: &'static str| {
         let mut caller = as_caller(&two.world, Some(two.view(Reach::All))).await;
         let error = caller.execute(statement).await.unwrap_err();
-        error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()))
+        error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned))
     };
     for statement in [
         "select sealed from credential_secrets",

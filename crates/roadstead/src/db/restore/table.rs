@@ -34,9 +34,9 @@ pub(super) async fn restore(
     };
     let tools = place.tools(whole.manifest.postgres).await?;
     for member in tools.list(whole.dump()?).await? {
-        let Some(month) = month_of(&member, table) else { continue };
+        let Some(part) = part_of(&member, table) else { continue };
         rows(&tools, whole, &member, &mut beside).await?;
-        if let (true, Some(month)) = (yes, month) {
+        if let (true, Part::Month(month)) = (yes, part) {
             beside.make_month(month).await?;
         }
     }
@@ -59,11 +59,20 @@ pub(super) async fn restore(
     Ok(Exit::Ok)
 }
 
-/// Whether a table of the dump is this one, or a month of it, and which.
-fn month_of(member: &str, table: &str) -> Option<Option<OffsetDateTime>> {
+/// What a table of the dump is to the one that is asked for.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    /// The table itself.
+    Whole,
+    /// Its rows of the month that begins then.
+    Month(OffsetDateTime),
+}
+
+/// Whether a table of the dump is this one, or a month of it.
+fn part_of(member: &str, table: &str) -> Option<Part> {
     let rest = member.strip_prefix(table)?;
     if rest.is_empty() {
-        return Some(None);
+        return Some(Part::Whole);
     }
     let (year, month) = rest.strip_prefix('_')?.split_once('_')?;
     if year.len() != 4 || month.len() != 2 {
@@ -71,7 +80,7 @@ fn month_of(member: &str, table: &str) -> Option<Option<OffsetDateTime>> {
     }
     let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
     let first = Date::from_calendar_date(year.parse().ok()?, month, 1).ok()?;
-    Some(Some(first.with_time(Time::MIDNIGHT).assume_utc()))
+    Some(Part::Month(first.with_time(Time::MIDNIGHT).assume_utc()))
 }
 
 /// Hands the rows of one table of the dump on, as they come.
@@ -140,10 +149,10 @@ mod tests {
     #[test]
     fn months_of_a_table_are_its_own_and_tables_with_longer_names_are_not() {
         let november = OffsetDateTime::from_unix_timestamp(1_793_491_200).unwrap();
-        assert_eq!(month_of("mcp_logs", "mcp_logs"), Some(None));
-        assert_eq!(month_of("mcp_logs_2026_11", "mcp_logs"), Some(Some(november)));
-        assert_eq!(month_of("credential_secrets", "credential"), None);
-        assert_eq!(month_of("api_key_usage_log", "api_key_usage"), None);
+        assert_eq!(part_of("mcp_logs", "mcp_logs"), Some(Part::Whole));
+        assert_eq!(part_of("mcp_logs_2026_11", "mcp_logs"), Some(Part::Month(november)));
+        assert_eq!(part_of("credential_secrets", "credential"), None);
+        assert_eq!(part_of("api_key_usage_log", "api_key_usage"), None);
     }
 
     #[test]

@@ -1,1 +1,0 @@
-drop index audit_logs_by_time;
