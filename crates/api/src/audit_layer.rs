@@ -5,18 +5,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use roadstead_access::Caller;
 use roadstead_model::{Actor, ApiKeyId, AuditOutcome, Changes, NewAudit, Operation};
 use time::OffsetDateTime;
 
 use crate::error::ApiError;
+use crate::operations;
 use crate::request_id::REQUEST_ID;
 use crate::source;
 use crate::state::ApiState;
@@ -31,9 +32,6 @@ const MAX_KINDS: usize = 10_000;
 const MAX_AGENT_CHARS: usize = 200;
 /// Longest id of a thing that is named.
 const MAX_RESOURCE_CHARS: usize = 100;
-
-/// Every operation by its method and path, as the description has them.
-static OPERATIONS: LazyLock<HashMap<(Method, String), Operation>> = LazyLock::new(operations);
 
 /// Who was found to call, told by the extractor.
 #[derive(Debug, Clone, Default)]
@@ -141,7 +139,7 @@ struct Asked {
 impl Asked {
     fn of(request: &Request, state: &ApiState) -> Option<Self> {
         let template = request.extensions().get::<MatchedPath>()?.as_str();
-        let operation = *OPERATIONS.get(&(request.method().clone(), template.to_owned()))?;
+        let operation = operations::at(request.method(), template)?;
         let trusted = state.orchestrator().settings();
         let word = |name| text(request.headers(), name);
         Some(Self {
@@ -240,20 +238,6 @@ fn resource(template: &str, path: &str) -> Option<String> {
     (value.len() <= MAX_RESOURCE_CHARS).then(|| value.to_owned())
 }
 
-fn operations() -> HashMap<(Method, String), Operation> {
-    let mut operations = HashMap::new();
-    let document = crate::router::openapi();
-    for (path, item) in document["paths"].as_object().into_iter().flatten() {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
-            let id = item[method.as_str().to_ascii_lowercase()]["operationId"].as_str();
-            if let Some(operation) = id.and_then(|id| id.parse().ok()) {
-                operations.insert((method, path.clone()), operation);
-            }
-        }
-    }
-    operations
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,10 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_of_the_description_is_found_by_its_path() {
-        let of = |method, path: &str| OPERATIONS.get(&(method, path.to_owned())).copied();
-        assert_eq!(of(Method::POST, "/api/v1/instances/{id}/stop"), Some(Operation::InstancesStop));
-        assert_eq!(of(Method::GET, "/api/v1/audit"), Some(Operation::AuditList));
+    fn what_a_path_names_is_told() {
         assert_eq!(resource("/a/{id}/stop", "/a/17/stop").as_deref(), Some("17"));
         assert_eq!(resource("/a", "/a"), None);
     }

@@ -2,41 +2,20 @@
 //!
 //! Whoever finds out which key a request presents says so in the request's note; the fact is made when the answer is known.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, header};
 use roadstead_access::Caller;
 use roadstead_accounts::KeyFact;
-use roadstead_model::{ApiKeyId, Operation};
+use roadstead_model::ApiKeyId;
 
+use crate::operations;
 use crate::request_id::REQUEST_ID;
 use crate::state::ApiState;
-
-/// Which operation answers at which path, as the description of the API says.
-static OPERATIONS: LazyLock<BTreeMap<(String, String), Operation>> = LazyLock::new(|| {
-    let mut found = BTreeMap::new();
-    for (path, item) in crate::router::collected().paths.paths {
-        let methods = [
-            (Method::GET, item.get),
-            (Method::PUT, item.put),
-            (Method::POST, item.post),
-            (Method::PATCH, item.patch),
-            (Method::DELETE, item.delete),
-        ];
-        for (method, operation) in methods {
-            let id = operation.and_then(|operation| operation.operation_id);
-            if let Some(operation) = id.and_then(|id| id.parse().ok()) {
-                found.insert((path.clone(), method.as_str().to_owned()), operation);
-            }
-        }
-    }
-    found
-});
 
 /// Which key a request presents, as soon as somebody knows.
 #[derive(Debug, Clone, Default)]
@@ -67,9 +46,7 @@ impl KeyNote {
 pub(crate) async fn count(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let note = KeyNote::default();
     request.extensions_mut().insert(note.clone());
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let operation =
-        path.and_then(|path| OPERATIONS.get(&(path, request.method().as_str().to_owned())).copied());
+    let operation = operations::of(&request);
     let request_bytes = length(request.headers());
     let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let begun = state.clock().now();
@@ -97,16 +74,4 @@ pub(crate) async fn count(State(state): State<ApiState>, mut request: Request, n
 fn length(headers: &HeaderMap) -> u64 {
     let value = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     value.and_then(|text| text.parse().ok()).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_route_that_the_description_names_is_known() {
-        let key = ("/api/v1/api-keys/{id}/usage".to_owned(), "GET".to_owned());
-        assert_eq!(OPERATIONS.get(&key), Some(&Operation::KeysUsage));
-        assert!(OPERATIONS.len() > 40, "{}", OPERATIONS.len());
-    }
 }

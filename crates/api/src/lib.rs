@@ -19,6 +19,7 @@ mod limit_layer;
 mod logs;
 pub mod master_key;
 mod metrics;
+mod operations;
 pub mod people;
 mod ports;
 mod request_id;

@@ -49,5 +49,5 @@ pub(crate) async fn replace(
         }
     };
     let request = of_credential(id, &bytes);
-    once(&state, &caller, &headers, "PUT /credentials/{id}", &request, work).await
+    Box::pin(once(&state, &caller, &headers, "PUT /credentials/{id}", &request, work)).await
 }

@@ -47,5 +47,6 @@ pub(crate) async fn restart(
             Ok(Answer::json(wait_status(wait), &Instance::new(instance, state.view())))
         }
     };
-    once(&state, &caller, &headers, "POST /instances/{id}/restart", &of_instance(id, &bytes), work).await
+    let request = of_instance(id, &bytes);
+    Box::pin(once(&state, &caller, &headers, "POST /instances/{id}/restart", &request, work)).await
 }

@@ -115,9 +115,19 @@ pub struct MePatchBody {
 /// What is to become different of a user. What is absent stays.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UserPatchBody {
-    /// What each may change of their own.
-    #[serde(flatten)]
-    pub own: MePatchBody,
+    /// For people.
+    pub name: Option<String>,
+    /// A picture, over http or https; null for none.
+    pub avatar_url: Option<String>,
+    /// An IANA time zone.
+    #[schema(example = "Europe/Berlin")]
+    pub timezone: Option<String>,
+    /// As in BCP 47.
+    #[schema(example = "de-DE")]
+    pub locale: Option<String>,
+    /// Whatever they chose, all of it: at most 16 KiB of JSON.
+    #[schema(value_type = Option<Object>)]
+    pub settings: Option<Value>,
     /// Unique, without regard to case.
     pub email: Option<String>,
     /// Whether they are a platform admin.
