@@ -181,7 +181,9 @@ fn environment(owner: &PgConnectOptions) -> Vec<(&'static str, OsString)> {
     let url = plain(owner).to_url_lossy();
     for (name, variable) in PASSED_ON {
         if let Some((_, value)) = url.query_pairs().find(|(key, _)| key == name) {
-            all.push((variable, value.into_owned().into()));
+            // The driver shows where a certificate is in words of its own.
+            let value = value.strip_prefix("file: ").unwrap_or(&value);
+            all.push((variable, value.to_owned().into()));
         }
     }
     all
