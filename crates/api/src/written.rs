@@ -147,7 +147,7 @@ mod tests {
         let first = writer.page(&[Word("one"), Word("two, \"three\"\nfour")]).unwrap();
         assert_eq!(first, "word\none\n\"two, \"\"three\"\"\nfour\"\n");
         assert_eq!(writer.page(&[Word("five")]).unwrap(), "five\n");
-        assert_eq!((writer.rows, writer.bytes), (3, 39));
+        assert_eq!((writer.rows, writer.bytes), (3, 36));
     }
 
     #[test]
