@@ -82,7 +82,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("quotas.cpu_percent_per_organization", Kind::Number(0, 1_000_000_000)),
     ("api.trusted_proxies", Kind::Networks),
     ("logs.search_lines", Kind::Number(100, 100_000)),
-    ("exports.link_lifetime_s", Kind::Number(60, 86_400)),
+    ("exports.link_lifetime_s", Kind::Number(1, 86_400)),
     ("accounts.erase_after_days", Kind::Number(0, 3_650)),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
