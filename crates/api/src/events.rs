@@ -89,8 +89,10 @@ fn read(fields: &mut Fields, headers: &HeaderMap) -> (Option<i64>, FeedFilter) {
         Some(last) => last,
         None => asked,
     };
-    if after.is_some_and(|after: i64| after < 0) {
-        fields.problem("after", "must not be negative");
+    for (name, position) in [("after", asked), ("Last-Event-ID", last.flatten())] {
+        if position.is_some_and(|position: i64| position < 0) {
+            fields.problem(name, "must not be negative");
+        }
     }
     let kind = fields.text("kind", 20);
     if kind.as_deref().is_some_and(|kind| !["instance", "credential", "system"].contains(&kind)) {

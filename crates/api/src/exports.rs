@@ -17,7 +17,7 @@ use crate::written::{Line, Turn, Writer, answer};
 /// The link that an export was answered with; it needs no key. Four are told at a time.
 #[utoipa::path(get, operation_id = "exports_download", path = "/exports/{token}", tag = "instances", security(()),
     params(("token" = String, Path)),
-    responses((status = 200, description = "The lines", body = String, content_type = "text/plain"),
+    responses((status = 200, description = "The lines", content((String = "text/plain"), (String = "text/csv"), (String = "application/jsonl"))),
         (status = 404, description = "The link is unknown or has ended", body = ErrorBody),
         (status = 429, description = "Others are being downloaded", body = ErrorBody)))]
 pub(crate) async fn download(

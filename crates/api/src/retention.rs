@@ -7,9 +7,9 @@ use http::{HeaderMap, header};
 use roadstead_accounts::PolicyChange;
 use roadstead_model::Operation;
 
-use crate::error::{ApiError, Code, ErrorBody};
+use crate::error::{ApiError, ErrorBody};
 use crate::extract::fields::Fields;
-use crate::extract::{Authenticated, JsonBody, PathName, QueryFields};
+use crate::extract::{Authenticated, JsonBody, PathName, QueryFields, if_match};
 use crate::state::ApiState;
 use crate::wire::{
     All, Page, RetentionBody, RetentionPolicy, RetentionPreview, RetentionRun, RetentionRunBody,
@@ -51,7 +51,7 @@ pub(crate) async fn set(
     JsonBody { mut fields, .. }: JsonBody,
 ) -> Result<Response, ApiError> {
     let permit = caller.admin_permit(Operation::RetentionSet)?;
-    let expected = expected_version(&headers)?;
+    let expected = if_match(&headers)?;
     let change = change(&mut fields);
     fields.finish()?;
     let policy = state.accounts().set_retention(&permit, &table, expected, change).await?;
@@ -76,13 +76,6 @@ fn change(fields: &mut Fields) -> PolicyChange {
         fields.problem(unknown, "is not a field of this request");
     }
     PolicyChange { days, is_active, archive }
-}
-
-fn expected_version(headers: &HeaderMap) -> Result<Option<i32>, ApiError> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    let wrong = || ApiError::new(Code::Malformed, "If-Match must be the ETag of a policy: \"3\"");
-    version.map(Some).ok_or_else(wrong)
 }
 
 /// See what a retention policy would remove now

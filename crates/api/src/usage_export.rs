@@ -29,7 +29,7 @@ const PAGE: u32 = 1000;
         ("tool" = Option<String>, Query, description = "A tool's or prompt's name, or where a resource lives"),
         ("status" = inline(Option<words::UsageStatus>), Query, description = "Only those that ended so"),
         ("since" = Option<String>, Query), ("until" = Option<String>, Query)),
-    responses((status = 200, description = "The calls", body = String, content_type = "text/csv"),
+    responses((status = 200, description = "The calls", content((String = "text/csv"), (String = "application/jsonl"))),
         (status = 401, body = ErrorBody), (status = 403, body = ErrorBody), (status = 422, body = ErrorBody),
         (status = 429, description = "Others are being downloaded", body = ErrorBody)))]
 pub(crate) async fn export(

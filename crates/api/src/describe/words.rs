@@ -63,7 +63,7 @@ pub(super) fn is_id(name: &str) -> bool {
 
 /// A duration in a body: text with a unit, or a whole number of seconds.
 pub(super) fn duration(name: &str) -> Option<Value> {
-    matches!(name, "expires_in" | "idle_limit" | "by").then(|| {
+    matches!(name, "expires_in" | "idle_limit" | "by" | "grace" | "for").then(|| {
         json!({"anyOf": [{"type": "string", "pattern": DURATION},
                          {"type": "integer", "minimum": 1}]})
     })

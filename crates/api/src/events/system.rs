@@ -21,7 +21,7 @@ const SEVERITIES: [&str; 4] = ["info", "warning", "error", "critical"];
 #[utoipa::path(get, operation_id = "system_events_list", path = "/system-events", tag = "events",
     params(("severity" = inline(Option<words::Severity>), Query, description = "How much it matters"),
         ("source" = Option<String>, Query, max_length = 100, description = "The part that says so, such as `service` or `audit`"),
-        ("type" = Option<String>, Query, description = "Such as `service.started`"),
+        ("type" = Option<String>, Query, max_length = 100, description = "Such as `service.started`"),
         ("since" = Option<String>, Query), ("until" = Option<String>, Query),
         ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<SystemEvent>), (status = 401, body = ErrorBody),

@@ -18,6 +18,7 @@ use crate::wire::{Instance, Page, limit_field, list_cursor_field, time_field, wo
 /// is not counted.
 #[utoipa::path(get, operation_id = "instances_list", path = "/instances", tag = "instances",
     params(("status" = Option<String>, Query,
+            pattern = "^(pending|running|expired|disconnected|stopped|error)(,(pending|running|expired|disconnected|stopped|error)){0,5}$",
             description = "One or several, with commas: pending, running, expired, disconnected, stopped, error"),
         ("type" = Option<String>, Query, description = "A server type's name"),
         ("project" = Option<String>, Query, description = "A project's id"),

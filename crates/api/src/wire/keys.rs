@@ -142,10 +142,10 @@ pub struct KeyBody {
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub requests_per_minute: Option<u32>,
     /// Requests of a day, by UTC.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000u64)]
     pub daily_limit: Option<u64>,
     /// Requests of a month, by UTC.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000u64)]
     pub monthly_limit: Option<u64>,
     /// For another user; platform admins only.
     pub user_id: Option<String>,
@@ -163,10 +163,10 @@ pub struct KeyPatchBody {
     #[schema(minimum = 1, maximum = 1_000_000)]
     pub requests_per_minute: Option<u32>,
     /// Requests of a day, by UTC.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000u64)]
     pub daily_limit: Option<u64>,
     /// Requests of a month, by UTC.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 1_000_000_000_000u64)]
     pub monthly_limit: Option<u64>,
     /// When it ends by itself, from now.
     #[schema(example = "30d")]
