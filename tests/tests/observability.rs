@@ -154,7 +154,11 @@ async fn a_launch_that_fails_is_counted_at_its_stage() {
     let answer = app.ask("POST", "/instances", Some(json!({"type": "mute"}))).await;
     assert!(answer.status >= 400, "{answer:?}");
     let failed = scrape(&app).await;
-    assert!(failed.is(r#"roadstead_launch_seconds_count{outcome="failed"}"#, 1.0));
+    assert!(
+        failed.is(r#"roadstead_launch_seconds_count{outcome="failed"}"#, 1.0),
+        "{answer:?}\n{}",
+        failed.text
+    );
     let stage = r#"roadstead_launch_stage_seconds_count{stage="server_ready",outcome="failed"}"#;
     assert!(failed.is(stage, 1.0));
     assert!(failed.is(r#"roadstead_instances{phase="starting"}"#, 0.0));

@@ -6,13 +6,14 @@ mod autostart;
 mod confine;
 mod plan;
 mod quota;
+mod reserve;
 mod specification;
 mod steps;
 mod turn;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::PlainToken;
@@ -117,6 +118,7 @@ async fn run(
 ) -> Result<Launched, LaunchError> {
     let wait = request.wait;
     let plan = Plan::make(&inner, &permit, request).await?;
+    let begun = Instant::now();
     let mut attempt = 1;
     let (instance, token, queued) = loop {
         let coming = inner.let_in()?;
@@ -135,7 +137,12 @@ async fn run(
                 // Nobody has heard of this attempt yet.
                 inner.store().instances().soft_delete(instance, &Actor::SYSTEM, inner.now()).await?;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                if error.lost_the_port() {
+                    inner.parts.metrics.launched(false, begun.elapsed());
+                }
+                return Err(error);
+            }
         }
     };
     let row = inner.store().instances().get(instance, None).await?;

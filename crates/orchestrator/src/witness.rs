@@ -74,6 +74,11 @@ impl Steps {
         }
     }
 
+    /// What was taken so far counts neither as done nor as failed.
+    pub(crate) fn forget(&self, instance: InstanceId) {
+        self.under_way().remove(&instance);
+    }
+
     fn count(&self, before: Stretch, step: Step, now: Instant) {
         let took = now.duration_since(before.last);
         match (before.step.is_of_launch(), step.is_of_launch()) {
@@ -180,6 +185,9 @@ mod tests {
         steps.taken(id, Step::FoldersRemoved);
         steps.taken(id, Step::LaunchBegun);
         steps.given_up(id);
+        steps.taken(id, Step::LaunchBegun);
+        steps.forget(id);
+        steps.taken(id, Step::ProcessesGone);
         let text = metrics.text(&Now::default());
         for line in [
             "roadstead_launch_stage_seconds_count{stage=\"server_ready\",outcome=\"failed\"} 1",

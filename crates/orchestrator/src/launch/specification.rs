@@ -16,7 +16,8 @@ use roadstead_model::{Era, Port, RestartPolicy, Transport};
 use serde::Serialize;
 
 use super::confine;
-use super::steps::{PORT_ATTEMPTS, Reserved};
+use super::reserve::PORT_ATTEMPTS;
+use super::steps::Reserved;
 use crate::error::{Failure, LaunchError};
 use crate::parts::Inner;
 

@@ -1,36 +1,28 @@
 //! The steps of a launch that hold something.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use roadstead_access::LaunchPermit;
-use roadstead_accounts::{ExposeSecret, PlainToken};
+use roadstead_accounts::PlainToken;
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::{KeyId, TokenKind};
-use roadstead_model::{
-    Actor, Changes, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry,
-};
+use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
-use roadstead_store::{
-    InstanceRow, NewInstance, ProcessMark, ReopenError, Reopening, ReserveError, SealedSlot, Started,
-    StoreError,
-};
+use roadstead_store::{InstanceRow, ProcessMark, ReopenError, Reopening, ReserveError, Started, StoreError};
 use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
-use serde_json::{Value, json};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
 use super::quota::quotas;
+use super::reserve::{PORT_ATTEMPTS, exhausted, free_port, lease_and_reserve, new_row, refused};
 use crate::admission::Place;
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
 use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
 use crate::live::{Ownership, Request};
 use crate::parts::Inner;
-
-/// Ports that are tried before a launch gives up because others hold them.
-pub(super) const PORT_ATTEMPTS: usize = 16;
 
 /// Lease and row exist.
 pub(super) struct Reserved {
@@ -228,136 +220,6 @@ impl Reserved {
     }
 }
 
-/// Leases ports until the database has one free, too, and reads the credential until it is the one that it has.
-async fn lease_and_reserve(
-    inner: &Inner,
-    row: &mut NewInstance,
-    plan: &mut Plan,
-) -> Result<PortLease, LaunchError> {
-    let mut lease = free_port(inner, None)?;
-    let quotas = quotas(&inner.settings());
-    for attempt in 1.. {
-        row.port = lease.port();
-        match inner.store().instances().reserve(row, &quotas).await {
-            Ok(()) => break,
-            Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
-                lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
-            }
-            Err(ReserveError::CredentialChanged) if attempt < PORT_ATTEMPTS => {
-                plan.read_again(inner, row.user).await?;
-                row.credential = plan.credential;
-            }
-            Err(error) => return Err(refused(inner, error)),
-        }
-    }
-    Ok(lease)
-}
-
-fn refused(inner: &Inner, error: ReserveError) -> LaunchError {
-    match error {
-        ReserveError::QuotaReached(reached) => LaunchError::QuotaReached(reached),
-        ReserveError::PortHeld(_) => {
-            LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine }
-        }
-        ReserveError::CredentialChanged => LaunchError::CredentialChanged,
-        ReserveError::NoOwner => LaunchError::OwnerNotActive,
-        ReserveError::Store(error) => LaunchError::Store(error),
-    }
-}
-
-/// A leased port on which nothing of others listens, the wanted one if it can be had: who does listen has it
-/// quarantined, and the next is taken.
-fn free_port(inner: &Inner, wanted: Option<Port>) -> Result<PortLease, LaunchError> {
-    let mut lease = match wanted.and_then(|port| inner.ports.lease_again(port)) {
-        Some(lease) => lease,
-        None => inner.ports.lease().map_err(|full| exhausted(&full))?,
-    };
-    for _ in 0..PORT_ATTEMPTS {
-        // Only asked: the shim binds it for good, and fails the launch if somebody was quicker.
-        let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())) else {
-            return Ok(lease);
-        };
-        // Without a descriptor to look with, every port would seem taken.
-        if let Some(exhausted) = LaunchError::of_port(error) {
-            return Err(exhausted);
-        }
-        tracing::warn!(port = %lease.port(), "something else listens on a port of the pool; it rests");
-        lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
-    }
-    Err(LaunchError::PortsExhausted { retry_after: inner.parts.limits.quarantine })
-}
-
-fn exhausted(full: &roadstead_port_allocator::Exhausted) -> LaunchError {
-    LaunchError::PortsExhausted { retry_after: full.retry_after }
-}
-
-/// What the audit log says of a launch: the configuration may hold anything, so only that there is one.
-fn launched(plan: &Plan, at: OffsetDateTime) -> Changes {
-    let changes = Changes::default().with("type", None, &json!(plan.spec.name)).with(
-        "expires_at",
-        None,
-        &json!((at + plan.lifetime).unix_timestamp()),
-    );
-    if plan.config.is_empty() { changes } else { changes.masked("config") }
-}
-
-fn new_row(
-    inner: &Inner,
-    permit: &LaunchPermit,
-    plan: &Plan,
-    instance: InstanceId,
-    token: &PlainToken,
-    at: OffsetDateTime,
-) -> NewInstance {
-    let seal = |slot: &String, value: &roadstead_accounts::SecretString| SealedSlot {
-        slot: slot.clone(),
-        sealed: inner.parts.accounts.seal_slot(
-            permit.user(),
-            plan.type_id,
-            slot,
-            instance.uuid_bytes(),
-            value.expose_secret(),
-        ),
-    };
-    let short: String = instance.uuid().simple().to_string().chars().skip(26).collect();
-    NewInstance {
-        id: instance,
-        user: permit.user(),
-        organization: permit.organization(),
-        project: permit.project(),
-        type_id: plan.type_id,
-        type_version: plan.type_version,
-        credential: plan.credential,
-        node: inner.parts.node.node,
-        boot: inner.parts.node.boot,
-        name: plan.name.clone().unwrap_or_else(|| format!("{}-{short}", plan.spec.name)),
-        config: Value::Object(plan.config.clone()),
-        token_hash: *token.hash().as_bytes(),
-        token_hint: token.hint(),
-        port: inner.settings().ports.first(),
-        secrets: if plan.inline {
-            plan.values.iter().map(|(slot, value)| seal(slot, value)).collect()
-        } else {
-            vec![]
-        },
-        lifetime: plan.lifetime,
-        expires_at: at + plan.lifetime,
-        idle_limit_s: plan.idle_limit.and_then(|limit| i32::try_from(limit.as_secs()).ok()),
-        keep: plan.keep,
-        autostart: plan.autostart,
-        at,
-        takes: plan.takes(),
-        actor: permit.actor().clone(),
-        entry: Some(permit.entry(&instance, launched(plan, at), at)),
-        event_data: json!({
-            "program": plan.spec.program,
-            "args": plan.spec.args,
-            "url": plan.spec.url,
-            "type_version": plan.type_version,
-        }),
-    }
-}
-
 // === impl Spawned ===
 
 impl Spawned {
@@ -452,8 +314,13 @@ impl Spawned {
             failure.message.clone_from(&message);
             end.was_over(message);
         }
+        let failed = LaunchError::ServerFailed { instance, failure };
+        if failed.lost_the_port() && !self.reserved.is_restart {
+            // Nothing has failed yet: the launch begins again with another port.
+            inner.steps.forget(instance);
+        }
         inner.finish(instance, &end, &self.reserved.actor).await;
-        LaunchError::ServerFailed { instance, failure }
+        failed
     }
 }
 
