@@ -70,10 +70,9 @@ def name_something_real(case):
     if not parameters or follows_a_link(case) or CHOICE.random() < 0.2:
         return
     for name in parameters:
-        if name in ("id", "key"):
-            beginning = case.operation.path.split("/{")[0]
-            if THINGS.get(beginning):
-                parameters[name] = CHOICE.choice(THINGS[beginning])
+        beginning = "/api/v1/users" if name == "user" else case.operation.path.split("/{")[0]
+        if THINGS.get(beginning):
+            parameters[name] = CHOICE.choice(THINGS[beginning])
 
 
 def launch(case):
@@ -136,6 +135,29 @@ def user(case):
     case.body["email"] = f"{CHOICE.getrandbits(64):x}@example.com"
 
 
+def someone(case):
+    # An address is one person's alone, and who is made an admin here could end the fuzzer's own account.
+    case.body.pop("email", None)
+    case.body.pop("is_admin", None)
+
+
+def unique(case):
+    # A short name is one organisation's or project's alone.
+    if case.body.get("slug"):
+        case.body["slug"] = f"s{CHOICE.getrandbits(64):x}"
+    case.body.pop("organization_id", None)
+
+
+def retention(case):
+    # Only tables that are kept by the month can be archived.
+    case.body.pop("archive", None)
+
+
+def retention_run(case):
+    if case.body.get("table"):
+        case.body["table"] = CHOICE.choice(THINGS["/api/v1/retention/policies"])
+
+
 def setting(case):
     name, value = CHOICE.choice(sorted(SETTINGS.items()))
     case.path_parameters["key"] = name
@@ -161,6 +183,13 @@ BODIES = {
     "instances_patch": patch,
     "instances_bulk": bulk,
     "users_create": user,
+    "users_patch": someone,
+    "organizations_create": unique,
+    "organizations_patch": unique,
+    "projects_create": unique,
+    "projects_patch": unique,
+    "retention_set": retention,
+    "retention_run": retention_run,
     "settings_set": setting,
     "types_create": server_type,
     "types_update": server_type,

@@ -69,6 +69,10 @@ impl Fields {
     /// An object of at most so many bytes.
     pub(crate) fn small_object(&mut self, field: &str, max_bytes: usize) -> Option<Map<String, Value>> {
         let object = self.object(field)?;
+        if object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)) {
+            self.problem(field, "must not contain the character U+0000");
+            return None;
+        }
         if serde_json::to_vec(&object).is_ok_and(|bytes| bytes.len() <= max_bytes) {
             return Some(object);
         }
@@ -246,6 +250,16 @@ impl Fields {
     }
 }
 
+/// Whether there is a character in it that PostgreSQL keeps in no text.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +287,20 @@ mod tests {
         fields.secrets("credentials");
         let error = fields.finish().unwrap_err();
         assert!(!format!("{error:?}").contains("1234567"));
+    }
+
+    #[test]
+    fn an_object_is_kept_or_named_as_wrong() {
+        for (body, is_kept) in [
+            (r#"{"settings": {"a": ["b\\u0000"]}}"#, true),
+            (r#"{"settings": {"a": [{"b": "\u0000"}]}}"#, false),
+            (r#"{"settings": {"a\u0000": 1}}"#, false),
+            (r#"{"settings": {"a": "longer than twenty"}}"#, false),
+        ] {
+            let mut fields = fields(body);
+            assert_eq!(fields.small_object("settings", 20).is_some(), is_kept, "{body}");
+            assert_eq!(fields.finish().is_ok(), is_kept, "{body}");
+        }
     }
 
     #[test]
