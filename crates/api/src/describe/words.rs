@@ -64,7 +64,7 @@ pub(super) fn is_time(name: &str) -> bool {
 
 /// Whether a field of that name holds an id of ours; what others name may look like anything.
 pub(super) fn is_id(name: &str) -> bool {
-    (name == "id" || name.ends_with("_id")) && !name.ends_with("request_id")
+    (name == "id" || name.ends_with("_id")) && !name.ends_with("request_id") && name != "resource_id"
 }
 
 /// A duration in a body: text with a unit, or a whole number of seconds.

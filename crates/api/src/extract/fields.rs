@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roadstead_model::json::whole;
 use roadstead_model::{duration, limits};
 use serde_json::{Map, Value};
 
@@ -150,7 +151,7 @@ impl Fields {
 
     /// A whole number.
     pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &str) -> Option<T> {
-        let number = self.take(field)?.as_u64().and_then(|number| T::try_from(number).ok());
+        let number = whole(&self.take(field)?).and_then(|number| T::try_from(number).ok());
         if number.is_none() {
             self.problem(field, "must be a whole number, and not a larger one than there can be");
         }
@@ -183,7 +184,7 @@ impl Fields {
     pub(crate) fn duration(&mut self, field: &str) -> Option<Duration> {
         let text = match self.take(field)? {
             Value::String(text) => text,
-            Value::Number(seconds) => seconds.to_string(),
+            value @ Value::Number(_) => whole(&value).map(|seconds| seconds.to_string()).unwrap_or_default(),
             _ => {
                 self.problem(field, duration::DurationError::Malformed.to_string());
                 return None;

@@ -231,6 +231,7 @@ impl Project {
 
 /// An organisation's own quotas. What is absent is the platform's.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"max_instances": 50}))]
 pub struct OrganizationQuotas {
     /// Live instances.
@@ -246,6 +247,7 @@ pub struct OrganizationQuotas {
 
 /// A project's own quotas. What is absent has no limit.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({"max_requests_per_minute": 100}))]
 pub struct ProjectQuotas {
     /// Requests of all its keys in a minute.
