@@ -133,7 +133,7 @@ def key(case):
 def rotation(case):
     # How long a time may be depends on what it is for.
     if case.body.get("grace") is not None:
-        case.body["grace"] = CHOICE.choice(["0s", "90s", 3600, "7d"])
+        case.body["grace"] = CHOICE.choice(["1s", "90s", 3600, "7d"])
 
 
 def quarantine(case):
