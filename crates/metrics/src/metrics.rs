@@ -45,6 +45,9 @@ pub struct Metrics {
     records_written: Family<One, Counter>,
     records_waiting: Family<One, Gauge>,
     records_lost: Family<One, Counter>,
+    launches_waiting: Gauge,
+    audit_waiting: Gauge,
+    audit_oldest: Gauge<f64, AtomicU64>,
     database_up: Gauge,
     database_unavailable: Counter,
     /// By outcome, in the order of the list: the path of a request looks nothing up.
@@ -59,6 +62,11 @@ pub struct Now {
     pub instances: [usize; 4],
     /// Ports, in the order of [`PortState::ALL`].
     pub ports: [usize; 3],
+    /// Launches that wait for their turn.
+    pub launches_waiting: usize,
+    /// Entries of the audit log that have no link yet, and how long the oldest has waited, in seconds; none when the
+    /// database does not answer.
+    pub audit: Option<(u64, f64)>,
     /// The database answers.
     pub database_up: bool,
     /// Statements that failed because the database was not there.
@@ -144,6 +152,9 @@ impl Metrics {
             records_written: family("kind", Record::ALL.iter().map(|record| record.as_str())),
             records_waiting: family("kind", Record::ALL.iter().map(|record| record.as_str())),
             records_lost: family("kind", Record::ALL.iter().map(|record| record.as_str())),
+            launches_waiting: Gauge::default(),
+            audit_waiting: Gauge::default(),
+            audit_oldest: Gauge::default(),
             database_up: Gauge::default(),
             database_unavailable: Counter::default(),
             requests: by_outcome,
@@ -197,6 +208,8 @@ impl Metrics {
             Unit::Seconds,
             self.adoptions.clone(),
         );
+        let help = "Launches that wait until the machine has room for them";
+        registry.register("launches_waiting", help, self.launches_waiting.clone());
         let help = "Servers that were lost and started again by the policy of their type";
         registry.register("policy_restarts", help, self.restarts.clone());
     }
@@ -215,6 +228,10 @@ impl Metrics {
         registry.register("records_waiting", help, self.records_waiting.clone());
         let help = "Log lines and usage facts that the database refused";
         registry.register("records_lost", help, self.records_lost.clone());
+        let help = "Entries of the audit log that are not linked into their chain yet";
+        registry.register("audit_entries_waiting", help, self.audit_waiting.clone());
+        let help = "How long the oldest of them has waited";
+        registry.register_with_unit("audit_oldest_waiting", help, Unit::Seconds, self.audit_oldest.clone());
         let help = "Whether the database answered this scrape";
         registry.register("database_up", help, self.database_up.clone());
         let help = "Statements that failed because the database was not there or too busy";
@@ -302,6 +319,11 @@ impl Metrics {
         }
         for (state, count) in PortState::ALL.iter().zip(now.ports) {
             self.ports.get_or_create_owned(&[("state", state.as_str())]).set(gauge(count));
+        }
+        self.launches_waiting.set(gauge(now.launches_waiting));
+        if let Some((entries, oldest)) = now.audit {
+            self.audit_waiting.set(i64::try_from(entries).unwrap_or(i64::MAX));
+            self.audit_oldest.set(oldest);
         }
         self.database_up.set(i64::from(now.database_up));
         let counted: &AtomicU64 = self.database_unavailable.inner();

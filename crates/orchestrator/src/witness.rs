@@ -124,7 +124,13 @@ const PING_PATIENCE: Duration = Duration::from_secs(2);
 impl Orchestrator {
     /// The metrics as text, with what is true now.
     pub async fn metrics(&self) -> String {
-        let answer = tokio::time::timeout(PING_PATIENCE, self.0.store().ping()).await;
+        // Asking what waits tells as well whether there is a database to ask.
+        let waiting = tokio::time::timeout(PING_PATIENCE, self.0.store().audit().unsealed()).await;
+        let waiting = waiting.ok().and_then(Result::ok);
+        let audit = waiting.as_ref().map(|unsealed| {
+            let since = unsealed.oldest.map_or(time::Duration::ZERO, |oldest| self.0.now() - oldest);
+            (unsealed.entries, since.as_seconds_f64().max(0.0))
+        });
         let (starting, ending) = self.0.steps.counts();
         let (running, owned) = (self.0.parts.routes.len(), self.0.live.all().len());
         let adopting = owned.saturating_sub(starting + ending + running);
@@ -133,7 +139,9 @@ impl Orchestrator {
         self.0.parts.metrics.text(&Now {
             instances: [starting, running, ending, adopting],
             ports: [pool.free(), pool.leased(), pool.quarantined()],
-            database_up: matches!(answer, Ok(Ok(()))),
+            launches_waiting: self.0.admission.waiting(),
+            audit,
+            database_up: waiting.is_some(),
             database_unavailable: roadstead_store::unavailable_count(),
         })
     }
