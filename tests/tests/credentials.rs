@@ -91,7 +91,7 @@ async fn an_end_is_kept_shown_and_refuses_launches_once_it_has_passed() {
         assert_eq!(code(&refused), (422, "VALIDATION_FAILED"), "{refused:?}");
         assert_eq!(refused.body["error"]["details"][0]["field"], field, "{refused:?}");
     }
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     rows.execute("update credentials set expires_at = now() - interval '1 second' where name = 'near'").await;
     let body = json!({"type": "echo", "credential_id": id(&near)});
     let refused = app.ask("POST", "/instances", Some(body.clone())).await;

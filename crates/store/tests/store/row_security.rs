@@ -149,9 +149,11 @@ async fn every_table_that_says_whose_its_rows_are_has_a_policy() {
 async fn no_caller_sees_or_changes_what_is_the_platforms() {
     let two = Two::new().await;
     for table in OF_THE_PLATFORM {
-        for statement in
-            [format!("select from {table}"), format!("insert into {table} default values"), format!("delete from {table}")]
-        {
+        for statement in [
+            format!("select from {table}"),
+            format!("insert into {table} default values"),
+            format!("delete from {table}"),
+        ] {
             let mut caller = as_caller(&two.world, Some(two.view(Reach::All))).await;
             let error = caller.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
             let code = error.as_database_error().and_then(|error| error.code());
