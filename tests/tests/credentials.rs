@@ -265,6 +265,12 @@ async fn a_credential_that_is_held_is_deleted_by_force_alone() {
     let sealed =
         format!("select count(*) from credential_secrets where credential_id = '{}'", id(&credential));
     assert_eq!(rows.number(&sealed).await, 0, "its values are destroyed");
+    let told = format!(
+        "select action from audit_logs where resource_id = '{}' and outcome = 'done' order by seq",
+        id(&credential)
+    );
+    let expected = ["credential.create", "credential.switch_off", "credential.delete"];
+    assert_eq!(rows.texts(&told).await, expected);
     let restored = app.ask("POST", &format!("/instances/{}/restore", lost.id), Some(json!({}))).await;
     assert_eq!(code(&restored), (409, "CREDENTIAL_GONE"), "{restored:?}");
     let free = store(&app, "held", json!({})).await;

@@ -318,7 +318,8 @@ impl Accounts {
             return Err(AccountsError::NotFound { what: "credential" });
         }
         let changes = Changes::default().with("is_active", Some(&json!(true)), &json!(false));
-        Ok(change.commit(&sensitive(permit.entry(&id, changes, self.now()))).await?)
+        let entry = sensitive(permit.entry(&id, changes, self.now()));
+        Ok(change.commit(&NewAudit { action: "credential.switch_off", ..entry }).await?)
     }
 
     /// Reads and opens a credential, whatever its status; none when there is none of this owner.

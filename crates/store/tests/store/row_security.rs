@@ -156,7 +156,7 @@ async fn no_caller_sees_or_changes_what_is_the_platforms() {
         ] {
             let mut caller = as_caller(&two.world, Some(two.view(Reach::All))).await;
             let error = caller.execute(AssertSqlSafe(statement.clone())).await.unwrap_err();
-            let code = error.as_database_error().and_then(|error| error.code());
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
             assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
         }
     }
