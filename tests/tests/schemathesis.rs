@@ -61,7 +61,26 @@ async fn furnish(app: &App) -> Value {
         let body = json!({"name": format!("key {number}"), "scopes": ["instances:read"]});
         keys.push(made(app, "/api-keys", body).await);
     }
+    let mut users = Vec::new();
+    let mut organizations = Vec::new();
+    let mut projects = Vec::new();
+    for number in 1..=2 {
+        let body = json!({"email": format!("fuzzed{number}@example.com"), "name": "Fuzzed"});
+        users.push(made(app, "/users", body).await);
+        let organization = made(app, "/organizations", json!({"name": format!("Fuzzed {number}")})).await;
+        let body = json!({"name": format!("Fuzzed {number}"), "organization_id": organization});
+        projects.push(made(app, "/projects", body).await);
+        let invited = json!({"email": format!("fuzzed{number}@example.com")});
+        let path = format!("/organizations/{}/members", organization.as_str().expect("an id"));
+        let answer = app.ask("POST", &path, Some(invited)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        organizations.push(organization);
+    }
     json!({
+        "/api/v1/users": users,
+        "/api/v1/organizations": organizations,
+        "/api/v1/projects": projects,
+        "/api/v1/retention/policies": ["mcp_logs", "mcp_instances"],
         "/api/v1/instances": instances,
         "/api/v1/credentials": credentials,
         "/api/v1/api-keys": keys,

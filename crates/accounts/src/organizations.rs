@@ -1,6 +1,7 @@
 //! Organisations: made by anybody, changed by their owners and admins, suspended by platform admins.
 
 use roadstead_access::{Permit, RuleBroken};
+use roadstead_model::json::whole;
 use roadstead_model::{
     Changes, NewAudit, OrganizationId, OrganizationStatus, ProjectId, ProjectStatus, UserId, View,
 };
@@ -118,9 +119,9 @@ impl Accounts {
         expected: Option<i32>,
         quotas: Map<String, Value>,
     ) -> Result<OrganizationRow, AccountsError> {
-        check_quotas(&quotas, ORGANIZATION_QUOTAS)?;
+        let quotas = checked_quotas(quotas, ORGANIZATION_QUOTAS)?;
         self.change_organization(permit, id, expected, |row| {
-            row.quotas = Value::Object(quotas);
+            row.quotas = quotas;
             Ok(())
         })
         .await
@@ -242,18 +243,22 @@ pub(crate) fn set<T>(field: &mut T, value: Option<T>) {
     }
 }
 
-/// Whether quotas name what there is, in whole numbers.
-pub(crate) fn check_quotas(quotas: &Map<String, Value>, known: &[&str]) -> Result<(), AccountsError> {
-    let problem = |(name, value): (&String, &Value)| {
+/// Quotas that name what there is, in whole numbers.
+pub(crate) fn checked_quotas(quotas: Map<String, Value>, known: &[&str]) -> Result<Value, AccountsError> {
+    let mut checked = Map::new();
+    let mut problem = |(name, value): (String, Value)| {
         let field = format!("quotas.{name}");
         if !known.contains(&name.as_str()) {
             return Some((field, format!("is not one of: {}", known.join(", "))));
         }
-        let fits = value.as_u64().is_some_and(|number| (1..=LARGEST_QUOTA).contains(&number));
-        (!fits).then(|| (field, format!("must be a whole number from 1 to {LARGEST_QUOTA}")))
+        let Some(number) = whole(&value).filter(|number| (1..=LARGEST_QUOTA).contains(number)) else {
+            return Some((field, format!("must be a whole number from 1 to {LARGEST_QUOTA}")));
+        };
+        checked.insert(name, json!(number));
+        None
     };
-    let problems: Vec<_> = quotas.iter().filter_map(problem).collect();
-    if problems.is_empty() { Ok(()) } else { Err(AccountsError::Invalid(problems)) }
+    let problems: Vec<_> = quotas.into_iter().filter_map(&mut problem).collect();
+    if problems.is_empty() { Ok(Value::Object(checked)) } else { Err(AccountsError::Invalid(problems)) }
 }
 
 /// A short name made of a name: its letters and digits, and the end of an id, for names are not unique.
@@ -289,9 +294,10 @@ mod tests {
     #[test]
     fn quotas_are_known_whole_numbers() {
         let quotas = |json: Value| json.as_object().cloned().unwrap_or_default();
-        assert!(check_quotas(&quotas(json!({"max_instances": 5})), ORGANIZATION_QUOTAS).is_ok());
+        let checked = checked_quotas(quotas(json!({"max_instances": 5.0})), ORGANIZATION_QUOTAS);
+        assert_eq!(checked.ok(), Some(json!({"max_instances": 5})));
         let wrong = quotas(json!({"max_instances": -1, "colour": 3, "max_memory_mb": "many"}));
-        let Err(AccountsError::Invalid(problems)) = check_quotas(&wrong, ORGANIZATION_QUOTAS) else {
+        let Err(AccountsError::Invalid(problems)) = checked_quotas(wrong, ORGANIZATION_QUOTAS) else {
             panic!("three of them are wrong")
         };
         assert_eq!(problems.len(), 3);

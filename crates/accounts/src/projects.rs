@@ -5,7 +5,7 @@ use roadstead_model::{Changes, OrganizationId, ProjectId, ProjectStatus};
 use roadstead_store::{Page, PageRequest, ProjectRow};
 use serde_json::{Map, Value};
 
-use crate::organizations::{PROJECT_QUOTAS, check_quotas, entry, expect, set, slug_of};
+use crate::organizations::{PROJECT_QUOTAS, checked_quotas, entry, expect, set, slug_of};
 use crate::{Accounts, AccountsError};
 
 /// A project to be.
@@ -81,7 +81,7 @@ impl Accounts {
             let usual = ("max_requests_per_minute".to_owned(), USUAL_REQUESTS_PER_MINUTE.into());
             Map::from_iter([usual])
         });
-        check_quotas(&quotas, PROJECT_QUOTAS)?;
+        let quotas = checked_quotas(quotas, PROJECT_QUOTAS)?;
         let id = ProjectId::new(&*self.0.clock, &mut *self.0.randomness.lock());
         let at = self.now();
         let row = ProjectRow {
@@ -91,7 +91,7 @@ impl Accounts {
             name: new.name,
             description: new.description,
             settings: Value::Object(new.settings),
-            quotas: Value::Object(quotas),
+            quotas,
             status: ProjectStatus::Active,
             version: 1,
             created_at: at,
@@ -113,19 +113,17 @@ impl Accounts {
         expected: Option<i32>,
         patch: ProjectPatch,
     ) -> Result<ProjectRow, AccountsError> {
-        if let Some(quotas) = &patch.quotas {
-            check_quotas(quotas, PROJECT_QUOTAS)?;
-        }
+        let quotas = patch.quotas.map(|quotas| checked_quotas(quotas, PROJECT_QUOTAS)).transpose()?;
         let mut change = self.store().change(permit.view()).await?;
         let before = change.projects().lock(id, permit.view()).await?.ok_or(MISSING)?;
         expect(expected, before.version)?;
         let mut after = before.clone();
-        let ProjectPatch { name, slug, description, settings, quotas, status } = patch;
+        let ProjectPatch { name, slug, description, settings, quotas: _, status } = patch;
         set(&mut after.name, name);
         set(&mut after.slug, slug);
         set(&mut after.description, description);
         set(&mut after.settings, settings.map(Value::Object));
-        set(&mut after.quotas, quotas.map(Value::Object));
+        set(&mut after.quotas, quotas);
         set(&mut after.status, status);
         if after == before {
             change.nothing_changed().await?;

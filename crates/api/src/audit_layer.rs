@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 
 use crate::error::ApiError;
 use crate::operations;
+use crate::presenter::Presenter;
 use crate::request_id::REQUEST_ID;
 use crate::source;
 use crate::state::ApiState;
@@ -32,17 +33,6 @@ const MAX_KINDS: usize = 10_000;
 const MAX_AGENT_CHARS: usize = 200;
 /// Longest id of a thing that is named.
 const MAX_RESOURCE_CHARS: usize = 100;
-
-/// Who was found to call, told by the extractor.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Known(Arc<OnceLock<Caller>>);
-
-impl Known {
-    pub(crate) fn is(&self, caller: &Caller) {
-        // Asked twice in one request, it is the same one.
-        let _ = self.0.set(caller.clone());
-    }
-}
 
 /// What is one row a minute.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -191,12 +181,11 @@ impl Asked {
 /// Writes an entry about what was refused.
 pub(crate) async fn middleware(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let Some(asked) = Asked::of(&request, &state) else { return next.run(request).await };
-    let known = Known::default();
-    request.extensions_mut().insert(known.clone());
+    let presenter = Presenter::of(&mut request);
     let response = next.run(request).await;
     let code = response.extensions().get::<Arc<ApiError>>().map(|error| error.code.as_str());
     if let Some(code) = code.filter(|_| asked.is_told(response.status())) {
-        note(&state, asked, known.0.get(), code).await;
+        note(&state, asked, presenter.caller(), code).await;
     }
     response
 }

@@ -1,57 +1,25 @@
 //! What a key is used for: a fact for each request that is known to be of one, whatever came of it.
-//!
-//! Whoever finds out which key a request presents says so in the request's note; the fact is made when the answer is known.
-
-use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, header};
-use roadstead_access::Caller;
 use roadstead_accounts::KeyFact;
-use roadstead_model::ApiKeyId;
 
 use crate::operations;
+use crate::presenter::Presenter;
 use crate::request_id::REQUEST_ID;
 use crate::state::ApiState;
 
-/// Which key a request presents, as soon as somebody knows.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KeyNote(Arc<OnceLock<Known>>);
-
-#[derive(Debug)]
-struct Known {
-    key: ApiKeyId,
-    is_refused: bool,
-    ip_address: Option<IpAddr>,
-    user_agent: Option<String>,
-}
-
-impl KeyNote {
-    /// The key is good, and its caller is let in.
-    pub(crate) fn let_in(&self, caller: &Caller) {
-        let (ip_address, user_agent) = (caller.ip_address, caller.user_agent.clone());
-        let _ = self.0.set(Known { key: caller.key(), is_refused: false, ip_address, user_agent });
-    }
-
-    /// The key is known, and may not be used so.
-    pub(crate) fn turned_away(&self, key: ApiKeyId, ip_address: Option<IpAddr>) {
-        let _ = self.0.set(Known { key, is_refused: true, ip_address, user_agent: None });
-    }
-}
-
 /// Makes the fact of a request when its answer is known.
 pub(crate) async fn count(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
-    let note = KeyNote::default();
-    request.extensions_mut().insert(note.clone());
+    let presenter = Presenter::of(&mut request);
     let operation = operations::of(&request);
     let request_bytes = length(request.headers());
     let request_id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
     let begun = state.clock().now();
     let response = next.run(request).await;
-    if let Some(known) = note.0.get() {
+    if let Some(known) = presenter.key() {
         let took = state.clock().now() - begun;
         let answer = axum::body::HttpBody::size_hint(response.body()).exact();
         state.accounts().note_key_use(KeyFact {

@@ -225,7 +225,7 @@ pub(crate) async fn revoke(
 ///
 /// A line for each day, or with `detail=true` pages of its requests. Written down every two seconds.
 #[utoipa::path(get, operation_id = "keys_usage", path = "/api-keys/{id}/usage", tag = "api-keys",
-    params(("id" = String, Path), ("days" = Option<u32>, Query, description = "So many days up to today, 31 without it"),
+    params(("id" = String, Path), ("days" = Option<u32>, Query, minimum = 1, maximum = 366, description = "So many days up to today, 31 without it"),
         ("detail" = Option<bool>, Query, description = "Requests instead of days"),
         ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = KeyUsage), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),

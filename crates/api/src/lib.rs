@@ -22,6 +22,7 @@ mod metrics;
 mod operations;
 pub mod people;
 mod ports;
+mod presenter;
 mod request_id;
 mod retention;
 pub mod router;

@@ -60,22 +60,11 @@ pub(crate) async fn set(
 }
 
 fn change(fields: &mut Fields) -> PolicyChange {
-    let (is_active, archive) = (fields.flag("is_active"), fields.flag("archive"));
-    let mut rest = fields.rest();
-    let days = match rest.remove("days") {
-        None | Some(serde_json::Value::Null) => None,
-        Some(value) => {
-            let days = value.as_u64().and_then(|days| u32::try_from(days).ok());
-            if days.is_none() {
-                fields.problem("days", "must be a whole number of days");
-            }
-            days
-        }
-    };
-    for unknown in rest.keys() {
-        fields.problem(unknown, "is not a field of this request");
+    PolicyChange {
+        days: fields.number("days"),
+        is_active: fields.flag("is_active"),
+        archive: fields.flag("archive"),
     }
-    PolicyChange { days, is_active, archive }
 }
 
 /// See what a retention policy would remove now

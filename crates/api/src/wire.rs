@@ -46,7 +46,7 @@ pub use logs::{ExportBody, ExportLink, FoundLine, FoundLines};
 pub use master_key::{MasterKey, Rotation};
 pub use organization::{
     AcceptBody, Invitation, InviteBody, Member, MemberBody, Organization, OrganizationBody,
-    OrganizationPatchBody, Project, ProjectBody, ProjectPatchBody,
+    OrganizationPatchBody, OrganizationQuotas, Project, ProjectBody, ProjectPatchBody,
 };
 pub use people::PortEntry;
 pub use person::{KeySummary, Me, MePatchBody, Membership, SuspendBody, User, UserBody, UserPatchBody};

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod keys;
 pub mod many;
 pub mod people;
+pub mod retention;
 pub mod settings;
 pub mod usage;
 pub mod use_it;
@@ -18,6 +19,7 @@ use admin::{CredentialsCommand, MasterKeyCommand, TypesCommand};
 use keys::KeysCommand;
 use many::{Bulk, LogsCommand, Patch, Sort, Which};
 use people::{AccountCommand, Members, OrgsCommand, ProjectsCommand, UsersCommand};
+use retention::RetentionCommand;
 use settings::SettingsCommand;
 use usage::Usage;
 use use_it::{Call, ClientConfig, Tools};
@@ -156,6 +158,13 @@ pub enum ClientCommand {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<SettingsCommand>,
+    },
+    /// Show and change what is kept for how long, and remove what is old (administrators)
+    #[command(after_help = retention::RETENTION_EXAMPLES)]
+    Retention {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<RetentionCommand>,
     },
     /// Show, rotate and retire the master key, which seals all secrets at rest (administrators)
     #[command(after_help = MASTER_KEY_EXAMPLES)]

@@ -16,6 +16,7 @@ mod master_key;
 mod members;
 mod orgs;
 mod projects;
+mod retention;
 mod settings;
 mod show;
 mod stats;
@@ -83,6 +84,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Account { command } => account::account(session, command).await,
         ClientCommand::Keys { command } => keys::keys(session, command).await,
         ClientCommand::Settings { command } => settings::settings(session, command).await,
+        ClientCommand::Retention { command } => retention::retention(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
         ClientCommand::ClientConfig(wanted) => use_it::client_config(session, &wanted).await,
         ClientCommand::Tools(tools) => use_it::tools(session, &tools).await,

@@ -13,6 +13,7 @@ pub mod host;
 pub mod id;
 pub mod idle;
 pub mod instance;
+pub mod json;
 pub mod limits;
 pub mod log;
 pub mod operation;

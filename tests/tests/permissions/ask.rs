@@ -35,6 +35,8 @@ pub struct Ask {
     pub consumes: bool,
     /// Statuses beside success that show that it was permitted.
     pub also: &'static [u16],
+    /// What the owner of the database does to the thing before it is asked of by somebody who may.
+    pub before: &'static str,
 }
 
 impl Ask {
@@ -54,7 +56,7 @@ impl Ask {
 }
 
 fn simple(kind: Kind) -> Ask {
-    Ask { kind, body: None, query: "", word: "", consumes: false, also: &[] }
+    Ask { kind, body: None, query: "", word: "", consumes: false, also: &[], before: "" }
 }
 
 fn with(kind: Kind, body: Value) -> Ask {
@@ -118,7 +120,7 @@ pub fn of(operation: Operation) -> Ask {
         // A stopped instance has time left: that it may not be renewed says that it was looked at.
         O::InstancesRenew => Ask { also: &[409], ..using_up(simple(Ended)) },
         O::InstancesBulk => {
-            with(Nothing, json!({"action": "stop", "filter": {"type": "plain"}, "dry_run": true}))
+            with(Nothing, json!({"action": "stop", "filter": {"name": "nobody's"}, "dry_run": false}))
         }
         O::TypesGet => Ask { kind: Nothing, ..on("plain") },
         O::TypesCreate => {
@@ -149,20 +151,26 @@ pub fn of(operation: Operation) -> Ask {
         O::UsersCreate => with(Platform, json!({"email": "new-{number}@example.org", "name": "New"})),
         O::UsersPatch => with(User, json!({"name": "n {number}"})),
         O::UsersSuspend => using_up(with(User, json!({"reason": "test"}))),
-        O::UsersReinstate => Ask { also: &[409], ..simple(User) },
+        O::UsersReinstate => {
+            let before = "update users set status = 'suspended', is_active = false where id = '{id}'";
+            Ask { before, ..simple(User) }
+        }
         O::UsersDelete => using_up(simple(User)),
         O::OrganizationsGet | O::MembersList => simple(Organization),
         O::OrganizationsCreate => with(Nothing, json!({"name": "O {number}"})),
         O::OrganizationsPatch => with(Organization, json!({"name": "O {number}"})),
         O::OrganizationsDelete | O::OrganizationsSuspend | O::MembersLeave => simple(Fresh),
-        O::OrganizationsReinstate => Ask { also: &[409], ..simple(Organization) },
+        O::OrganizationsReinstate => {
+            let before = "update organizations set status = 'suspended' where id = '{id}'";
+            Ask { before, ..simple(Organization) }
+        }
         O::OrganizationsQuotas => with(Organization, json!({"max_instances": 100})),
         // One person's own organisation takes nobody else, and keeps its owner: that it says so shows that they may.
         O::MembersInvite => {
             let body = json!({"email": "invited-{number}@example.org", "role": "member"});
             also_refused(with(Organization, body))
         }
-        O::MembersPatch => also_refused(with(Member, json!({"role": "member"}))),
+        O::MembersPatch => also_refused(with(Member, json!({"role": "admin"}))),
         O::MembersRemove => also_refused(using_up(simple(Member))),
         // There is no such invitation, which only who may accept one is told.
         O::MembersAccept => Ask { also: &[404], ..with(Nothing, json!({"token": "ri_nothing"})) },
@@ -174,7 +182,7 @@ pub fn of(operation: Operation) -> Ask {
         O::PortsQuarantine | O::PortsRelease => Ask { also: &[409], ..on("3099") },
         O::RetentionSet => Ask { body: Some(json!({"days": 31})), ..on("mcp_logs") },
         O::RetentionPreview => on("mcp_logs"),
-        O::RetentionRun => with(Platform, json!({"dry_run": true})),
+        O::RetentionRun => with(Platform, json!({"table": "exports", "dry_run": false})),
         O::MasterKeyRotate => simple(Platform),
         O::MasterKeyRetire => Ask { also: &[404, 409], ..on("99") },
     }

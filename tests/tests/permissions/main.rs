@@ -4,6 +4,7 @@
 
 mod ask;
 mod people;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use roadstead_access::{Allowed, MATRIX, Platform, matrix};
 use roadstead_model::{Operation, Role, Scope};
 use roadstead_test_support::app::{Answer, App};
 use serde_json::{Value, json};
+use written::Asked;
 
 /// Routes that ask for no key, or for another one.
 const PUBLIC: [&str; 4] = ["healthz", "readyz", "metrics", "exports_download"];
@@ -43,15 +45,15 @@ async fn every_role_and_operation_is_answered_as_the_table_says() {
     lines_and_routes_are_the_same(&routes);
     let mut world = World::made(app).await;
     let mut wrong = Vec::new();
-    let mut asked = 0;
+    let mut asked = Vec::new();
     for operation in Operation::ALL {
         let ask = ask::of(*operation);
         let route = &routes[operation.as_str()];
         for caller in world.callers() {
             for relation in relations(ask.kind, &caller) {
                 let expected = expected(*operation, &caller, relation);
-                let answer = asked_of(&mut world, &ask, route, &caller, relation).await;
-                asked += 1;
+                let answer = asked_of(&mut world, &ask, route, &caller, (relation, expected)).await;
+                asked.push(Asked::new(*operation, &route.0, &answer));
                 if !fits(&answer, expected, &ask) {
                     wrong.push(format!(
                         "{} as {} of {relation:?}: expected {expected:?}, got {} {}",
@@ -67,9 +69,11 @@ async fn every_role_and_operation_is_answered_as_the_table_says() {
             }
         }
     }
-    println!("{asked} requests");
-    assert!(wrong.is_empty(), "{} of {asked} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(asked > 750, "{asked}");
+    println!("{} requests", asked.len());
+    assert!(wrong.is_empty(), "{} of {} answers are wrong:\n{}", wrong.len(), asked.len(), wrong.join("\n"));
+    assert!(asked.len() > 750, "{}", asked.len());
+    let wrong = written::against(&asked, &mut world).await;
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     world.app.interrupt().await;
 }
 
@@ -171,7 +175,7 @@ async fn asked_of(
     ask: &Ask,
     (method, path): &(String, String),
     caller: &Person,
-    relation: Relation,
+    (relation, expected): (Relation, Expected),
 ) -> Answer {
     if ask.kind == Kind::Fresh {
         let (caller, id) = world.fresh(caller).await;
@@ -179,6 +183,9 @@ async fn asked_of(
         return world.app.ask_as(&caller.key, method, &path, ask.body.clone()).await;
     }
     let (first, second) = world.target(ask.kind, caller, relation).await;
+    if expected == Expected::Done && !ask.before.is_empty() {
+        world.execute(&ask.before.replace("{id}", &first)).await;
+    }
     let path = ask.path(path, &first, &second);
     let body = ask.body.as_ref().map(|body| world.completed(body));
     world.app.ask_as(&caller.key, method, &path, body).await

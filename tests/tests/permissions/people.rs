@@ -81,6 +81,16 @@ impl World {
         world
     }
 
+    /// What a query of the database finds.
+    pub async fn found(&mut self, sql: &str) -> Vec<String> {
+        self.rows.texts(sql).await
+    }
+
+    /// Changes the database behind the service's back.
+    pub async fn execute(&mut self, sql: &str) {
+        self.rows.execute(sql).await;
+    }
+
     pub fn callers(&self) -> Vec<Person> {
         self.people.clone()
     }

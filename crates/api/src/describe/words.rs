@@ -18,9 +18,15 @@ pub(super) fn rules(name: &str) -> Option<Value> {
         "type" => json!({"minLength": 1, "maxLength": 50, "pattern": TEXT}),
         "wait" => json!({"enum": ["ready", "none"]}),
         "name" => json!({"minLength": 1, "maxLength": MAX_NAME_CHARS, "pattern": TEXT}),
-        "email" => {
+        "email" | "billing_email" | "support_email" => {
             json!({"maxLength": 254, "pattern": "^[^\\s@\\u0000-\\u001f\\u007f-\\u009f]+@[^\\s@\\u0000-\\u001f\\u007f-\\u009f]+$"})
         }
+        "slug" => json!({"maxLength": 63, "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"}),
+        "avatar_url" => {
+            json!({"maxLength": 2_048, "pattern": "^https?://[^\\u0000-\\u001f\\u007f-\\u009f]*$"})
+        }
+        "timezone" => json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9/_+-]+$"}),
+        "locale" => json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9-]+$"}),
         "Idempotency-Key" => json!({"pattern": "^[\\x21-\\x7e]{1,200}$"}),
         "If-Match" => json!({"pattern": "^\"[0-9]{1,9}\"$"}),
         _ if is_time(name) => json!({"format": "date-time", "maxLength": 40}),
@@ -58,7 +64,7 @@ pub(super) fn is_time(name: &str) -> bool {
 
 /// Whether a field of that name holds an id of ours; what others name may look like anything.
 pub(super) fn is_id(name: &str) -> bool {
-    (name == "id" || name.ends_with("_id")) && !name.ends_with("request_id")
+    (name == "id" || name.ends_with("_id")) && !name.ends_with("request_id") && name != "resource_id"
 }
 
 /// A duration in a body: text with a unit, or a whole number of seconds.

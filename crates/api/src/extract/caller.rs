@@ -8,10 +8,9 @@ use http::{HeaderValue, header};
 use roadstead_access::Caller;
 use roadstead_accounts::AuthenticationError;
 
-use crate::audit_layer::Known;
 use crate::error::ApiError;
-use crate::key_uses::KeyNote;
 use crate::limit_layer::Presented;
+use crate::presenter::Presenter;
 use crate::request_id::REQUEST_ID;
 use crate::source;
 use crate::state::ApiState;
@@ -71,22 +70,20 @@ pub(crate) async fn authenticate(
     });
     let agent = header(header::USER_AGENT);
     let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
-    let note = parts.extensions.get::<KeyNote>().cloned().unwrap_or_default();
+    let presenter = Presenter::in_parts(parts);
     let found = state.accounts().authenticate(token, source, agent).await;
     let found = found.inspect_err(|error| {
         if let Some(key) = error.refused_key() {
-            note.turned_away(key, source);
+            presenter.turned_away(key, source);
         }
     });
     let mut caller = found.map_err(NotLetIn::Key)?;
-    note.let_in(&caller);
+    presenter.let_in(&caller);
     caller.request_id = header(REQUEST_ID).map(str::to_owned);
     let caller = match super::acting::acting(state, &parts.headers, &caller).await {
         Ok(acting) => acting.unwrap_or(caller),
         Err(error) => return Err(NotLetIn::Acting { caller: Box::new(caller), error }),
     };
-    if let Some(known) = parts.extensions.get::<Known>() {
-        known.is(&caller);
-    }
+    presenter.calls(&caller);
     Ok(caller)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use roadstead_model::json::whole;
 use roadstead_model::{duration, limits};
 use serde_json::{Map, Value};
 
@@ -69,6 +70,10 @@ impl Fields {
     /// An object of at most so many bytes.
     pub(crate) fn small_object(&mut self, field: &str, max_bytes: usize) -> Option<Map<String, Value>> {
         let object = self.object(field)?;
+        if object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)) {
+            self.problem(field, "must not contain the character U+0000");
+            return None;
+        }
         if serde_json::to_vec(&object).is_ok_and(|bytes| bytes.len() <= max_bytes) {
             return Some(object);
         }
@@ -146,7 +151,7 @@ impl Fields {
 
     /// A whole number.
     pub(crate) fn number<T: TryFrom<u64>>(&mut self, field: &str) -> Option<T> {
-        let number = self.take(field)?.as_u64().and_then(|number| T::try_from(number).ok());
+        let number = whole(&self.take(field)?).and_then(|number| T::try_from(number).ok());
         if number.is_none() {
             self.problem(field, "must be a whole number, and not a larger one than there can be");
         }
@@ -179,7 +184,7 @@ impl Fields {
     pub(crate) fn duration(&mut self, field: &str) -> Option<Duration> {
         let text = match self.take(field)? {
             Value::String(text) => text,
-            Value::Number(seconds) => seconds.to_string(),
+            value @ Value::Number(_) => whole(&value).map(|seconds| seconds.to_string()).unwrap_or_default(),
             _ => {
                 self.problem(field, duration::DurationError::Malformed.to_string());
                 return None;
@@ -246,6 +251,16 @@ impl Fields {
     }
 }
 
+/// Whether there is a character in it that PostgreSQL keeps in no text.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(object) => object.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +288,20 @@ mod tests {
         fields.secrets("credentials");
         let error = fields.finish().unwrap_err();
         assert!(!format!("{error:?}").contains("1234567"));
+    }
+
+    #[test]
+    fn an_object_is_kept_or_named_as_wrong() {
+        for (body, is_kept) in [
+            (r#"{"settings": {"a": ["b\\u0000"]}}"#, true),
+            (r#"{"settings": {"a": [{"b": "\u0000"}]}}"#, false),
+            (r#"{"settings": {"a\u0000": 1}}"#, false),
+            (r#"{"settings": {"a": "longer than twenty"}}"#, false),
+        ] {
+            let mut fields = fields(body);
+            assert_eq!(fields.small_object("settings", 20).is_some(), is_kept, "{body}");
+            assert_eq!(fields.finish().is_ok(), is_kept, "{body}");
+        }
     }
 
     #[test]

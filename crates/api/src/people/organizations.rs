@@ -14,7 +14,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, PathId, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
-use crate::wire::{Organization, OrganizationBody, OrganizationPatchBody, Page};
+use crate::wire::{Organization, OrganizationBody, OrganizationPatchBody, OrganizationQuotas, Page};
 
 /// List organisations
 ///
@@ -178,7 +178,7 @@ pub(crate) async fn reinstate(
 /// Platform admins only: `max_instances`, `max_memory_mb` and `max_cpu_percent`, all of them. What is absent is the
 /// platform's.
 #[utoipa::path(put, operation_id = "organizations_quotas", path = "/organizations/{id}/quotas", tag = "organizations",
-    request_body = serde_json::Value,
+    request_body = OrganizationQuotas,
     params(("id" = String, Path), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = Organization), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 412, body = ErrorBody),

@@ -13,7 +13,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Authenticated, JsonBody, OptionalBody, PathId, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
-use crate::wire::{Page, SuspendBody, User, UserBody, UserPatchBody, choice};
+use crate::wire::{Page, SuspendBody, User, UserBody, UserPatchBody, choice, words};
 
 /// Longest text that is searched for.
 const MAX_SEARCH_CHARS: usize = 200;
@@ -23,7 +23,8 @@ const MAX_SEARCH_CHARS: usize = 200;
 /// Platform admins only. `search` finds words of names and addresses by how they begin; `deleted=true` shows those that
 /// wait to be erased instead.
 #[utoipa::path(get, operation_id = "users_list", path = "/users", tag = "users",
-    params(("search" = Option<String>, Query), ("status" = Option<String>, Query), ("deleted" = Option<bool>, Query),
+    params(("search" = Option<String>, Query, max_length = 200, description = "Words of names and addresses, by how they begin"),
+        ("status" = inline(Option<words::UserStatus>), Query), ("deleted" = Option<bool>, Query),
         ("limit" = Option<u32>, Query), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<User>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]

@@ -4,7 +4,7 @@ use roadstead_accounts::{ExposeSecret, MemberRow, OrganizationRow, PlainToken, P
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rfc3339;
+use super::{rfc3339, words};
 
 /// An organisation.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -81,7 +81,7 @@ pub struct OrganizationPatchBody {
     /// Whom its members ask; null for nobody.
     pub support_email: Option<String>,
     /// The domains of the addresses that members may have; empty for any.
-    #[schema(example = json!(["example.com"]))]
+    #[schema(example = json!(["example.com"]), value_type = Option<Vec<words::Domain>>, max_items = 50)]
     pub allowed_email_domains: Option<Vec<String>>,
     /// Its own settings, all of them: at most 16 KiB of JSON.
     #[schema(value_type = Option<Object>)]
@@ -142,7 +142,8 @@ pub struct InviteBody {
     /// Their address.
     #[schema(example = "ada@example.com")]
     pub email: String,
-    /// `owner`, `admin`, `member` or `viewer`; `member` without.
+    /// `member` without.
+    #[schema(value_type = Option<words::Role>)]
     pub role: Option<String>,
 }
 
@@ -167,16 +168,18 @@ impl Invitation {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AcceptBody {
     /// The token of the invitation.
-    #[schema(example = "ri_…")]
+    #[schema(example = "ri_…", max_length = 200)]
     pub token: String,
 }
 
 /// What is to become different of a member. What is absent stays.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MemberBody {
-    /// `owner`, `admin`, `member` or `viewer`.
+    /// What they are to the organisation.
+    #[schema(value_type = Option<words::Role>)]
     pub role: Option<String>,
-    /// `active` or `suspended`.
+    /// Whether they take part.
+    #[schema(value_type = Option<words::MemberStatus>)]
     pub status: Option<String>,
 }
 
@@ -226,6 +229,32 @@ impl Project {
     }
 }
 
+/// An organisation's own quotas. What is absent is the platform's.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"max_instances": 50}))]
+pub struct OrganizationQuotas {
+    /// Live instances.
+    #[schema(minimum = 1, maximum = 1_000_000_000, nullable = false)]
+    pub max_instances: Option<u32>,
+    /// The memory of its live instances, in sum.
+    #[schema(minimum = 1, maximum = 1_000_000_000, nullable = false)]
+    pub max_memory_mb: Option<u32>,
+    /// The processor time of its live instances in sum, in hundredths of a processor.
+    #[schema(minimum = 1, maximum = 1_000_000_000, nullable = false)]
+    pub max_cpu_percent: Option<u32>,
+}
+
+/// A project's own quotas. What is absent has no limit.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"max_requests_per_minute": 100}))]
+pub struct ProjectQuotas {
+    /// Requests of all its keys in a minute.
+    #[schema(minimum = 1, maximum = 1_000_000_000, nullable = false)]
+    pub max_requests_per_minute: Option<u32>,
+}
+
 /// A project to be.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ProjectBody {
@@ -236,12 +265,13 @@ pub struct ProjectBody {
     #[schema(example = "weather")]
     pub slug: Option<String>,
     /// What it is for.
+    #[schema(max_length = 2_000)]
     pub description: Option<String>,
     /// Its own settings: at most 16 KiB of JSON.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
     /// Its own quotas; 100 requests a minute without.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<ProjectQuotas>)]
     pub quotas: Option<Value>,
     /// Another organisation than the key's; platform admins only.
     pub organization_id: Option<String>,
@@ -255,13 +285,15 @@ pub struct ProjectPatchBody {
     /// Lower-case letters, digits and hyphens.
     pub slug: Option<String>,
     /// What it is for; null for nothing in particular.
+    #[schema(max_length = 2_000)]
     pub description: Option<String>,
     /// Its own settings, all of them.
     #[schema(value_type = Option<Object>)]
     pub settings: Option<Value>,
     /// Its own quotas, all of them.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<ProjectQuotas>)]
     pub quotas: Option<Value>,
-    /// `active`, `paused` or `archived`.
+    /// Whether it is worked in.
+    #[schema(value_type = Option<words::ProjectStatus>)]
     pub status: Option<String>,
 }

@@ -141,6 +141,7 @@ pub struct UserPatchBody {
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SuspendBody {
     /// For people.
+    #[schema(max_length = 500)]
     pub reason: Option<String>,
     /// Whether what runs ends, too.
     pub stop_instances: Option<bool>,

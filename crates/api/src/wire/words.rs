@@ -52,9 +52,31 @@ words! {
     FeedKind = ["instance", "credential", "system"];
     /// How much a system event matters.
     Severity = ["info", "warning", "error", "critical"];
+    /// What a member is to an organisation.
+    Role = roadstead_model::Role::ALL;
+    /// Whether a member takes part.
+    MemberStatus = [roadstead_model::MemberStatus::Active, roadstead_model::MemberStatus::Suspended];
+    /// Whether a project is worked in.
+    ProjectStatus = roadstead_model::ProjectStatus::ALL;
+    /// Whether a user may act.
+    UserStatus = roadstead_model::UserStatus::ALL;
     /// The order of log lines.
     Order = ["desc", "asc"];
 }
+
+/// What stands after the `@` of an address.
+#[derive(Debug)]
+pub enum Domain {}
+
+impl PartialSchema for Domain {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(SchemaType::new(Type::String));
+        let labels = text.pattern(Some("^[A-Za-z0-9-]+(\\.[A-Za-z0-9-]+)+$")).max_length(Some(254));
+        RefOr::T(Schema::Object(labels.build()))
+    }
+}
+
+impl ToSchema for Domain {}
 
 /// Lets plain words stand where the model's do.
 trait Word {
