@@ -91,7 +91,7 @@ async fn an_end_is_kept_shown_and_refuses_launches_once_it_has_passed() {
         assert_eq!(code(&refused), (422, "VALIDATION_FAILED"), "{refused:?}");
         assert_eq!(refused.body["error"]["details"][0]["field"], field, "{refused:?}");
     }
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     rows.execute("update credentials set expires_at = now() - interval '1 second' where name = 'near'").await;
     let body = json!({"type": "echo", "credential_id": id(&near)});
     let refused = app.ask("POST", "/instances", Some(body.clone())).await;
@@ -265,6 +265,12 @@ async fn a_credential_that_is_held_is_deleted_by_force_alone() {
     let sealed =
         format!("select count(*) from credential_secrets where credential_id = '{}'", id(&credential));
     assert_eq!(rows.number(&sealed).await, 0, "its values are destroyed");
+    let told = format!(
+        "select action from audit_logs where resource_id = '{}' and outcome = 'done' order by seq",
+        id(&credential)
+    );
+    let expected = ["credential.create", "credential.switch_off", "credential.delete"];
+    assert_eq!(rows.texts(&told).await, expected);
     let restored = app.ask("POST", &format!("/instances/{}/restore", lost.id), Some(json!({}))).await;
     assert_eq!(code(&restored), (409, "CREDENTIAL_GONE"), "{restored:?}");
     let free = store(&app, "held", json!({})).await;

@@ -91,7 +91,8 @@ async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
     let mut read = stream.until(&first, "started").await;
     drop(stream);
     let second = launch(&app).await;
-    assert_eq!(app.ask("POST", &format!("/instances/{first}/stop"), None).await.status, 200);
+    let stopped = app.ask("POST", &format!("/instances/{first}/stop"), None).await;
+    assert_eq!(stopped.status, 200, "{stopped:?}");
     let last = position(read.last().expect("something was read"));
     let mut stream = Stream::open(&app, &app.key, Some(last)).await;
     read.extend(stream.until(&first, "stopped").await);

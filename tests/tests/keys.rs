@@ -130,7 +130,7 @@ async fn a_new_key_has_everything_of_the_old_one_which_has_its_grace() {
     assert_ne!(new["key"], old["key"]);
     assert_eq!((use_it(&app, &old).await.status, use_it(&app, &new).await.status), (200, 200));
     refused(&app.ask("POST", &rotate, None).await, 404, "NOT_FOUND");
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     let id = text(&old["id"]);
     let over = format!("update api_keys set grace_until = now() - interval '1 second' where id = '{id}'");
     assert_eq!(rows.execute(&over).await, 1);

@@ -51,7 +51,7 @@ async fn key_of(app: &App, user: &str) -> String {
 async fn key_in(app: &App, user: &str, place: &Place) -> String {
     let key = key_of(app, user).await;
     let id = text(&app.ask_as(&key, "GET", "/me", None).await.body["key"]["id"]);
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     let (organization, project) = (&place.id, &place.project);
     rows.execute(&format!(
         "update api_keys set organization_id = '{organization}', project_id = '{project}' where id = '{id}'"
@@ -355,7 +355,7 @@ async fn a_deleted_account_ends_comes_back_and_is_erased_in_the_end() {
     assert_eq!(app.ask_as(&key, "GET", "/me", None).await.status, 200);
     assert_eq!(app.ask("DELETE", &user, None).await.status, 200);
     // A month passes.
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     rows.execute(&format!("update users set erase_after = now() where id = '{}'", ada.id)).await;
     wait_for("the account to be erased", PATIENCE, async || {
         (app.ask("GET", &user, None).await.status == 404).then_some(())

@@ -301,7 +301,7 @@ async fn values_that_were_moved_do_not_open_and_keep_a_rotation_from_being_finis
     let (app, ids) = with_credentials(4, (27_400, 27_419), AppOptions::default()).await;
     let user = json!({"email": "eve@example.org", "name": "Eve"});
     let eve = app.ask("POST", "/users", Some(user)).await.body["id"].as_str().expect("an id").to_owned();
-    let mut rows = Rows::of(app.data()).await;
+    let mut rows = Rows::of_owner(app.data()).await;
     // Two that changed places, one of another owner, one of another slot.
     let swap = format!(
         "update credential_secrets s set sealed = o.sealed from credential_secrets o

@@ -229,7 +229,7 @@ async fn without_its_credential_or_type_nothing_is_started_and_nothing_changed()
     }
     let path = format!("/credentials/{}", credential.as_str().expect("an id"));
     assert_eq!(code(&app.ask("DELETE", &path, None).await), (409, "CREDENTIAL_IN_USE"));
-    Rows::of(app.data()).await.execute("update credentials set expires_at = now()").await;
+    Rows::of_owner(app.data()).await.execute("update credentials set expires_at = now()").await;
     let answer = verb(&app, &stored.id, "restart", json!({})).await;
     assert_eq!(code(&answer), (409, "CREDENTIAL_GONE"), "{answer:?}");
     assert_eq!(app.instance(&stored.id).await["status"], "running", "it runs on");

@@ -309,8 +309,17 @@ impl Accounts {
         permit: &CredentialPermit,
         id: CredentialId,
     ) -> Result<(), AccountsError> {
-        let done = self.store().credentials().switch_off(id, permit.view().owner()).await?;
-        if done { Ok(()) } else { Err(AccountsError::NotFound { what: "credential" }) }
+        if !self.credential_row(permit, id).await?.is_active {
+            return Ok(());
+        }
+        let mut change = self.store().system_change().await?;
+        if !change.credentials().switch_off(id, permit.view().owner()).await? {
+            change.nothing_changed().await?;
+            return Err(AccountsError::NotFound { what: "credential" });
+        }
+        let changes = Changes::default().with("is_active", Some(&json!(true)), &json!(false));
+        let entry = sensitive(permit.entry(&id, changes, self.now()));
+        Ok(change.commit(&NewAudit { action: "credential.switch_off", ..entry }).await?)
     }
 
     /// Reads and opens a credential, whatever its status; none when there is none of this owner.

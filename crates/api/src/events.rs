@@ -30,7 +30,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 #[utoipa::path(get, operation_id = "events_list", path = "/events", tag = "events",
     params(("after" = Option<i64>, Query, minimum = 0, description = "Only what comes after this position; 0 for all that is kept"),
         ("kind" = inline(Option<words::FeedKind>), Query, description = "What it is about"),
-        ("subject" = Option<String>, Query, format = Uuid, description = "The id of an instance"),
+        ("subject" = Option<String>, Query, format = Uuid, description = "The id of an instance or a credential"),
         ("limit" = Option<u32>, Query),
         ("follow" = Option<bool>, Query, description = "All that comes, as it comes"),
         ("Last-Event-ID" = Option<i64>, Header, minimum = 0, description = "The same as `after`, and before it")),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Credentials;
 use crate::StoreError;
 use crate::convert::ActorColumns;
-use crate::db::{Db, System};
+use crate::db::{Db, Within};
 use crate::error::During;
 
 const NAME: &str = "db.credential.delete";
@@ -97,17 +97,17 @@ impl<D: Db> Credentials<D> {
     }
 }
 
-impl Credentials<System<'_>> {
+impl Credentials<Within<'_>> {
     /// Switches a credential off: no launch begins with it any more. False when there is none of this owner.
     #[tracing::instrument(name = "db.credential.switch_off", skip_all, fields(credential.id = %id), err(level = "debug"))]
-    pub async fn switch_off(&self, id: CredentialId, owner: Option<UserId>) -> Result<bool, StoreError> {
+    pub async fn switch_off(&mut self, id: CredentialId, owner: Option<UserId>) -> Result<bool, StoreError> {
         let done = sqlx::query!(
             "update credentials set is_active = false
              where id = $1 and deleted_at is null and ($2::uuid is null or user_id = $2)",
             id.uuid(),
             owner.map(UserId::uuid),
         )
-        .execute(self.db.pool)
+        .execute(&mut *self.db.connection)
         .await
         .during("db.credential.switch_off")?;
         Ok(done.rows_affected() == 1)

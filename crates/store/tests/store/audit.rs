@@ -360,3 +360,33 @@ async fn the_feed_is_numbered_in_the_order_of_the_commits_and_shows_nobody_what_
     };
     assert_eq!(world.store().seen_by(theirs).feed().after(&all).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_happens_to_a_credential_is_in_its_owners_feed() {
+    let mut world = World::new().await;
+    let stranger = world.another_user("bob@example.org").await;
+    let new = crate::secrets::credential(&mut world, "work");
+    let mut change = world.store().system_change().await.unwrap();
+    change.credentials().create(&new).await.unwrap();
+    change.commit(&entry(&world, 1)).await.unwrap();
+    // Said by a transaction for its owner, who may not read the feed's waiting room.
+    let view = world.view(world.user.id);
+    let mut change = world.store().change(view).await.unwrap();
+    let at = world.now() + time::Duration::MILLISECOND;
+    let actor = Actor { user: Some(world.user.id), ..Actor::SYSTEM };
+    let valid = roadstead_model::Validity::Valid;
+    assert!(change.credentials().validated(new.id, 1, valid, &actor, at).await.unwrap());
+    change.commit(&entry(&world, 2)).await.unwrap();
+    seal(world.store()).await;
+    let all = roadstead_store::FeedFilter {
+        kind: Some("credential".to_owned()),
+        subject: Some(new.id.uuid()),
+        limit: 100,
+        ..Default::default()
+    };
+    let read = world.store().seen_by(view).feed().after(&all).await.unwrap();
+    assert_eq!(read.iter().map(|row| row.event_type.as_str()).collect::<Vec<_>>(), ["created", "validated"]);
+    assert!(read.iter().all(|row| row.owner_id == Some(world.user.id.uuid())
+        && row.organization_id == Some(world.user.default_organization.uuid())));
+    assert_eq!(world.store().seen_by(world.view(stranger)).feed().after(&all).await.unwrap(), []);
+}

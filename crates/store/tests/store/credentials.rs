@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use roadstead_crypto::{Binding, ExposeSecret, KeyRing, OpenError};
-use roadstead_model::{Actor, CredentialId, EventType, Quotas, UserId, Validity, Verb};
+use roadstead_model::{Actor, CredentialId, EventType, NewAudit, Quotas, UserId, Validity, Verb};
 use roadstead_store::{
     CredentialChange, CredentialEventType, Deletion, Holding, NewCredential, NewSlot, ReserveError,
     UsedCredential,
@@ -45,7 +45,7 @@ async fn reserve(
 
 async fn stored(world: &mut World, name: &str) -> NewCredential {
     let new = credential(world, name);
-    world.store().credentials().create(&new).await.unwrap();
+    world.setup().credentials().create(&new).await.unwrap();
     new
 }
 
@@ -53,7 +53,7 @@ async fn stored(world: &mut World, name: &str) -> NewCredential {
 async fn a_replacement_takes_all_values_and_counts_and_a_new_name_takes_none() {
     let mut world = World::new().await;
     let first = stored(&mut world, "work").await;
-    let mut credentials = world.store().credentials();
+    let mut credentials = world.setup().credentials();
     let told =
         credentials.validated(first.id, 1, Validity::Valid, &Actor::SYSTEM, world.now()).await.unwrap();
     assert!(told);
@@ -95,7 +95,7 @@ async fn a_launch_with_values_that_were_replaced_or_switched_off_reserves_nothin
     let first = stored(&mut world, "work").await;
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
-    assert_eq!(world.store().credentials().change(&replacing).await.unwrap(), Some(2));
+    assert_eq!(world.setup().credentials().change(&replacing).await.unwrap(), Some(2));
     let stale = reserve(&mut world, first.id, 1, 3_002).await;
     assert!(matches!(stale, Err(ReserveError::CredentialChanged)), "{stale:?}");
     reserve(&mut world, first.id, 2, 3_002).await.unwrap();
@@ -104,7 +104,9 @@ async fn a_launch_with_values_that_were_replaced_or_switched_off_reserves_nothin
     let holders = world.store().credentials().holders(first.id).await.unwrap();
     assert_eq!(holders.iter().map(|holder| holder.version).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(credentials.held_version(live).await.unwrap(), Some(1));
-    assert!(credentials.switch_off(first.id, Some(world.user.id)).await.unwrap());
+    let mut switching = world.store().system_change().await.unwrap();
+    assert!(switching.credentials().switch_off(first.id, Some(world.user.id)).await.unwrap());
+    switching.commit(&NewAudit::by_system("credential.delete", world.now())).await.unwrap();
     let off = reserve(&mut world, first.id, 2, 3_003).await;
     assert!(matches!(off, Err(ReserveError::CredentialChanged)), "{off:?}");
 }
@@ -115,7 +117,7 @@ async fn those_with_replaced_values_are_found_while_they_run() {
     let first = stored(&mut world, "work").await;
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
-    world.store().credentials().change(&replacing).await.unwrap();
+    world.setup().credentials().change(&replacing).await.unwrap();
     assert!(
         world.store().credentials().stale(world.node, 10).await.unwrap().is_empty(),
         "it does not run yet"
@@ -137,7 +139,7 @@ async fn a_replacement_waits_for_a_launch_that_holds_the_values_and_a_launch_for
     let held = format!("select from credentials where id = '{}' and version = 1 for share", first.id.uuid());
     owner.execute(sqlx::AssertSqlSafe(held)).await.unwrap();
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
-    let store = world.store().clone();
+    let store = world.setup().clone();
     let replaced = async { store.credentials().change(&replacing).await.unwrap() };
     tokio::pin!(replaced);
     let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut replaced).await;
@@ -162,7 +164,7 @@ async fn a_credential_is_deleted_when_nobody_holds_it() {
     let first = stored(&mut world, "work").await;
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     let delete = async |world: &World, holding| {
-        let mut credentials = world.store().credentials();
+        let mut credentials = world.setup().credentials();
         credentials.delete(first.id, None, holding, &Actor::SYSTEM, world.now()).await.unwrap()
     };
     assert_eq!(delete(&world, Holding::Live).await, Deletion::Held(vec![live]));
@@ -184,7 +186,7 @@ async fn of_launches_and_a_deletion_at_once_either_is_seen_by_the_other() {
         let mut launch = world.instance_on(3_001 + round);
         launch.credential = Some(UsedCredential { id: first.id, version: 1 });
         let at = world.now();
-        let (instances, mut credentials) = (world.store().instances(), world.store().credentials());
+        let (instances, mut credentials) = (world.store().instances(), world.setup().credentials());
         let quotas = Quotas::instances(1_000);
         let (reserved, deleted) = tokio::join!(
             instances.reserve(&launch, &quotas),
@@ -203,9 +205,9 @@ async fn an_end_is_told_of_once_and_another_end_again() {
     let mut world = World::new().await;
     let mut first = credential(&mut world, "work");
     first.expires_at = Some(world.now() + Duration::days(3));
-    world.store().credentials().create(&first).await.unwrap();
+    world.setup().credentials().create(&first).await.unwrap();
     let live = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
-    let mut credentials = world.store().credentials();
+    let mut credentials = world.setup().credentials();
     let now = world.now();
     assert_eq!(credentials.remind(now + Duration::days(2), now, 10).await.unwrap(), 0);
     assert_eq!(credentials.remind(now + Duration::days(7), now, 10).await.unwrap(), 1);
@@ -228,7 +230,7 @@ async fn what_ended_is_started_again_with_the_values_that_there_are_now() {
     let ended = reserve(&mut world, first.id, 1, 3_001).await.unwrap();
     assert!(world.store().instances().finish(ended, &world.stopped()).await.unwrap());
     let replacing = change(&world, first.id, Some(vec![slot("token", b"another")]));
-    world.store().credentials().change(&replacing).await.unwrap();
+    world.setup().credentials().change(&replacing).await.unwrap();
     let mut again = crate::lifecycle::reopening(&world, ended, Verb::Restore, 3_002);
     for (version, is_current) in [(1, false), (2, true)] {
         again.credential = Some(UsedCredential { id: first.id, version });
@@ -268,7 +270,7 @@ impl Vault {
                     hint: "…".to_owned(),
                 })
                 .into();
-            world.store().credentials().create(&new).await.unwrap();
+            world.setup().credentials().create(&new).await.unwrap();
             credentials.push((new.id, owner));
         }
         Self { world, ring, credentials }

@@ -4,6 +4,7 @@
 
 mod audit;
 mod audit_rate;
+mod audited;
 mod constraints;
 mod credentials;
 mod history;

@@ -23,7 +23,7 @@ async fn organization(world: &mut World) -> NewOrganization {
         owner: world.user.id,
         at: world.now(),
     };
-    world.store().organizations().create(&new).await.unwrap();
+    world.setup().organizations().create(&new).await.unwrap();
     new
 }
 
@@ -38,7 +38,7 @@ async fn invite(world: &mut World, organization: OrganizationId, user: UserId, m
         expires_at: world.now() + Duration::days(7),
         at: world.now(),
     };
-    world.store().members().invite(&new).await.unwrap()
+    world.setup().members().invite(&new).await.unwrap()
 }
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn an_invitation_is_answered_once_in_time_by_the_one_it_is_for() {
         (world.another_user("bob@example.org").await, world.another_user("eve@example.org").await);
     assert!(invite(&mut world, place, bob, 1).await);
     assert!(invite(&mut world, place, bob, 2).await, "the second replaces the first");
-    let mut members = world.store().members();
+    let mut members = world.setup().members();
     let now = world.now();
     assert_eq!(members.accept(&[1; 32], bob, now).await.unwrap(), None, "replaced");
     assert_eq!(members.accept(&[2; 32], eve, now).await.unwrap(), None, "for somebody else");
@@ -79,10 +79,10 @@ async fn the_last_owner_stays_even_for_a_caller_who_sees_nothing_else() {
     // With another owner, whom they do not see, they may.
     let bob = world.another_user("bob@example.org").await;
     invite(&mut world, place, bob, 1).await;
-    world.store().members().accept(&[1; 32], bob, world.now()).await.unwrap();
+    world.setup().members().accept(&[1; 32], bob, world.now()).await.unwrap();
     let mut owner = world.store().members().get(place, bob).await.unwrap().unwrap();
     owner.role = Role::Owner;
-    world.store().members().save(&owner).await.unwrap();
+    world.setup().members().save(&owner).await.unwrap();
     let mut change = world.store().change(view).await.unwrap();
     change.members().remove(&row, world.now()).await.unwrap();
     change.commit(&NewAudit::by_system("member.remove", world.now())).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_type_of_a_project_is_there_for_its_organisation_alone() {
         registered_by: None,
         at: world.now(),
     };
-    world.store().types().create(&new).await.unwrap();
+    world.setup().types().create(&new).await.unwrap();
     let bob = world.another_user("bob@example.org").await;
     let outside =
         View { user: bob, organization: world.user.default_organization, reach: Reach::Organization };
@@ -170,7 +170,7 @@ async fn people_are_found_by_how_their_names_begin_and_paged() {
 async fn a_suspended_user_is_no_active_one_and_no_other_admin() {
     let mut world = World::new().await;
     let bob = world.another_user("bob@example.org").await;
-    let mut users = world.store().users();
+    let mut users = world.setup().users();
     for id in [world.user.id, bob] {
         let mut row = users.person(id).await.unwrap().unwrap();
         row.is_admin = true;

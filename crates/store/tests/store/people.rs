@@ -20,13 +20,13 @@ async fn an_address_belongs_to_one_user_whatever_its_case_until_they_are_deleted
         at: world.now(),
     };
     let second = user(&mut world);
-    let error = world.store().users().create(&second).await.unwrap_err();
+    let error = world.setup().users().create(&second).await.unwrap_err();
     assert!(matches!(error, StoreError::Duplicate { noun: "user", field: "email" }), "{error:?}");
     assert!(!world.store().users().any_admin_exists().await.unwrap());
     let found = world.store().users().by_email("alice@EXAMPLE.org").await.unwrap().unwrap();
     assert_eq!(found, world.user);
     world.delete_user(world.user.id, Duration::DAY).await;
-    world.store().users().create(&second).await.unwrap();
+    world.setup().users().create(&second).await.unwrap();
     assert!(world.store().users().any_admin_exists().await.unwrap());
     assert_eq!(world.store().users().count().await.unwrap(), 1);
 }
@@ -34,7 +34,7 @@ async fn an_address_belongs_to_one_user_whatever_its_case_until_they_are_deleted
 #[tokio::test]
 async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     let world = World::new().await;
-    let mut types = world.store().types();
+    let mut types = world.setup().types();
     let change = TypeChange { display_name: "Louder".to_owned(), ..definition() };
     let id = world.type_id;
     assert_eq!(types.update(id, Some(1), &change, None).await.unwrap(), TypeUpdate::Updated { version: 2 });
@@ -53,7 +53,7 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
 #[tokio::test]
 async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_none() {
     let world = World::new().await;
-    let mut types = world.store().types();
+    let mut types = world.setup().types();
     let id = world.type_id;
     let automatic = TypeChange { era: Era::Auto, ..definition() };
     assert_eq!(types.update(id, None, &automatic, None).await.unwrap(), TypeUpdate::Updated { version: 2 });
@@ -81,7 +81,7 @@ async fn an_era_that_was_found_out_belongs_to_one_version_of_a_type_that_names_n
 #[tokio::test]
 async fn a_type_without_a_program_is_kept() {
     let world = World::new().await;
-    let mut types = world.store().types();
+    let mut types = world.setup().types();
     let remote = TypeChange { program: None, ..definition() };
     types.update(world.type_id, None, &remote, None).await.unwrap();
     assert_eq!(types.get(world.type_id).await.unwrap().unwrap().definition, remote);

@@ -24,7 +24,7 @@ async fn world() -> World {
     for name in ["one", "two", "three"] {
         let mut new = credential(&mut world, name);
         new.slots = vec![NewSlot { slot: "token".to_owned(), sealed: sealed(OLD, 0), hint: String::new() }];
-        world.store().credentials().create(&new).await.unwrap();
+        world.setup().credentials().create(&new).await.unwrap();
     }
     let claim = NewClaim {
         user: world.user.id,
@@ -114,5 +114,5 @@ async fn a_key_is_retired_when_nothing_needs_it_and_seals_nothing_afterwards() {
     let StoreError::Refused { constraint } = &refused else { panic!("{refused:?}") };
     assert_eq!(constraint, "sealed_with_a_key_in_use");
     late.slots[0].sealed = sealed(NEW, 0);
-    world.store().credentials().create(&late).await.unwrap();
+    world.setup().credentials().create(&late).await.unwrap();
 }

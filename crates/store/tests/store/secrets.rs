@@ -34,7 +34,7 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
     let first = credential(&mut world, "work");
     let second = credential(&mut world, "work");
     let other = world.another_user("bob@example.org").await;
-    let mut credentials = world.store().credentials();
+    let mut credentials = world.setup().credentials();
     credentials.create(&first).await.unwrap();
     let error = credentials.create(&second).await.unwrap_err();
     assert!(matches!(error, StoreError::Duplicate { noun: "credential", field: "name" }), "{error:?}");
@@ -57,7 +57,7 @@ async fn a_deleted_credential_leaves_no_sealed_value_and_its_name_is_free() {
 async fn credentials_are_listed_with_their_hints() {
     let mut world = World::new().await;
     let (work, home) = (credential(&mut world, "work"), credential(&mut world, "home"));
-    let mut credentials = world.store().credentials();
+    let mut credentials = world.setup().credentials();
     credentials.create(&work).await.unwrap();
     credentials.create(&home).await.unwrap();
     credentials.touch(work.id, world.now()).await.unwrap();

@@ -112,4 +112,11 @@ async fn a_sensitive_value_is_kept_sealed_and_its_history_is_silent() {
     run(&world, "insert into retired_keys (key, retired_at) values (8, now())").await;
     let retired = [1, 0, 0, 0, 8, 9, 9];
     assert!(!set(&world, "test.secret", NewSetting::Sealed(Some(&retired)), "late").await);
+    // Nor does a statement that forgets to look.
+    let forgetful = "update system_settings set sealed = '\\x01000000080909', version = version + 1 where key = 'test.secret'";
+    let error = sqlx::query(forgetful).execute(&mut world.owner().await).await.unwrap_err();
+    let constraint = error.as_database_error().and_then(|error| error.constraint());
+    assert_eq!(constraint, Some("sealed_with_a_key_in_use"), "{error}");
+    let kept = world.store().settings().sealed("test.secret").await.unwrap().unwrap();
+    assert_eq!(kept, sealed);
 }
