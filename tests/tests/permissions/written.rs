@@ -1,4 +1,4 @@
-//! What the audit log says of all that was asked: of each change one entry, by the operation's own word, and of nothing else one.
+//! What the audit log says of all that was asked: of each change one entry, by the operation's own name, and of nothing else one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct Asked {
 
 impl Asked {
     pub fn new(operation: Operation, method: &str, answer: &Answer) -> Self {
-        let request = answer.headers["x-request-id"].to_str().expect("a plain word").to_owned();
+        let request = answer.headers["x-request-id"].to_str().expect("a plain name").to_owned();
         Self { operation, request, is_change: method != "GET", is_done: answer.status < 300 }
     }
 }
@@ -33,21 +33,21 @@ pub async fn against(asked: &[Asked], world: &mut World) -> Vec<String> {
     let mut wrong = Vec::new();
     let (mut changing, mut written) = (BTreeSet::new(), BTreeSet::new());
     for one in asked {
-        let word = one.operation.as_str();
+        let name = one.operation.as_str();
         let of_it = entries.get(&one.request).map_or(&[][..], Vec::as_slice);
         if one.is_change && one.is_done {
-            changing.insert(word);
+            changing.insert(name);
         }
         match of_it {
             [] => {}
             [action] if one.is_done && action == one.operation.action() => {
-                written.insert(word);
+                written.insert(name);
             }
-            other => wrong.push(format!("{word} (done: {}) wrote {other:?}", one.is_done)),
+            other => wrong.push(format!("{name} (done: {}) wrote {other:?}", one.is_done)),
         }
     }
-    for word in changing.difference(&written) {
-        wrong.push(format!("{word} never wrote an entry"));
+    for name in changing.difference(&written) {
+        wrong.push(format!("{name} never wrote an entry"));
     }
     wrong
 }
