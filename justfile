@@ -16,7 +16,12 @@ test:
 bench:
     cargo build --release --workspace && cargo run --release -p roadstead-benches -- all
 
-# The same beside bridges written by others; installs them first, from their locks.
+# Lists, searches and the audit log over large tables; needs psql.
+bench-data:
+    cargo build --release --workspace && cargo run --release -p roadstead-benches -- data
+    cargo run --release -p roadstead-benches -- audit
+
+# Ratios beside bridges written by others; installs them first, from their locks.
 bench-peers:
     tools/install-bench-peers.sh
     cargo build --release --workspace && cargo run --release -p roadstead-benches -- peers

@@ -166,6 +166,28 @@ impl Api {
         outcome
     }
 
+    /// What a path answers with.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+        self.ask("GET", path, None, 200).await
+    }
+
+    /// Makes a user; answers with their id.
+    pub async fn create_user(&mut self, name: &str) -> anyhow::Result<String> {
+        let body = json!({ "email": format!("{name}@example.com"), "name": name });
+        let user = self.ask("POST", "/users", Some(&body), 201).await?;
+        user["id"].as_str().map(str::to_owned).context("a user was answered without an id")
+    }
+
+    /// Makes a user with a key of all scopes; answers with their id and the key.
+    pub async fn create_person(&mut self, name: &str) -> anyhow::Result<(String, String)> {
+        let user = self.create_user(name).await?;
+        let scopes = self.get("/me").await?["key"]["scopes"].take();
+        let body = json!({ "name": name, "scopes": scopes, "user_id": user });
+        let key = self.ask("POST", "/api-keys", Some(&body), 201).await?;
+        let key = key["key"].as_str().context("a key was answered without itself")?.to_owned();
+        Ok((user, key))
+    }
+
     async fn ask(
         &mut self,
         method: &str,

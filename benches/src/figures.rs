@@ -193,6 +193,10 @@ pub struct Report {
     pub confinement: Option<crate::confinement::ConfinementFigure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reads: Option<crate::reads::ReadsFigure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<crate::data::DataFigure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<crate::audit::AuditFigure>,
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
@@ -276,6 +280,12 @@ impl Report {
         }
         if let Some(reads) = &self.reads {
             reads.print();
+        }
+        if let Some(data) = &self.data {
+            data.print();
+        }
+        if let Some(audit) = &self.audit {
+            audit.print();
         }
     }
 

@@ -51,6 +51,23 @@ pub struct Answer {
     pub session: Option<String>,
 }
 
+/// What a long answer came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    pub status: u16,
+    pub bytes: u64,
+    pub lines: u64,
+}
+
+/// The head of an answer: its bytes, and those of the body where they are told.
+struct Head {
+    length: usize,
+    status: u16,
+    session: Option<String>,
+    body: usize,
+    is_chunked: bool,
+}
+
 /// One connection, with room that is reused.
 #[derive(Debug)]
 pub struct Connection {
@@ -76,6 +93,11 @@ impl Connection {
         method: &str,
         body: &[u8],
     ) -> anyhow::Result<Answer> {
+        self.send(endpoint, method, body).await?;
+        self.read_answer().await
+    }
+
+    async fn send(&mut self, endpoint: &Endpoint, method: &str, body: &[u8]) -> anyhow::Result<()> {
         self.request.clear();
         write!(
             self.request,
@@ -87,8 +109,45 @@ impl Connection {
             endpoint.headers,
         )?;
         self.request.extend_from_slice(body);
-        self.stream.write_all(&self.request).await.context("could not send a request")?;
-        self.read_answer().await
+        self.stream.write_all(&self.request).await.context("could not send a request")
+    }
+
+    /// Asks for something long that comes in chunks, and keeps nothing of it but the count.
+    pub async fn count(&mut self, endpoint: &Endpoint) -> anyhow::Result<Counted> {
+        self.send(endpoint, "GET", b"").await?;
+        self.body.clear();
+        let head = self.read_head().await?;
+        ensure!(head.is_chunked, "what is to be counted does not come in chunks");
+        let mut counted = Counted { status: head.status, bytes: 0, lines: 0 };
+        self.read.drain(..head.length);
+        loop {
+            let line_end = loop {
+                if let Some(end) = memmem::find(&self.read, b"\r\n") {
+                    break end;
+                }
+                self.read_more().await?;
+            };
+            let size = size_of(&self.read[..line_end])?;
+            self.read.drain(..line_end + 2);
+            let mut left = size;
+            while left > 0 {
+                if self.read.is_empty() {
+                    self.read_more().await?;
+                }
+                let piece = left.min(self.read.len());
+                counted.lines += memchr::memchr_iter(b'\n', &self.read[..piece]).count() as u64;
+                self.read.drain(..piece);
+                left -= piece;
+            }
+            while self.read.len() < 2 {
+                self.read_more().await?;
+            }
+            self.read.drain(..2);
+            if size == 0 {
+                return Ok(counted);
+            }
+            counted.bytes += size as u64;
+        }
     }
 
     /// Sends JSON and reads JSON, with the answer's status.
@@ -110,8 +169,21 @@ impl Connection {
     }
 
     async fn read_answer(&mut self) -> anyhow::Result<Answer> {
-        self.read.clear();
         self.body.clear();
+        let Head { length: head, status, session, body, is_chunked } = self.read_head().await?;
+        if is_chunked {
+            self.read_chunks(head).await?;
+        } else {
+            while self.read.len() < head + body {
+                self.read_more().await?;
+            }
+            self.body.extend_from_slice(&self.read[head..head + body]);
+        }
+        Ok(Answer { status, session })
+    }
+
+    async fn read_head(&mut self) -> anyhow::Result<Head> {
+        self.read.clear();
         let head = loop {
             if let Some(end) = memmem::find(&self.read, b"\r\n\r\n") {
                 break end + 4;
@@ -133,15 +205,7 @@ impl Connection {
                 session = Some(value.to_owned());
             }
         }
-        if is_chunked {
-            self.read_chunks(head).await?;
-        } else {
-            while self.read.len() < head + length {
-                self.read_more().await?;
-            }
-            self.body.extend_from_slice(&self.read[head..head + length]);
-        }
-        Ok(Answer { status, session })
+        Ok(Head { length: head, status, session, body: length, is_chunked })
     }
 
     async fn read_chunks(&mut self, mut at: usize) -> anyhow::Result<()> {
@@ -152,9 +216,7 @@ impl Connection {
                 }
                 self.read_more().await?;
             };
-            let digits = std::str::from_utf8(&self.read[at..line_end]).context("a chunk has no size")?;
-            let digits = digits.split(';').next().unwrap_or_default();
-            let size = usize::from_str_radix(digits.trim(), 16).context("a chunk has no size")?;
+            let size = size_of(&self.read[at..line_end])?;
             let start = line_end + 2;
             while self.read.len() < start + size + 2 {
                 self.read_more().await?;
@@ -174,6 +236,12 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+fn size_of(chunk_head: &[u8]) -> anyhow::Result<usize> {
+    let digits = std::str::from_utf8(chunk_head).context("a chunk has no size")?;
+    let digits = digits.split(';').next().unwrap_or_default();
+    usize::from_str_radix(digits.trim(), 16).context("a chunk has no size")
 }
 
 #[cfg(test)]
@@ -217,6 +285,25 @@ mod tests {
         let answer =
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n";
         assert_eq!(read(answer).await.unwrap().1, "hello");
+    }
+
+    #[tokio::test]
+    async fn what_comes_in_chunks_is_counted_without_being_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("http://{}/", listener.local_addr().unwrap()), None).unwrap();
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer =
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na\nb\n\r\n2\r\nc\n\r\n0\r\n\r\n";
+            for piece in answer.chunks(3) {
+                stream.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            stream
+        };
+        let count = async { Connection::open(&endpoint).await.unwrap().count(&endpoint).await.unwrap() };
+        let (_stream, counted) = tokio::join!(serve, count);
+        assert_eq!((counted.status, counted.bytes, counted.lines), (200, 6, 3));
     }
 
     #[tokio::test]

@@ -1,8 +1,11 @@
 //! `roadstead-benches`: what Roadstead costs, against the same without it, as ratios of one run.
 
 mod api;
+mod audit;
 mod calls;
 mod confinement;
+mod data;
+mod database;
 mod figures;
 mod http;
 mod idle;
@@ -22,6 +25,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::api::{Api, Prepared};
 use crate::calls::Targets;
+use crate::database::Database;
 use crate::figures::{PeerFigure, Report};
 use crate::launch::Subject;
 use crate::service::Service;
@@ -64,6 +68,14 @@ struct Args {
     #[arg(long, default_value_t = 50)]
     instances: usize,
 
+    /// How often each kind of request is made over large tables.
+    #[arg(long, default_value_t = 300)]
+    requests: usize,
+
+    /// How many entries the audit log has that is verified and exported.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u32,
+
     /// How long each target is called at each level.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -91,6 +103,10 @@ enum What {
     Confinement,
     /// Reads of the REST API at 64 connections, by wrk, and launches beside them. Not part of `all`.
     Reads,
+    /// Lists, filters, tails and searches over a million log lines and 100,000 instances. Not part of `all`.
+    Data,
+    /// Verifying and exporting an audit log of a million entries. Not part of `all`.
+    Audit,
     /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
     Peers,
     /// All of these.
@@ -153,6 +169,9 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
         if args.what == What::Peers {
             api.create_type(&mixed_type(), &programs.stdio, &[peers::OUT_OF_ORDER], &mut prepared).await?;
         }
+        if matches!(args.what, What::Data | What::Audit) {
+            return over_large_tables(args, &programs, &mut api, &service).await;
+        }
         measure(args, &programs, Some(&mut api), service.pid()).await
     }
     .await;
@@ -160,6 +179,26 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
     let put_back = api.again().await?.put_back(prepared).await;
     let report = report?;
     put_back.context("could not put back what was changed for the run")?;
+    Ok(report)
+}
+
+async fn over_large_tables(
+    args: &Args,
+    programs: &Programs,
+    api: &mut Api,
+    service: &Service,
+) -> anyhow::Result<Report> {
+    let (Some(folder), Some(pid)) = (service.data_dir(), service.pid()) else {
+        anyhow::bail!("tables are filled in a service of one's own only: leave --profile and --url out");
+    };
+    let database = Database::of(folder)?;
+    let mut report = Report::default();
+    if args.what == What::Data {
+        let [subject, _] = subjects(programs);
+        report.data = Some(data::measure(api, &database, &subject.type_name, args.requests).await?);
+    } else {
+        report.audit = Some(audit::measure(api, &database, pid, args.entries).await?);
+    }
     Ok(report)
 }
 

@@ -83,6 +83,11 @@ impl Service {
         }
     }
 
+    /// The data folder of a service that we started.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.data_dir.as_path())
+    }
+
     /// The process of a service that we started.
     pub fn pid(&self) -> Option<i32> {
         self.own.as_ref().and_then(|own| i32::try_from(own.child.id()).ok())

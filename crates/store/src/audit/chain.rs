@@ -55,24 +55,6 @@ pub(crate) fn uuid(field: Option<&[u8]>) -> Option<Uuid> {
     Uuid::try_parse_ascii(field?).ok()
 }
 
-/// A field that holds a hash in hexadecimal digits.
-pub(crate) fn hash(field: Option<&[u8]>) -> Option<Hash> {
-    let digits = field.filter(|field| field.len() == 64)?;
-    let mut hash = [0_u8; 32];
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
-    }
-    Some(hash)
-}
-
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,8 +78,5 @@ mod tests {
         assert_eq!(number(read.next()), Some(12));
         assert_eq!(uuid(read.next()), Some(Uuid::nil()));
         assert_eq!(number(read.next()), None);
-        let digits = "0aff".repeat(16);
-        assert_eq!(hash(Some(digits.as_bytes())).map(|hash| hash[1]), Some(0xff));
-        assert_eq!(hash(Some(b"0a")), None);
     }
 }

@@ -50,6 +50,13 @@ pub struct AuditFilter {
     pub order: Order,
 }
 
+impl AuditFilter {
+    /// Whether few entries of many are wanted, which have an index of their own.
+    const fn names_one(&self) -> bool {
+        self.request.is_some() || (self.resource_kind.is_some() && self.resource.is_some())
+    }
+}
+
 /// An entry.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the columns of the table, which docs/audit.md explains")]
@@ -142,6 +149,9 @@ impl Audit<Seen<'_>> {
         const NAME: &str = "db.audit.list";
         let view: View = self.db.view;
         let mut connection = self.db.connection().await.during(NAME)?;
+        if filter.names_one() {
+            connection.plan_for_values().await.during(NAME)?;
+        }
         let rows = match filter.order {
             Order::Ascending => whose!(
                 connection,

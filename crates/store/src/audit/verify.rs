@@ -1,20 +1,21 @@
 //! Verifying: two streams in the order of the entries' numbers, joined here, so that memory stays flat however long the
 //! log is. Hashed anew is each entry and each link; the ends of the chains and the anchors are compared.
 
-use futures_util::{Stream, StreamExt as _};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use super::Audit;
 use super::anchor::{self, Signer};
-use super::chain::{self, Hash};
+use super::chain;
 use crate::StoreError;
 use crate::db::System;
 use crate::error::During;
 
 mod chains;
+mod streams;
 
 use chains::Chains;
+use streams::{Entries, Link, Links, link_columns};
 
 const NAME: &str = "db.audit.verify";
 /// Breaks that are told; the others are only counted.
@@ -188,34 +189,33 @@ impl Audit<System<'_>> {
         let entries =
             format!("copy (select {} from audit_logs l{of} order by l.seq) to stdout", chain::entry_v1!());
         let links = format!(
-            "copy (select l.seq, (extract(epoch from l.at) * 1000000)::bigint, l.organization_id, l.number, l.format,
-                          encode(l.content, 'hex'), encode(l.hash, 'hex')
-                   from audit_links l{of} order by l.seq) to stdout"
+            "copy (select {} from audit_links l{of} order by l.seq) to stdout (format binary)",
+            link_columns!()
         );
         for connection in [&mut *first, &mut *second] {
             sqlx::raw_sql(IN_ORDER).execute(connection).await.during(NAME)?;
         }
-        let mut entries = Lines::new(first.copy_out_raw(&entries).await.during(NAME)?);
-        let mut links = Lines::new(second.copy_out_raw(&links).await.during(NAME)?);
+        let mut entries = Entries::new(first.copy_out_raw(&entries).await.during(NAME)?);
+        let mut links = Links::new(second.copy_out_raw(&links).await.during(NAME)?);
         let mut lone = Vec::new();
-        let (mut entry, mut link) = (entries.entry().await?, links.link().await?);
+        let (mut entry, mut link) = (entries.next().await?, links.next().await?);
         loop {
             match (&entry, &link) {
                 (None, None) => break,
                 (Some(one), Some(of)) if one.seq == of.seq => {
                     let is_same = one.content == of.content && one.micros == of.micros && of.is_known;
                     chains.linked(of, (!is_same).then_some(Why::Content), &mut verified.broken);
-                    (entry, link) = (entries.entry().await?, links.link().await?);
+                    (entry, link) = (entries.next().await?, links.next().await?);
                     verified.entries += 1;
                 }
                 (Some(one), of) if of.as_ref().is_none_or(|of| one.seq < of.seq) => {
                     lone.push((one.seq, one.organization));
-                    entry = entries.entry().await?;
+                    entry = entries.next().await?;
                     verified.entries += 1;
                 }
                 (_, Some(of)) => {
                     chains.linked(of, Some(Why::MissingEntry), &mut verified.broken);
-                    link = links.link().await?;
+                    link = links.next().await?;
                 }
                 (Some(_), None) => unreachable!("the arm before takes every entry without a link"),
             }
@@ -267,89 +267,4 @@ fn signatures(anchors: &[anchor::Signed], signer: Option<&dyn Signer>, verified:
             None => verified.unchecked += 1,
         }
     }
-}
-
-/// An entry of the first stream.
-struct Entry {
-    seq: i64,
-    micros: i64,
-    organization: Uuid,
-    content: Hash,
-}
-
-/// A link of the second stream.
-pub(super) struct Link {
-    pub(super) seq: i64,
-    micros: i64,
-    pub(super) organization: Uuid,
-    pub(super) number: i64,
-    is_known: bool,
-    pub(super) content: Hash,
-    pub(super) hash: Hash,
-}
-
-/// The lines of a stream of chunks.
-struct Lines<S> {
-    chunks: S,
-    held: Vec<u8>,
-    from: usize,
-}
-
-impl<S, B> Lines<S>
-where
-    S: Stream<Item = Result<B, sqlx::Error>> + Unpin + Send,
-    B: AsRef<[u8]>,
-{
-    const fn new(chunks: S) -> Self {
-        Self { chunks, held: Vec::new(), from: 0 }
-    }
-
-    async fn next(&mut self) -> Result<Option<&[u8]>, StoreError> {
-        loop {
-            let found = self.held[self.from..].iter().position(|byte| *byte == b'\n');
-            if let Some(length) = found {
-                let start = self.from;
-                self.from += length + 1;
-                return Ok(Some(&self.held[start..start + length]));
-            }
-            self.held.drain(..self.from);
-            self.from = 0;
-            match self.chunks.next().await {
-                Some(chunk) => self.held.extend_from_slice(chunk.during(NAME)?.as_ref()),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    async fn entry(&mut self) -> Result<Option<Entry>, StoreError> {
-        let Some(line) = self.next().await? else { return Ok(None) };
-        let read = || {
-            let mut fields = chain::fields(line);
-            let (seq, micros) = (chain::number(fields.next())?, chain::number(fields.next())?);
-            let organization = chain::uuid(fields.nth(1))?;
-            Some(Entry { seq, micros, organization, content: chain::content(line) })
-        };
-        read().ok_or_else(|| unreadable("audit_logs")).map(Some)
-    }
-
-    async fn link(&mut self) -> Result<Option<Link>, StoreError> {
-        let Some(line) = self.next().await? else { return Ok(None) };
-        let read = || {
-            let mut fields = chain::fields(line);
-            Some(Link {
-                seq: chain::number(fields.next())?,
-                micros: chain::number(fields.next())?,
-                organization: chain::uuid(fields.next())?,
-                number: chain::number(fields.next())?,
-                is_known: chain::number(fields.next())? == i64::from(chain::FORMAT),
-                content: chain::hash(fields.next())?,
-                hash: chain::hash(fields.next())?,
-            })
-        };
-        read().ok_or_else(|| unreadable("audit_links")).map(Some)
-    }
-}
-
-fn unreadable(table: &'static str) -> StoreError {
-    StoreError::inconsistent(table, "of a stream", "a line that cannot be read")
 }

@@ -97,6 +97,7 @@ struct Asked<'a> {
     /// Rows of this owner alone: the caller's own, or those that were asked for.
     user: Option<Uuid>,
     organization: Option<Uuid>,
+    mcp_type: Option<Uuid>,
     statuses: Option<Vec<String>>,
     now: Option<OffsetDateTime>,
     after: InstanceCursor,
@@ -116,6 +117,7 @@ impl<'a> Asked<'a> {
             filter,
             user: own.or(filter.owner).map(UserId::uuid),
             organization: filter.view.and_then(|view| view.within()).map(OrganizationId::uuid),
+            mcp_type: None,
             statuses: filter
                 .statuses
                 .as_ref()
@@ -123,6 +125,11 @@ impl<'a> Asked<'a> {
             now: filter.statuses.as_ref().map(|(_, now)| *now),
             after: filter.after.clone().unwrap_or(start),
         })
+    }
+
+    /// Whether an index other than the order's may find the rows, few among many.
+    const fn is_narrowed(&self) -> bool {
+        self.statuses.is_some() || self.mcp_type.is_some()
     }
 
     const fn scope(&self) -> Scope {
@@ -152,7 +159,7 @@ macro_rules! page {
                    or (i.status = any ($4) and (i.status in ('pending', 'expired') or i.expires_at > $5))
                    or ('expired' = any ($4) and i.status in ('running', 'disconnected', 'stopped', 'error')
                        and i.expires_at <= $5))
-              and ($6::text is null or t.name = $6)
+              and ($6::uuid is null or i.mcp_type_id = $6)
               and ($7::text is null or strpos(lower(i.name), lower($7)) > 0)
               and i.created_at >= $8 and i.created_at < $9 and i.expires_at < $10 "
             $tail,
@@ -161,7 +168,7 @@ macro_rules! page {
             $asked.filter.project.map(ProjectId::uuid),
             $asked.statuses.as_deref(),
             $asked.now,
-            $asked.filter.type_name,
+            $asked.mcp_type,
             $asked.filter.name_contains,
             $asked.filter.created_since.unwrap_or(FIRST),
             $asked.filter.created_until.unwrap_or(LAST),
@@ -200,8 +207,15 @@ impl<D: Db> Instances<D> {
         filter: &InstanceFilter,
     ) -> Result<Page<InstanceRow, InstanceCursor>, StoreError> {
         const NAME: &str = "db.instance.list";
-        let Some(asked) = Asked::new(filter) else { return Ok(Page { items: Vec::new(), next: None }) };
+        let nothing = Page { items: Vec::new(), next: None };
+        let Some(mut asked) = Asked::new(filter) else { return Ok(nothing) };
         let mut connection = self.db.connection().await.during(NAME)?;
+        if let Some(name) = &filter.type_name {
+            asked.mcp_type = of_name(name, &mut connection).await.during(NAME)?;
+            if asked.mcp_type.is_none() {
+                return connection.done().await.during(NAME).map(|()| nothing);
+            }
+        }
         let records = match (filter.sort, asked.scope(), filter.found_by_index()) {
             (InstanceSort::Created, Scope::All, Some(statuses)) => {
                 of_statuses(&asked, statuses, &mut connection).await
@@ -217,7 +231,17 @@ impl<D: Db> Instances<D> {
     }
 }
 
+/// The type of a name, by whose id rows are found: of a name the planner cannot know how many have it.
+async fn of_name(name: &str, connection: &mut Connection<'_>) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!("select id from mcp_types where name = $1", name)
+        .fetch_optional(&mut **connection)
+        .await
+}
+
 async fn by_creation(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Records {
+    if asked.is_narrowed() {
+        connection.plan_for_values().await?;
+    }
     match asked.filter.order {
         Order::Ascending => by_scope!(
             asked,
@@ -238,6 +262,9 @@ async fn of_statuses(
     statuses: &[InstanceStatus],
     connection: &mut Connection<'_>,
 ) -> Records {
+    if asked.mcp_type.is_some() {
+        connection.plan_for_values().await?;
+    }
     let mut wanted = statuses.to_vec();
     wanted.sort_unstable_by_key(|status| status.as_str());
     wanted.dedup();
@@ -275,22 +302,11 @@ async fn of_one_status(
     }
 }
 
-/// These indices are everybody's: whoever sees few rows is served sooner by sorting those, whoever sees most of them by the
-/// index. Which of the two it is, the planner knows by the values alone, so the plan is made for them.
-async fn let_sort(connection: &mut Connection<'_>) -> Result<(), sqlx::Error> {
-    if let Connection::Caller(transaction) = connection {
-        sqlx::query!(
-            "select set_config('enable_sort', 'on', true) as sort,
-                    set_config('plan_cache_mode', 'force_custom_plan', true) as plan"
-        )
-        .fetch_one(&mut **transaction)
-        .await?;
-    }
-    Ok(())
-}
+// The indices of deadlines and statuses are everybody's: whoever sees few rows is served sooner by sorting those, whoever
+// sees most of them by the index. Which of the two it is, the planner knows by the values alone.
 
 async fn by_deadline(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Records {
-    let_sort(connection).await?;
+    connection.plan_for_values().await?;
     match asked.filter.order {
         Order::Ascending => by_scope!(
             asked,
@@ -306,7 +322,7 @@ async fn by_deadline(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Reco
 }
 
 async fn by_status(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Records {
-    let_sort(connection).await?;
+    connection.plan_for_values().await?;
     let after = asked.after.status.as_deref().unwrap_or_default();
     match asked.filter.order {
         Order::Ascending => by_scope!(

@@ -33,7 +33,8 @@ insert into mcp_usage (id, mcp_instance_id, at, seq, user_id, organization_id, p
 analyze";
 
 /// As a caller's reads begin.
-const BEGIN: &str = "begin read only; set local enable_sort = off; set local enable_bitmapscan = off;
+const BEGIN: &str = "begin read only; set local enable_sort = off; set local enable_incremental_sort = off;
+  set local enable_bitmapscan = off;
   set local enable_seqscan = off; set local jit = off; set local plan_cache_mode = force_generic_plan;
   set local role roadstead_caller";
 
@@ -87,7 +88,7 @@ fn is_big(node: &Value) -> bool {
 /// Whether a node sorts what comes straight from a table. What was cut to a page, or to the part that a search looks at, may be
 /// sorted: it stands in a plan of its own.
 fn sorts_a_table(node: &Value) -> bool {
-    node["Node Type"] == "Sort" && reads_a_table(node)
+    (node["Node Type"] == "Sort" || node["Node Type"] == "Incremental Sort") && reads_a_table(node)
 }
 
 fn reads_a_table(node: &Value) -> bool {
