@@ -56,7 +56,10 @@ until psql -h "$work" -U owner -d postgres -Atqc 'select 1' >/dev/null 2>&1; do
 done
 
 for migration in migrations/*.up.sql; do
-  psql -h "$work" -U owner -d postgres -v ON_ERROR_STOP=1 -1 -q -f "$migration" >/dev/null
+  whole=-1
+  if head -1 "$migration" | grep -q '^-- no-transaction'; then whole=; fi
+  # Unquoted on purpose: a word, or none.
+  psql -h "$work" -U owner -d postgres -v ON_ERROR_STOP=1 $whole -q -f "$migration" >/dev/null
 done
 
 # The macros run only when the crate is compiled: make cargo compile it, and forget what it learnt from the database.
