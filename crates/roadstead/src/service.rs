@@ -154,6 +154,7 @@ impl Service {
         let ground = Ground::prepare(config, before.is_some()).await?;
         let folder = ground.folder.path().to_owned();
         let (installation, lock) = (ground.installation, Arc::clone(&ground.lock));
+        crate::database::settle_archive(config, &folder, installation).await?;
         let mut began_cluster = false;
         let database = Database::open(config, &folder, installation, &ground.randomness, |step| {
             began_cluster |= step == Step::Ready { reused: false };
@@ -212,6 +213,9 @@ impl Service {
 
         orchestrator.watch_processes().context("no thread could be started")?;
         works.spawn_chores(config, &ground, (&accounts, &orchestrator), &metrics, &soft);
+        if let Some(archive) = database.archive()? {
+            works.chores.spawn(crate::archive::watch(archive, database.service(), soft.clone()));
+        }
         let database = database.into_private().map(|(postgres, running)| {
             let randomness = ground.randomness.clone();
             works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))
