@@ -114,6 +114,8 @@ struct Story {
     first: String,
     /// After it, and after changes.
     second: String,
+    /// After what one would like undone.
+    third: String,
     kept: String,
     replaced: String,
     instance: String,
@@ -141,9 +143,10 @@ impl Story {
         let gone = app.ask("DELETE", &format!("/credentials/{kept}"), None).await;
         assert!(gone.status < 300, "{gone:?}");
         store(&app, "of afterwards").await;
+        let third = now(app.data()).await;
         let (status, data) = app.interrupt().await;
         assert!(status.success(), "{status}");
-        Self { place, data, first, second, kept, replaced, instance, base }
+        Self { place, data, first, second, third, kept, replaced, instance, base }
     }
 
     fn restore<'a>(&'a self, at: &'a str) -> Vec<&'a str> {
@@ -202,6 +205,13 @@ async fn the_database_of_a_moment_comes_back_and_goes_on_from_there() {
     let app = story.place.start(Some(data)).await;
     let names = app.ask("GET", "/credentials", None).await.body.to_string();
     assert!(names.contains("of the other history") && !names.contains("too late"), "{names}");
+    // What was undone is not gone: at that moment, the first history was the true one.
+    let (_, data) = app.interrupt().await;
+    let undone = answer(data.path(), &story.restore(&story.third)).await;
+    assert_eq!(undone["restored"]["timeline"], json!(4), "{undone}");
+    let app = story.place.start(Some(data)).await;
+    let names = app.ask("GET", "/credentials", None).await.body.to_string();
+    assert!(names.contains("of afterwards") && !names.contains("of the other history"), "{names}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,7 +285,7 @@ async fn what_is_missing_or_damaged_is_found_before_anything_is_changed() {
     let (code, said) = refused(app.data(), &[], &["db", "restore", "--at", &second, "--yes"]);
     assert!(code == 1 && said.contains("the service runs"), "{code} {said}");
     let names = app.ask("GET", "/credentials", None).await.body.to_string();
-    assert!(names.contains("of afterwards") && !names.contains("\"kept\""), "{names}");
+    assert!(names.contains("of afterwards") && !names.contains("\"name\":\"kept\""), "{names}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,6 +95,9 @@ impl Records {
     pub(super) fn read(archive: Archive) -> anyhow::Result<Self> {
         let mut bases: Vec<Base> = all(&archive.folder, BASE)?;
         let mut restored: Vec<Restored> = all(&archive.folder, TIMELINE)?;
+        // A name is part of a path that is removed one day.
+        let is_name = |base: &Base| base.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+        anyhow::ensure!(bases.iter().all(is_name), "{} has a base without a name", archive.folder.display());
         bases.sort_by_key(|base| base.ended);
         restored.sort_by_key(|one| one.began);
         Ok(Self { archive, bases, restored })
@@ -117,9 +120,8 @@ impl Records {
             (Some(one), false) => {
                 found.push(one);
                 found.sort();
-                let names: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
-                let message =
-                    format!("there are several archives; name one with --from: {}", names.join(", "));
+                let all: Vec<String> = found.iter().map(|path| path.display().to_string()).collect();
+                let message = format!("there are several archives; name one with --from: {}", all.join(", "));
                 Err(Refused::new(Exit::Usage, message).into())
             }
         }
@@ -350,5 +352,105 @@ impl Tenths {
             self.told = tenth;
             paper.note(&format!("{}: {} %", self.what, tenth * 10));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(second)
+    }
+
+    fn base(second: i64, timeline: u32, segment: u64) -> Base {
+        Base {
+            format: FORMAT,
+            name: format!("of.{second}"),
+            began: at(second - 1),
+            ended: at(second),
+            roadstead: "0.1.0".to_owned(),
+            installation: "of a test".to_owned(),
+            migration: 1,
+            postgres: 15,
+            timeline,
+            from: Lsn(segment * SEGMENT_BYTES + 40).to_string(),
+            until: Lsn(segment * SEGMENT_BYTES + 80).to_string(),
+            bytes: 1,
+            keys: Vec::new(),
+            manifest_sha256: String::new(),
+        }
+    }
+
+    fn records(folder: &Path, bases: &[Base]) -> Records {
+        let archive = Archive { folder: folder.to_owned(), timeout_s: 60 };
+        for folder in [archive.wal(), archive.bases()] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let records = Records::read(archive).unwrap();
+        for base in bases {
+            std::fs::create_dir(base.folder(&records.archive)).unwrap();
+            records.note_base(base).unwrap();
+        }
+        Records::read(records.archive).unwrap()
+    }
+
+    fn packed(path: &Path, text: &str) {
+        let mut file =
+            flate2::write::GzEncoder::new(File::create(path).unwrap(), flate2::Compression::fast());
+        file.write_all(text.as_bytes()).unwrap();
+        file.finish().unwrap();
+    }
+
+    #[test]
+    fn the_newest_base_before_the_moment_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = records(folder.path(), &[base(20, 1, 5), base(10, 1, 2)]);
+        for (second, name) in [(10, "of.10"), (19, "of.10"), (20, "of.20"), (99, "of.20")] {
+            assert_eq!(records.way(at(second)).unwrap().base.name, name);
+        }
+        let early = records.way(at(9)).unwrap_err();
+        assert_eq!(early.downcast_ref::<Refused>().unwrap().exit, Exit::NotFound);
+    }
+
+    #[test]
+    fn a_moment_belongs_to_the_history_that_was_the_true_one_then() {
+        let folder = tempfile::tempdir().unwrap();
+        // At 30 somebody went back to 15; the second base is of what was undone.
+        let records = records(folder.path(), &[base(10, 1, 2), base(20, 1, 5), base(40, 2, 9)]);
+        packed(&records.archive.wal().join("00000002.history.gz"), "1\t0/4000000\tbefore\n");
+        records.note_restored(&Restored { timeline: 2, began: at(30), to: at(15) }).unwrap();
+        let records = Records::read(records.archive).unwrap();
+        for (second, name, timeline) in [(25, "of.20", 1), (35, "of.10", 2), (45, "of.40", 2)] {
+            let way = records.way(at(second)).unwrap();
+            assert_eq!((way.base.name.as_str(), way.timelines.number()), (name, timeline), "{second}");
+        }
+    }
+
+    #[test]
+    fn what_only_old_bases_needed_goes_and_histories_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut records = records(folder.path(), &[base(10, 1, 2), base(20, 1, 5), base(30, 1, 7)]);
+        let wal = records.archive.wal();
+        let names = [1, 4, 5, 6].map(|segment| format!("{}.gz", crate::postgres::segment_name(1, segment)));
+        for name in names.iter().map(String::as_str).chain(["00000002.history.gz"]) {
+            packed(&wal.join(name), "");
+        }
+        assert_eq!(records.forget_older(2).unwrap(), (vec!["of.10".to_owned()], 2));
+        let left = |name: &str| wal.join(name).exists();
+        assert!(!left(&names[0]) && !left(&names[1]) && left(&names[2]) && left(&names[3]));
+        assert!(left("00000002.history.gz") && !records.archive.bases().join("of.10").exists());
+        assert_eq!(Records::read(records.archive).unwrap().bases.len(), 2);
+    }
+
+    #[test]
+    fn a_file_of_the_log_that_was_cut_short_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("segment.gz");
+        packed(&path, "short");
+        assert!(unpack(&path, None).unwrap_err().to_string().contains("instead of"));
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() - 4]).unwrap();
+        assert!(unpack(&path, None).is_err());
     }
 }
