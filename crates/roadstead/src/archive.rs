@@ -28,7 +28,7 @@ pub async fn watch(archive: Archive, server: PgConnectOptions, soft: Cancellatio
                 "nothing is archived; the database keeps its log until it can be, and needs room for it"
             ),
             (Some(_), None) => {
-                tracing::info!(folder = %archive.folder.display(), "the log is archived again")
+                tracing::info!(folder = %archive.folder.display(), "the log is archived again");
             }
             _ => {}
         }

@@ -163,11 +163,7 @@ async fn write_part(tools: &Tools, part: &Path, paper: &Paper) -> anyhow::Result
     paper.note("Reading it again");
     tools.verify(part).await?;
     let part = part.to_owned();
-    Ok(tokio::task::spawn_blocking(move || {
-        let bytes = bytes_in(&part)?;
-        anyhow::Ok((Written::read(&part)?, bytes))
-    })
-    .await??)
+    tokio::task::spawn_blocking(move || Ok((Written::read(&part)?, bytes_in(&part)?))).await?
 }
 
 fn bytes_in(folder: &Path) -> std::io::Result<u64> {

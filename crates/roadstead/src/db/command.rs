@@ -117,6 +117,7 @@ pub struct CleanupArgs {
 
 /// What to back up, and where to.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct BackupArgs {
     /// The file to write, or an existing folder to put one into [default: `backups` in the data folder]
     #[arg(long, value_name = "PATH")]
@@ -140,6 +141,7 @@ pub struct BackupArgs {
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct RestoreArgs {
     /// The backup
     #[arg(value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]

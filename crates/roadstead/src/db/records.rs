@@ -227,7 +227,7 @@ fn all<T: DeserializeOwned>(folder: &Path, prefix: &str) -> anyhow::Result<Vec<T
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let ours = paths.filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with(prefix) && name.ends_with(".json")
+        name.starts_with(prefix) && path.extension().is_some_and(|end| end == "json")
     });
     ours.map(|path| {
         let text = std::fs::read(&path)?;

@@ -182,7 +182,7 @@ impl Postgres {
     }
 
     /// Throws away what was set aside, or keeps it under a name; answers with where it is.
-    pub fn let_go(&self, aside: Aside, keep: Option<&str>) -> Result<Option<PathBuf>, PostgresError> {
+    pub fn let_go(&self, aside: &Aside, keep: Option<&str>) -> Result<Option<PathBuf>, PostgresError> {
         aside.discard();
         let old = self.layout.set_aside();
         if !old.exists() {

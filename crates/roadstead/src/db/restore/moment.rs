@@ -304,7 +304,7 @@ impl Ground {
         let stamp = SystemClock::new()
             .now()
             .format(format_description!("before-[year][month][day]T[hour][minute][second]Z"))?;
-        Ok(self.postgres.let_go(aside, args.keep_old.then_some(stamp.as_str()))?)
+        Ok(self.postgres.let_go(&aside, args.keep_old.then_some(stamp.as_str()))?)
     }
 
     fn missing_keys(&self, config: &Config, needed: &[u32]) -> anyhow::Result<Vec<String>> {
@@ -321,17 +321,17 @@ fn archive(config: &Config, args: &RestoreArgs, folder: &DataFolder) -> anyhow::
         Some(installation) => private_cluster(config, folder.path(), installation).archive()?,
         None => None,
     };
-    let named = match (&args.from, own, &config.archive) {
-        (Some(named), Some(own), _) if Records::find(named)? == own.folder => return Ok(own),
-        (Some(named), ..) => named,
-        (None, Some(own), _) => return Ok(own),
-        (None, None, Some(ArchiveWish::To(named))) => named,
-        (None, None, _) => {
-            let message = "this data folder has no archive; name one with --from";
-            return Err(Refused::new(Exit::NotFound, message).into());
-        }
+    let configured = match &config.archive {
+        Some(ArchiveWish::To(named)) => Some(named),
+        _ => None,
     };
-    Ok(Archive { folder: Records::find(&std::path::absolute(named)?)?, timeout_s })
+    let named = args.from.as_ref().or(own.as_ref().map(|own| &own.folder)).or(configured);
+    let Some(named) = named else {
+        let message = "this data folder has no archive; name one with --from";
+        return Err(Refused::new(Exit::NotFound, message).into());
+    };
+    let folder = Records::find(&std::path::absolute(named)?)?;
+    Ok(own.filter(|own| own.folder == folder).unwrap_or(Archive { folder, timeout_s }))
 }
 
 fn tell(
