@@ -66,6 +66,11 @@ async fn now(data: &Path) -> String {
     now
 }
 
+/// The words that go back to a moment.
+fn restore(at: &str) -> Vec<&str> {
+    vec!["db", "restore", "--at", at, "--yes"]
+}
+
 async fn store(app: &App, name: &str) -> String {
     let body = json!({"type": "kept", "name": name, "values": {"token": format!("secret of {name}")}});
     let answer = app.ask("POST", "/credentials", Some(body)).await;
@@ -149,10 +154,6 @@ impl Story {
         Self { place, data, first, second, third, kept, replaced, instance, base }
     }
 
-    fn restore<'a>(&'a self, at: &'a str) -> Vec<&'a str> {
-        vec!["db", "restore", "--at", at, "--yes"]
-    }
-
     /// What the story is about, as a service of a data folder tells it.
     async fn is_as_then(&self, app: &App) {
         let names = app.ask("GET", "/credentials", None).await.body["data"].clone();
@@ -184,7 +185,7 @@ async fn the_database_of_a_moment_comes_back_and_goes_on_from_there() {
     for file in own.join("wal").read_dir().expect("a folder").flatten() {
         assert_eq!(mode(&file.path()), 0o600, "{file:?}");
     }
-    let restored = answer(data, &[&story.restore(&story.second)[..], &["--keep-old"]].concat()).await;
+    let restored = answer(data, &[&restore(&story.second)[..], &["--keep-old"]].concat()).await;
     assert_eq!(restored["audit"]["whole"], true, "{restored}");
     assert_eq!(restored["missing_keys"], json!([]));
     assert!(Path::new(restored["set_aside"].as_str().expect("a path")).is_dir(), "{restored}");
@@ -200,14 +201,14 @@ async fn the_database_of_a_moment_comes_back_and_goes_on_from_there() {
     let third = now(app.data()).await;
     store(&app, "too late").await;
     let (_, data) = app.interrupt().await;
-    let again = answer(data.path(), &story.restore(&third)).await;
+    let again = answer(data.path(), &restore(&third)).await;
     assert_eq!((&again["set_aside"], &again["restored"]["timeline"]), (&Value::Null, &json!(3)), "{again}");
     let app = story.place.start(Some(data)).await;
     let names = app.ask("GET", "/credentials", None).await.body.to_string();
     assert!(names.contains("of the other history") && !names.contains("too late"), "{names}");
     // What was undone is not gone: at that moment, the first history was the true one.
     let (_, data) = app.interrupt().await;
-    let undone = answer(data.path(), &story.restore(&story.third)).await;
+    let undone = answer(data.path(), &restore(&story.third)).await;
     assert_eq!(undone["restored"]["timeline"], json!(4), "{undone}");
     let app = story.place.start(Some(data)).await;
     let names = app.ask("GET", "/credentials", None).await.body.to_string();
@@ -219,14 +220,14 @@ async fn an_archive_alone_is_enough_on_another_machine() {
     let story = Story::new().await;
     let there = data_folder();
     let from = story.place.own(story.data.path());
-    let words = [&story.restore(&story.second)[..], &["--from", text(story.place.archive.path())]].concat();
+    let words = [&restore(&story.second)[..], &["--from", text(story.place.archive.path())]].concat();
     // Without the key, everything is there but what is sealed.
     let (code, said) = refused(there.path(), &[], &words);
     assert!(code == 78 && said.contains("is missing"), "{code} {said}");
     for file in ["profile.json", "master.key"] {
         std::fs::copy(story.data.path().join(file), there.path().join(file)).expect("it can be copied");
     }
-    let again = [&story.restore(&story.second)[..], &["--from", text(&from)]].concat();
+    let again = [&restore(&story.second)[..], &["--from", text(&from)]].concat();
     let restored = answer(there.path(), &again).await;
     assert_eq!(restored["missing_keys"], json!([]), "{restored}");
     let app = App::start_with(AppOptions { data: Some(there), ..AppOptions::default() }).await;
@@ -237,15 +238,15 @@ async fn an_archive_alone_is_enough_on_another_machine() {
 async fn what_is_missing_or_damaged_is_found_before_anything_is_changed() {
     let story = Story::new().await;
     let (data, own) = (story.data.path(), story.place.own(story.data.path()));
-    let words = story.restore(&story.second);
+    let words = restore(&story.second);
     let cluster =
         std::os::unix::fs::MetadataExt::ino(&data.join("postgres/cluster").metadata().expect("a cluster"));
 
-    let (code, said) = refused(data, &[], &story.restore(&story.first));
+    let (code, said) = refused(data, &[], &restore(&story.first));
     assert!(code == 66 && said.contains("no moment before it"), "{code} {said}");
-    let (code, said) = refused(data, &[], &story.restore("2999-01-01T00:00:00Z"));
+    let (code, said) = refused(data, &[], &restore("2999-01-01T00:00:00Z"));
     assert!(code == 64 && said.contains("still to come"), "{code} {said}");
-    let (code, said) = refused(data, &[], &story.restore("yesterday"));
+    let (code, said) = refused(data, &[], &restore("yesterday"));
     assert!(code == 64 && said.contains("2026-11-21T12:00:00Z"), "{code} {said}");
     let (code, said) = refused(data, &[("DATABASE_URL", "postgres://localhost:1/x")], &words);
     assert!(code == 64 && said.contains("DATABASE_URL"), "{code} {said}");
