@@ -127,8 +127,21 @@ pub struct Config {
     pub search_path: Option<OsString>,
     /// Where PostgreSQL is fetched from if the machine has none; empty turns fetching off.
     pub postgres_releases: Option<String>,
+    /// Where the private database's write-ahead log is archived, if it was said; else what was said before holds.
+    pub archive: Option<ArchiveWish>,
+    /// After how many seconds at most, if it was said.
+    pub archive_timeout_s: Option<u32>,
     /// Hears of each step of an instance's life, beside the metrics: for programs that are made of this one.
     pub witness: Option<Arc<dyn Witness>>,
+}
+
+/// What was said of the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArchiveWish {
+    /// Nothing is archived any more.
+    Off,
+    /// To the installation's own folder in this one.
+    To(PathBuf),
 }
 
 /// How to connect to somebody else's PostgreSQL.
@@ -177,6 +190,15 @@ impl Environment for ProcessEnvironment {
     }
 }
 
+/// Where the private database's write-ahead log is archived.
+pub const ARCHIVE: &str = "ROADSTEAD_ARCHIVE";
+/// After how many seconds at most.
+pub const ARCHIVE_TIMEOUT: &str = "ROADSTEAD_ARCHIVE_TIMEOUT";
+/// What a minute without archiving costs is bearable, and a file a minute as well.
+pub const DEFAULT_ARCHIVE_TIMEOUT_S: u32 = 60;
+/// Shorter, each file would be mostly empty; longer than a day, it would be no promise.
+const ARCHIVE_TIMEOUTS: std::ops::RangeInclusive<u32> = 1..=86_400;
+
 /// The variables that hold secrets. They are taken, so that neither the system nor a child shows them.
 pub const MASTER_KEY: &str = "ROADSTEAD_MASTER_KEY";
 /// How the service connects to somebody else's PostgreSQL.
@@ -224,6 +246,7 @@ impl Config {
         if owner.is_some() && service.is_none() {
             mistakes.push("ROADSTEAD_OWNER_DATABASE_URL is set, but DATABASE_URL is not".to_owned());
         }
+        let (archive, archive_timeout_s) = archive(environment, service.is_some(), &mut mistakes);
         if let Some(log) = &args.log
             && tracing_subscriber::EnvFilter::try_new(log).is_err()
         {
@@ -257,9 +280,42 @@ impl Config {
                 Some(url) if url == "off" => None,
                 Some(url) => url.into_string().ok(),
             },
+            archive,
+            archive_timeout_s,
             witness: None,
         })
     }
+}
+
+/// What is said of the archive.
+fn archive(
+    environment: &dyn Environment,
+    is_foreign: bool,
+    mistakes: &mut Vec<String>,
+) -> (Option<ArchiveWish>, Option<u32>) {
+    let folder = environment
+        .get(ARCHIVE)
+        .map(|value| if value == "off" { ArchiveWish::Off } else { ArchiveWish::To(PathBuf::from(value)) });
+    if let Some(ArchiveWish::To(folder)) = &folder {
+        if !folder.is_absolute() {
+            mistakes.push(format!("{ARCHIVE} ({}) must be an absolute path, or `off`", folder.display()));
+        }
+        if is_foreign {
+            mistakes.push(format!(
+                "{ARCHIVE} is for the private database; where DATABASE_URL is set, archive with that server's own settings"
+            ));
+        }
+    }
+    let timeout = environment.get(ARCHIVE_TIMEOUT).and_then(|value| {
+        let seconds = value.to_str().and_then(|text| text.parse().ok());
+        let seconds = seconds.filter(|seconds| ARCHIVE_TIMEOUTS.contains(seconds));
+        if seconds.is_none() {
+            let (from, to) = (ARCHIVE_TIMEOUTS.start(), ARCHIVE_TIMEOUTS.end());
+            mistakes.push(format!("{ARCHIVE_TIMEOUT} must be a number of seconds from {from} to {to}"));
+        }
+        seconds
+    });
+    (folder, timeout)
 }
 
 #[cfg(test)]
@@ -288,6 +344,19 @@ mod tests {
         for name in ["ROADSTEAD_PUBLIC_URL", "ROADSTEAD_OWNER_DATABASE_URL", "ROADSTEAD_LOG"] {
             assert!(error.contains(name), "{name} in {error}");
         }
+    }
+
+    #[test]
+    fn an_archive_is_a_whole_path_for_the_private_database() {
+        let wrong =
+            Given([(ARCHIVE, "wal"), (ARCHIVE_TIMEOUT, "0"), ("DATABASE_URL", "postgres://x")].into());
+        let error = Config::read(&ServiceArgs::default(), None, &wrong).unwrap_err().to_string();
+        for part in ["absolute", "private database", ARCHIVE_TIMEOUT] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        let off = Given([(ARCHIVE, "off"), ("DATABASE_URL", "postgres://x")].into());
+        let config = Config::read(&ServiceArgs::default(), None, &off).unwrap();
+        assert_eq!((config.archive, config.archive_timeout_s), (Some(ArchiveWish::Off), None));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use anyhow::Context;
+use roadstead_cli::Exit;
 use roadstead_crypto::ExposeSecret;
 use roadstead_model::{InstallationId, Randomness};
 use roadstead_store::PgConnectOptions;
 
-use crate::config::Config;
-use crate::postgres::{Postgres, Running, SYSTEM_FOLDER, Settings, Step, socket_folder};
+use crate::config::{ARCHIVE, ArchiveWish, Config, DEFAULT_ARCHIVE_TIMEOUT_S};
+use crate::db::Refused;
+use crate::postgres::{Archive, Postgres, Running, SYSTEM_FOLDER, Settings, Step, socket_folder};
 
 /// A database that answers.
 #[derive(Debug)]
@@ -27,6 +29,38 @@ pub fn private_cluster(config: &Config, data_folder: &Path, installation: Instal
         system_folder: SYSTEM_FOLDER.into(),
         releases_url: config.postgres_releases.clone(),
     })
+}
+
+/// Does what the configuration says of the archive. Only for who holds the data folder.
+pub async fn settle_archive(
+    config: &Config,
+    data_folder: &Path,
+    installation: InstallationId,
+) -> anyhow::Result<()> {
+    if config.database.is_some() {
+        return Ok(());
+    }
+    let postgres = private_cluster(config, data_folder, installation);
+    let before = postgres.archive()?;
+    let timeout_s = config.archive_timeout_s.or_else(|| before.as_ref().map(|archive| archive.timeout_s));
+    let timeout_s = timeout_s.unwrap_or(DEFAULT_ARCHIVE_TIMEOUT_S);
+    let wanted = match &config.archive {
+        None => before.clone().map(|archive| Archive { timeout_s, ..archive }),
+        Some(ArchiveWish::Off) => None,
+        Some(ArchiveWish::To(folder)) => {
+            let own = Archive { folder: folder.join(installation.to_string()), timeout_s };
+            if before.as_ref() != Some(&own) && !folder.is_dir() {
+                let message = format!(
+                    "there is no folder {} to archive to ({ARCHIVE}); make or mount it, and start again",
+                    folder.display()
+                );
+                return Err(Refused::new(Exit::Config, message).into());
+            }
+            Some(own)
+        }
+    };
+    postgres.archive_to(wanted.as_ref()).await.context("the archive cannot be used")?;
+    Ok(())
 }
 
 impl Database {
@@ -76,6 +110,11 @@ impl Database {
     /// Who may make a database that is thrown away again: of a private cluster its superuser, else the owner.
     pub fn maker(&self) -> PgConnectOptions {
         self.private.as_ref().map_or_else(|| self.owner.clone(), |(_, running)| running.admin())
+    }
+
+    /// The archive of its write-ahead log, where it is a private cluster that has one.
+    pub fn archive(&self) -> anyhow::Result<Option<Archive>> {
+        Ok(self.private.as_ref().map(|(postgres, _)| postgres.archive()).transpose()?.flatten())
     }
 
     /// Whether it is a private cluster.

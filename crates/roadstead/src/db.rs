@@ -5,7 +5,8 @@
 //! look         size, table-sizes, stats, locks, analyze, vacuum
 //! cleanup      cleanup: what retention does every day, now
 //! backup       backup: one file of everything, at one moment
-//! restore      restore: everything, or the missing rows of one table
+//! base         backup --base: what a restore to any later moment begins with
+//! restore      restore: everything, the missing rows of one table, or the database of a moment
 //! ```
 //! All of it connects as the owner of the tables. A private cluster that did not run is started for it, and stopped again.
 
@@ -13,9 +14,11 @@ pub mod command;
 
 mod archive;
 mod backup;
+mod base;
 mod cleanup;
 mod look;
 mod migrations;
+mod records;
 mod restore;
 
 use anyhow::bail;
@@ -29,7 +32,7 @@ use crate::config::Config;
 use crate::data_folder::{DataFolder, DataFolderLock};
 use crate::database::{Database, private_cluster};
 use crate::down::{confirmed, holder, installation};
-use crate::postgres::{Postgres, Status, StopMode, Tools};
+use crate::postgres::{Archive, Postgres, Status, StopMode, Tools};
 
 pub use self::command::DbCommand;
 
@@ -84,11 +87,17 @@ async fn run(place: &Place, config: &Config, command: DbCommand, paper: &Paper) 
         DbCommand::Analyze => look::analyze(place, paper).await,
         DbCommand::Vacuum { full, yes } => look::vacuum(place, paper, full, yes).await,
         DbCommand::Cleanup(args) => cleanup::cleanup(place, paper, &args).await,
+        DbCommand::Backup(args) if args.base => base::backup(place, paper, &args).await,
         DbCommand::Backup(args) => backup::backup(place, config, paper, &args).await,
         DbCommand::Create { .. } | DbCommand::Restore(_) => {
             unreachable!("they open the database themselves, or none")
         }
     }
+}
+
+/// The name of the newest base backup in an archive, which is its moment.
+pub(crate) fn newest_base(archive: &Archive) -> anyhow::Result<Option<String>> {
+    Ok(records::Records::read(archive.clone())?.bases.pop().map(|base| base.name))
 }
 
 /// Whether a command ended because nobody read its answer to the end.
@@ -118,6 +127,9 @@ impl Place {
             None if lock.is_some() => folder.installation_id(&SystemClock::new(), &mut *randomness.lock())?,
             None => bail!("the service is starting; try again"),
         };
+        if lock.is_some() {
+            crate::database::settle_archive(config, folder.path(), installation).await?;
+        }
         let started = lock.is_some()
             && config.database.is_none()
             && !matches!(

@@ -1,6 +1,7 @@
 //! `roadstead doctor`: tries each thing that the service relies on, with or without a running one, and says what is lost
 //! without it and what to do. It changes nothing, and needs neither service nor database.
 
+mod archive;
 mod installation;
 mod kernel;
 mod machine;
@@ -39,6 +40,7 @@ pub async fn doctor(config: &Config, json: bool, no_color: bool) -> anyhow::Resu
     checks.extend(machine::checks(config, &place, ports));
     checks.extend(installation::checks(config, &place));
     checks.extend(database);
+    checks.extend(archive::check(config, &place).await);
     Ok(checks::show(&checks, json, no_color))
 }
 

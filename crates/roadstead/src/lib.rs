@@ -1,5 +1,6 @@
 //! The program: configuration, wiring, life cycle, the private database. Decides nothing itself.
 
+pub mod archive;
 pub mod audit;
 pub mod command;
 pub mod config;

@@ -12,16 +12,20 @@
 //! Deliberately absent: our schema (migrations make it as the owner), and any read of the environment.
 
 mod account;
+mod archive;
+mod base;
 mod cluster;
 mod download;
 mod error;
 mod passwords;
 mod postmaster;
 mod programs;
+mod recovery;
 mod roles;
 mod server;
 mod socket;
 mod tools;
+mod wal;
 
 use std::ffi::OsString;
 use std::fs;
@@ -39,10 +43,14 @@ use self::passwords::Passwords;
 use self::postmaster::{LockFile, Postmaster};
 use self::programs::{Places, Programs};
 
+pub use self::archive::{Archive, Archiving, BASES, WAL};
+pub use self::base::Written;
 pub use self::download::{DownloadError, RELEASES_URL};
 pub use self::error::PostgresError;
+pub use self::recovery::{Aside, Goal, Recovered};
 pub use self::socket::socket_folder;
 pub use self::tools::Tools;
+pub use self::wal::{History, Lsn, SEGMENT_BYTES, Timelines, segment_name, segment_of};
 
 /// Where distributions put the programs, one folder per major version.
 pub const SYSTEM_FOLDER: &str = "/usr/lib/postgresql";
@@ -127,6 +135,12 @@ pub struct Running {
     admin: PgConnectOptions,
 }
 
+impl Settings {
+    fn places<'a>(&'a self, downloaded: &'a Path) -> Places<'a> {
+        Places { search_path: self.search_path.as_deref(), system: &self.system_folder, downloaded }
+    }
+}
+
 // === impl Postgres ===
 
 impl Postgres {
@@ -148,6 +162,7 @@ impl Postgres {
         mut progress: impl FnMut(Step) + Send,
     ) -> Result<Running, PostgresError> {
         self.layout.make_folder()?;
+        self.layout.bring_back()?;
         let passwords = Passwords::open(&self.layout.folder, self.layout.is_initialised(), rng)?;
         if let Some(postmaster) = Postmaster::find(&self.layout.cluster)?
             && let Some(connection) = self.reuse(&postmaster, &passwords).await?
@@ -183,6 +198,29 @@ impl Postgres {
         Ok(socket
             .zip(password)
             .map(|(socket, password)| roles::options(&socket, roles::APP, &password, roles::DATABASE)))
+    }
+
+    /// The archive of the write-ahead log, where there is one.
+    pub fn archive(&self) -> Result<Option<Archive>, PostgresError> {
+        Archive::of(&self.layout)
+    }
+
+    /// Turns archiving on, off, or to another folder; a server that runs is ended first, so that the next start is with it.
+    /// Only for who holds the data folder. Answers whether something changed.
+    pub async fn archive_to(&self, wanted: Option<&Archive>) -> Result<bool, PostgresError> {
+        if Archive::of(&self.layout)?.as_ref() == wanted {
+            return Ok(false);
+        }
+        self.layout.make_folder()?;
+        if let Some(archive) = wanted {
+            archive.prepare(&Account::choose(&self.layout.cluster)?)?;
+        }
+        self.stop(StopMode::Fast).await?;
+        match wanted {
+            Some(archive) => archive.keep(&self.layout)?,
+            None => Archive::forget(&self.layout)?,
+        }
+        Ok(true)
     }
 
     /// The programs for backups: of this cluster, or (with its way to connect) of somebody else's server.
@@ -236,13 +274,17 @@ impl Postgres {
     ) -> Result<Running, PostgresError> {
         let account = Account::choose(&self.layout.cluster)?;
         account.reaches(&self.layout.folder)?;
-        let programs = self.programs(&account, progress).await?;
+        let programs = self.programs(&account, self.layout.major()?, progress).await?;
         if !self.layout.is_initialised() {
             progress(Step::Initialising);
             self.layout.initialise(&programs, &account, &passwords.admin).await?;
         }
         progress(Step::Starting);
-        let started = server::launch(&self.layout, &programs, &account, &self.settings.socket_folder).await?;
+        let archive = Archive::of(&self.layout)?;
+        let more = archive.map(|archive| archive.settings(&self.layout)).transpose()?.unwrap_or_default();
+        let text = (more.as_str(), cluster::ACCESS_RULES);
+        let socket_folder = &self.settings.socket_folder;
+        let started = server::launch(&self.layout, &programs, &account, socket_folder, text).await?;
         let ready =
             server::wait_ready(&self.layout, &started.postmaster, &passwords.admin, started.log_begin).await;
         match ready {
@@ -260,17 +302,12 @@ impl Postgres {
     async fn programs(
         &self,
         account: &Account,
+        required: Option<u32>,
         progress: &mut (dyn FnMut(Step) + Send),
     ) -> Result<Programs, PostgresError> {
         progress(Step::Finding);
-        let required = self.layout.major()?;
         let downloaded = self.settings.data_folder.join("programs");
-        let places = Places {
-            search_path: self.settings.search_path.as_deref(),
-            system: &self.settings.system_folder,
-            downloaded: &downloaded,
-        };
-        if let Some(found) = Programs::find(places, account, required).await {
+        if let Some(found) = Programs::find(self.settings.places(&downloaded), account, required).await {
             return Ok(found);
         }
         let missing = |source| PostgresError::NoPrograms {
@@ -284,6 +321,11 @@ impl Postgres {
         Programs::inspect(folder.clone(), account)
             .await
             .ok_or_else(|| missing(Some(Box::new(DownloadError::DoesNotRun { folder }))))
+    }
+
+    /// The programs that run a cluster of a version, with no word about how they are come by.
+    async fn programs_of(&self, account: &Account, major: u32) -> Result<Programs, PostgresError> {
+        self.programs(account, Some(major), &mut |_| {}).await
     }
 
     async fn finish(

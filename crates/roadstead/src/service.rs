@@ -114,13 +114,16 @@ impl Works {
     /// Begins what is done on a schedule.
     fn spawn_chores(
         &self,
-        config: &Config,
+        (config, database): (&Config, &Database),
         ground: &Ground,
         (accounts, orchestrator): (&Accounts, &Orchestrator),
         metrics: &Arc<Metrics>,
         soft: &CancellationToken,
     ) {
         self.chores.spawn(crate::doctor::log_absent());
+        if let Ok(Some(archive)) = database.archive() {
+            self.chores.spawn(crate::archive::watch(archive, database.service(), soft.clone()));
+        }
         self.chores.spawn(crate::tasks::attend(orchestrator.clone(), soft.clone()));
         self.chores.spawn(crate::tasks::tidy_limits(Arc::clone(&self.limits), soft.clone()));
         if config.reaps {
@@ -154,6 +157,7 @@ impl Service {
         let ground = Ground::prepare(config, before.is_some()).await?;
         let folder = ground.folder.path().to_owned();
         let (installation, lock) = (ground.installation, Arc::clone(&ground.lock));
+        crate::database::settle_archive(config, &folder, installation).await?;
         let mut began_cluster = false;
         let database = Database::open(config, &folder, installation, &ground.randomness, |step| {
             began_cluster |= step == Step::Ready { reused: false };
@@ -211,7 +215,7 @@ impl Service {
         stage(Stage::Recovered(orchestrator.recover().await?));
 
         orchestrator.watch_processes().context("no thread could be started")?;
-        works.spawn_chores(config, &ground, (&accounts, &orchestrator), &metrics, &soft);
+        works.spawn_chores((config, &database), &ground, (&accounts, &orchestrator), &metrics, &soft);
         let database = database.into_private().map(|(postgres, running)| {
             let randomness = ground.randomness.clone();
             works.background.spawn(crate::tasks::keep_database(postgres, running, randomness, hard.clone()))

@@ -21,6 +21,11 @@ impl Rows {
         Self::connect(data, "roadstead_owner", "owner.password").await
     }
 
+    /// The same with the rights of the cluster's superuser, who looks after the server itself.
+    pub async fn of_admin(data: &Path) -> Self {
+        Self::connect(data, "roadstead_admin", "admin.password").await
+    }
+
     async fn connect(data: &Path, role: &str, password: &str) -> Self {
         let folder = data.join("postgres");
         let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a cluster has it");

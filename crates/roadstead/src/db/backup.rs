@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     fn args() -> BackupArgs {
-        BackupArgs { to: None, gzip: false, verify: false, keep: None, with_keys: false }
+        BackupArgs { to: None, base: false, gzip: false, verify: false, keep: None, with_keys: false }
     }
 
     #[test]

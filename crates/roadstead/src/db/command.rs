@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use roadstead_model::InstanceId;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Looking after the database.
 #[derive(Debug, Subcommand)]
@@ -79,17 +81,20 @@ pub enum DbCommand {
   roadstead db backup                      To backups/ in the data folder
   roadstead db backup --to /mnt/nightly --verify --keep 7
   roadstead db backup --with-keys --to /media/safe/all.tar
+  roadstead db backup --base --keep 7      To the archive (ROADSTEAD_ARCHIVE), for `restore --at`
 
 Without --with-keys the master key is not in it: keep a copy of the key file elsewhere, or no credential can be opened again.")]
     Backup(BackupArgs),
-    /// Bring back what a backup holds: everything, or the missing rows of one table
+    /// Bring back what a backup holds, everything or the missing rows of one table; or the database of a moment
     #[command(after_help = "Examples:
   roadstead db restore roadstead-20260101-020000.tar
   roadstead --data-dir /srv/other db restore all.tar
   roadstead db restore nightly.tar --replace --yes
   roadstead db restore nightly.tar --table credentials   Says what is missing; with --yes it is put back
+  roadstead db restore --at 2026-11-21T12:00:00Z         From the archive, the database as it was then
+  roadstead --data-dir /srv/new db restore --at 2026-11-21T12:00:00Z --from /mnt/wal
 
-The service must not run, except for --table. The file is checked before anything is changed.")]
+The service must not run, except for --table. Everything is checked before anything is changed.")]
     Restore(RestoreArgs),
 }
 
@@ -112,6 +117,7 @@ pub struct CleanupArgs {
 
 /// What to back up, and where to.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct BackupArgs {
     /// The file to write, or an existing folder to put one into [default: `backups` in the data folder]
     #[arg(long, value_name = "PATH")]
@@ -122,7 +128,10 @@ pub struct BackupArgs {
     /// Afterwards, restore it into a database that is thrown away, and count
     #[arg(long)]
     pub verify: bool,
-    /// Afterwards, delete all but the newest N in that folder
+    /// Write a base backup to the archive instead: what `restore --at` begins with
+    #[arg(long, conflicts_with_all = ["to", "gzip", "verify", "with_keys"])]
+    pub base: bool,
+    /// Afterwards, delete all but the newest N in that folder; of bases, what only they needed of the log as well
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
     /// Put the master key into it: whoever has the file has every credential
@@ -132,10 +141,23 @@ pub struct BackupArgs {
 
 /// What to restore, and how.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct RestoreArgs {
     /// The backup
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "at", conflicts_with = "at")]
+    pub file: Option<PathBuf>,
+    /// The database as it was at this moment, from the archive of its write-ahead log, in the place of the present one
+    #[arg(long, value_name = "MOMENT", value_parser = moment, conflicts_with_all = ["table", "replace"])]
+    pub at: Option<OffsetDateTime>,
+    /// The archive [default: the one that this data folder has]
+    #[arg(long, value_name = "DIR", requires = "at")]
+    pub from: Option<PathBuf>,
+    /// Keep the cluster that was there, and say where
+    #[arg(long, requires = "at")]
+    pub keep_old: bool,
+    /// Go back to the moment even if somebody had altered the audit log by then
+    #[arg(long, requires = "at")]
+    pub accept_broken_audit: bool,
     /// Only the rows of this table that are missing
     #[arg(long, value_name = "NAME", conflicts_with_all = ["replace", "same_installation"])]
     pub table: Option<String>,
@@ -148,4 +170,10 @@ pub struct RestoreArgs {
     /// Be the installation that the backup was made of: only where that one runs no more
     #[arg(long)]
     pub same_installation: bool,
+}
+
+/// A moment with its offset from UTC: without one, it would be another moment on another machine.
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "write it as 2026-11-21T12:00:00Z or 2026-11-21T13:00:00+01:00".to_owned())
 }

@@ -8,6 +8,7 @@
 //! The installation of the data folder stays its own unless it is told to be the one that the backup was made of: two that both
 //! call themselves the same would take each other's instances for their own.
 
+mod moment;
 mod table;
 
 use anyhow::{Context, bail};
@@ -28,12 +29,16 @@ use crate::key_file;
 
 /// `roadstead db restore`.
 pub(super) async fn restore(config: &Config, paper: &Paper, args: &RestoreArgs) -> anyhow::Result<Exit> {
-    if !args.file.is_file() {
-        let message = format!("there is no backup at {}", args.file.display());
+    if let Some(at) = args.at {
+        return Box::pin(moment::restore(config, paper, args, at)).await;
+    }
+    let file = args.file.as_deref().context("there is neither a file nor a moment to restore")?;
+    if !file.is_file() {
+        let message = format!("there is no backup at {}", file.display());
         return Err(Refused::new(Exit::NotFound, message).into());
     }
     let folder = DataFolder::open(&DataFolder::choose(config.data_dir.as_deref())?)?;
-    let whole = backup::read(&args.file, folder.path()).await?;
+    let whole = backup::read(file, folder.path()).await?;
     if whole.manifest.migration > migrate::newest() {
         bail!(
             "the backup has migration {}, and this version of roadstead knows {} at most; use the version that wrote it ({})",
@@ -43,7 +48,8 @@ pub(super) async fn restore(config: &Config, paper: &Paper, args: &RestoreArgs) 
         );
     }
     if args.same_installation {
-        take_over(&folder, &whole.manifest)?;
+        let _lock = known_installation(folder.path()).is_none().then(|| folder.lock()).transpose()?;
+        take_over(&folder, &whole.manifest.installation)?;
     }
     let place = Place::open(config, true).await?;
     let done = match &args.table {
@@ -56,20 +62,17 @@ pub(super) async fn restore(config: &Config, paper: &Paper, args: &RestoreArgs) 
     left.map(|()| exit)
 }
 
-/// Makes the data folder that of the installation that the backup was made of.
-fn take_over(folder: &DataFolder, manifest: &Manifest) -> anyhow::Result<()> {
-    let wanted: InstallationId = manifest.installation.parse().context("the backup names no installation")?;
+/// Makes the data folder that of the installation that the backup was made of. Only for who holds it.
+fn take_over(folder: &DataFolder, installation: &str) -> anyhow::Result<()> {
+    let wanted: InstallationId = installation.parse().context("the backup names no installation")?;
     match known_installation(folder.path()) {
         Some(known) if known == wanted => Ok(()),
         Some(known) => bail!(
             "the data folder {} is that of installation {known} already; restore into an empty one to go on as {wanted}",
             folder.path().display()
         ),
-        None => {
-            let _lock = folder.lock()?;
-            write_private(&folder.path().join("installation"), format!("{wanted}\n").as_bytes())
-                .context("could not write the installation's id")
-        }
+        None => write_private(&folder.path().join("installation"), format!("{wanted}\n").as_bytes())
+            .context("could not write the installation's id"),
     }
 }
 

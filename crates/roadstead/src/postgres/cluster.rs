@@ -3,14 +3,17 @@
 //! ```text
 //! {data folder}/postgres/          ours; others may pass through when we are root
 //!   cluster/                       the server's user's alone
+//!   cluster.set-aside/             the one before, while a restore takes its place
+//!   restoring/                     one that is being restored, with settings and a log of its own
 //!   postgresql.conf, pg_hba.conf   written at every start
+//!   archive.json, archive.sh       where the write-ahead log is archived, and how; only where it is
 //!   admin.password, owner.password, app.password
 //!   server.log, server.log.1
 //! ```
 //! Nothing is ever written into `cluster/` by us: as root we would follow a link that its owner put there.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,8 +25,8 @@ use super::programs::Programs;
 use super::roles::ADMIN;
 use crate::data_folder::{make_folder, sync_parent, write_private};
 
-/// A password for everyone, and no other way in.
-const ACCESS_RULES: &str = "# Written at every start.\nlocal all all scram-sha-256\n";
+/// A password for everyone, and no other way in; base backups are the superuser's.
+pub(super) const ACCESS_RULES: &str = "# Written at every start.\nlocal all all scram-sha-256\nlocal replication roadstead_admin scram-sha-256\n";
 
 /// Small, since it serves one program on a machine that has other work; durable, since it is the only record.
 const SETTINGS: &str = "\
@@ -99,14 +102,25 @@ impl Layout {
         make_folder(&self.folder, mode).map_err(file_error("make", &self.folder))
     }
 
-    /// Writes the settings and access rules, readable by the server's user and changeable by us alone.
-    pub(super) fn write_settings(&self) -> Result<(), PostgresError> {
-        for (path, text) in [(self.settings_file(), SETTINGS), (self.access_file(), ACCESS_RULES)] {
-            write_private(&path, text.as_bytes()).map_err(file_error("write", &path))?;
-            let mode = fs::Permissions::from_mode(0o644);
-            fs::set_permissions(&path, mode).map_err(file_error("open", &path))?;
+    /// Writes the settings, with more of them, and the access rules.
+    pub(super) fn write_settings(&self, more: &str, access: &str) -> Result<(), PostgresError> {
+        write_readable(&self.settings_file(), &format!("{SETTINGS}{more}"))?;
+        write_readable(&self.access_file(), access)
+    }
+
+    /// Where a cluster is while another one is tried in its place.
+    pub(super) fn set_aside(&self) -> PathBuf {
+        self.folder.join("cluster.set-aside")
+    }
+
+    /// Brings the cluster back that was set aside when whoever did it ended before another one was in its place.
+    pub(super) fn bring_back(&self) -> Result<(), PostgresError> {
+        let aside = self.set_aside();
+        if self.is_initialised() || !aside.exists() {
+            return Ok(());
         }
-        Ok(())
+        fs::rename(&aside, &self.cluster).map_err(file_error("rename", &aside))?;
+        sync_parent(&self.cluster).map_err(file_error("sync", &self.folder))
     }
 
     /// Runs `initdb` aside and renames the finished cluster into place.
@@ -150,6 +164,15 @@ impl Layout {
         Ok((log, begin))
     }
 
+    /// How many lines of the log since `begin` have these words.
+    pub(super) fn log_count(&self, begin: u64, words: &[u8]) -> Result<usize, PostgresError> {
+        let path = self.log_file();
+        let mut log = File::open(&path).map_err(file_error("open", &path))?;
+        log.seek(SeekFrom::Start(begin)).map_err(file_error("read", &path))?;
+        let lines = io::BufReader::new(log).split(b'\n').map_while(Result::ok);
+        Ok(lines.filter(|line| line.windows(words.len()).any(|part| part == words)).count())
+    }
+
     /// The last lines of the log since `begin`, on one line.
     pub(super) fn log_tail(&self, begin: u64) -> String {
         let mut text = Vec::new();
@@ -163,6 +186,12 @@ impl Layout {
             Err(error) => format!("(its log cannot be read: {error})"),
         }
     }
+}
+
+/// Writes a file that the server's user may read and we alone may change.
+pub(super) fn write_readable(path: &Path, text: &str) -> Result<(), PostgresError> {
+    write_private(path, text.as_bytes()).map_err(file_error("write", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).map_err(file_error("open", path))
 }
 
 async fn run_initdb(
@@ -215,6 +244,18 @@ mod tests {
         fs::write(layout.log_file(), format!("of an earlier start\n{}\n", many.join("\n"))).unwrap();
         let tail = layout.log_tail(begin);
         assert!(tail.starts_with("line 12 | ") && tail.ends_with("line 19"), "{tail}");
+    }
+
+    #[test]
+    fn a_cluster_that_was_set_aside_comes_back_unless_there_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        fs::create_dir_all(layout.set_aside()).unwrap();
+        layout.bring_back().unwrap();
+        assert!(layout.is_initialised() && !layout.set_aside().exists());
+        fs::create_dir(layout.set_aside()).unwrap();
+        layout.bring_back().unwrap();
+        assert!(layout.is_initialised() && layout.set_aside().exists());
     }
 
     #[test]

@@ -36,6 +36,38 @@ pub enum PostgresError {
         /// The folder of packaged versions that was searched.
         system_folder: PathBuf,
     },
+    /// The programs that write and read base backups are not there.
+    #[error(
+        "pg_basebackup, pg_verifybackup and pg_waldump of PostgreSQL {major} were not found beside its server in PATH or {}: \
+         install them with `apt install postgresql-{major} postgresql-client-{major}` or `dnf install postgresql-server postgresql`",
+        system_folder.display()
+    )]
+    NoBasePrograms {
+        /// The cluster's major version.
+        major: u32,
+        /// The folder of packaged versions that was searched.
+        system_folder: PathBuf,
+    },
+    /// A file of the log did not reach the archive.
+    #[error(
+        "{} did not come within {seconds} s; the database's log (postgres/server.log in the data folder) says why, and \
+         nothing is lost meanwhile",
+        file.display()
+    )]
+    NotArchived {
+        /// Where it would be.
+        file: PathBuf,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The server's user cannot read an archive.
+    #[error("PostgreSQL runs as user {user}, who may not read {}; give it to this user with `chown -R`", folder.display())]
+    Unreadable {
+        /// The server's user.
+        user: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// One of those programs ended with an error.
     #[error("{program} ended with an error: {output}")]
     BackupProgram {

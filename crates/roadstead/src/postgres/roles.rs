@@ -95,6 +95,17 @@ pub(super) async fn provision(
     grant(socket_folder, &passwords.admin).await.map_err(failed("grant rights"))
 }
 
+/// Gives the roles of a cluster that comes from elsewhere these passwords and their rights.
+pub(super) async fn adopt(
+    admin: &mut PgConnection,
+    socket_folder: &Path,
+    passwords: &Passwords,
+) -> Result<(), PostgresError> {
+    let statement = format!("alter role {ADMIN} with login password '{}'", passwords.admin.expose_secret());
+    admin.execute(AssertSqlSafe(statement)).await.map_err(failed("set a password"))?;
+    provision(admin, socket_folder, passwords).await
+}
+
 async fn grant(socket_folder: &Path, password: &SecretString) -> Result<(), sqlx::Error> {
     let mut inside = options(socket_folder, ADMIN, password, DATABASE).connect().await?;
     inside.execute(RIGHTS).await?;

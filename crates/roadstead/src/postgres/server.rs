@@ -29,6 +29,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// A last checkpoint writes all that is not on disk yet.
 const STOP_LIMIT: Duration = Duration::from_mins(1);
 
+/// What the server's log says of each file that it takes from an archive.
+const RESTORED: &[u8] = b" restored log file ";
+
 /// `cannot_connect_now`: starting up, recovering or shutting down.
 const CANNOT_CONNECT_NOW: &str = "57P03";
 /// `invalid_password` and `invalid_authorization_specification`.
@@ -59,10 +62,11 @@ pub(super) async fn launch(
     programs: &Programs,
     account: &Account,
     socket_folder: &Path,
+    (settings, access): (&str, &str),
 ) -> Result<Started, PostgresError> {
     clear_leftovers(&layout.cluster).await?;
     socket::prepare(socket_folder, account)?;
-    layout.write_settings()?;
+    layout.write_settings(settings, access)?;
     let (log, log_begin) = layout.open_log()?;
     let for_errors = log.try_clone().map_err(file_error("open", layout.log_file()))?;
     let program = programs.postgres();
@@ -138,6 +142,40 @@ pub(super) async fn wait_ready(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+/// Waits until a server has gone through the log that it is given, for as long as it comes on. `passed` hears how many files it has.
+pub(super) async fn wait_recovered(
+    layout: &Layout,
+    started: &Started,
+    password: &SecretString,
+    mut passed: impl FnMut(usize),
+) -> Result<PgConnection, PostgresError> {
+    let mut heard = (Instant::now(), 0);
+    loop {
+        let attempt = tokio::select! {
+            biased;
+            () = started.postmaster.ended() => {
+                return Err(PostgresError::Ended { log: layout.log_tail(started.log_begin) });
+            }
+            attempt = attempt(layout, password) => attempt?,
+        };
+        let source = match attempt {
+            Attempt::Connected(connection) => return Ok(connection),
+            Attempt::Recovering(error) | Attempt::Refused(error) => Some(error),
+            Attempt::NotYet(error) => error,
+        };
+        let files = layout.log_count(started.log_begin, RESTORED)?;
+        if files > heard.1 {
+            heard = (Instant::now(), files);
+            passed(files);
+        }
+        if heard.0.elapsed() > RECOVERY_LIMIT {
+            let log = layout.log_tail(started.log_begin);
+            return Err(PostgresError::NotReady { seconds: RECOVERY_LIMIT.as_secs(), log, source });
+        }
+        tokio::time::sleep(LAST_PAUSE).await;
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use sqlx::ConnectOptions;
@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::account::Account;
 use super::cluster::last_lines;
 use super::error::{PostgresError, file_error};
-use super::programs::{Places, Programs};
+use super::programs::Programs;
 use super::{Layout, Settings};
 use crate::data_folder::write_private;
 
@@ -27,7 +27,7 @@ const PASSED_ON: [(&str, &str); 4] = [
     ("sslkey", "PGSSLKEY"),
 ];
 
-/// `pg_dump` and `pg_restore`, ready to connect as the owner of the tables.
+/// `pg_dump` and `pg_restore`, ready to connect as the owner of the tables; or those for base backups.
 #[derive(Debug)]
 pub struct Tools {
     folder: PathBuf,
@@ -53,24 +53,26 @@ impl Tools {
             (Account::own_user(), settings.data_folder.as_path())
         };
         let downloaded = settings.data_folder.join("programs");
-        let places = Places {
-            search_path: settings.search_path.as_deref(),
-            system: &settings.system_folder,
-            downloaded: &downloaded,
-        };
+        let places = settings.places(&downloaded);
         let missing = || PostgresError::NoBackupPrograms {
             major: server,
             system_folder: settings.system_folder.clone(),
         };
         let programs = Programs::for_backups(places, &account, server).await.ok_or_else(missing)?;
-        let mut tools = Self {
-            folder: programs.folder,
-            account,
-            environment: environment(owner),
-            password_file: None,
-            major: programs.major,
-        };
-        if let Some(password) = password(owner) {
+        Self::with(programs.folder, account, programs.major, Some(owner), folder)
+    }
+
+    /// Puts what they need to connect where only they may read it.
+    pub(super) fn with(
+        programs: PathBuf,
+        account: Account,
+        major: u32,
+        connect: Option<&PgConnectOptions>,
+        folder: &Path,
+    ) -> Result<Self, PostgresError> {
+        let environment = connect.map(environment).unwrap_or_default();
+        let mut tools = Self { folder: programs, account, environment, password_file: None, major };
+        if let Some(password) = connect.and_then(password) {
             let file = folder.join(format!("tools-{}.password", std::process::id()));
             write_private(&file, format!("*:*:*:*:{password}\n").as_bytes())
                 .map_err(file_error("write", &file))?;
@@ -79,6 +81,10 @@ impl Tools {
             tools.account.own(&file)?;
         }
         Ok(tools)
+    }
+
+    pub(super) const fn account(&self) -> &Account {
+        &self.account
     }
 
     /// Writes a database to a file, as it was when `snapshot` was taken, without the schemas that are somebody else's.
@@ -130,19 +136,19 @@ impl Tools {
         command.spawn().map_err(self.not_run("pg_restore"))
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = self.account.command(self.folder.join(program));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    async fn run(&self, program: &'static str, mut command: Command) -> Result<(), PostgresError> {
+    pub(super) async fn run(&self, program: &'static str, mut command: Command) -> Result<(), PostgresError> {
         let child = command.stderr(Stdio::piped()).spawn().map_err(self.not_run(program))?;
         let output = child.wait_with_output().await.map_err(self.not_run(program))?;
         if output.status.success() { Ok(()) } else { Err(failed(program, &output.stderr)) }
     }
 
-    fn not_run(&self, program: &'static str) -> impl FnOnce(std::io::Error) -> PostgresError {
+    pub(super) fn not_run(&self, program: &'static str) -> impl FnOnce(std::io::Error) -> PostgresError {
         let (program, user) = (self.folder.join(program), self.account.name().to_owned());
         move |source| PostgresError::Run { program, user, source }
     }
@@ -157,7 +163,7 @@ impl Drop for Tools {
     }
 }
 
-fn failed(program: &'static str, said: &[u8]) -> PostgresError {
+pub(super) fn failed(program: &'static str, said: &[u8]) -> PostgresError {
     PostgresError::BackupProgram { program, output: last_lines(said) }
 }
 
