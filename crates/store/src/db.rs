@@ -65,6 +65,17 @@ impl Connection<'_> {
         }
     }
 
+    /// Lets what follows in a caller's transaction follow an index that has only the first part of its order, and put what is
+    /// equal in it in order as it comes.
+    pub async fn sort_within_moments(&mut self) -> Result<(), sqlx::Error> {
+        if let Self::Caller(transaction) = self {
+            sqlx::query_scalar!("select set_config('enable_incremental_sort', 'on', true)")
+                .fetch_one(&mut **transaction)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Lets what follows in a caller's transaction be planned for its values, and sort: where few rows of many are asked for,
     /// another index than that of the order finds them, and only the values tell which.
     pub async fn plan_for_values(&mut self) -> Result<(), sqlx::Error> {

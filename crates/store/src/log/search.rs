@@ -99,7 +99,7 @@ impl<D: Db> Logs<D> {
         let mut connection = self.db.connection().await.during(NAME)?;
         if instance.is_none() && owner.is_none() && within.is_none() {
             // Of everybody's lines, only the times are in an index: those of one moment are put in order as they come.
-            connection.plan_for_values().await.during(NAME)?;
+            connection.sort_within_moments().await.during(NAME)?;
         }
         macro_rules! select {
             ($scope:literal) => {
