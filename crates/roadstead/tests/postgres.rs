@@ -184,7 +184,8 @@ async fn nobody_enters_without_the_password_and_nothing_listens_on_tcp() {
     }
     let rules = fs::read_to_string(place.folder().join("pg_hba.conf")).unwrap();
     let rules: Vec<&str> = rules.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(rules, ["local all all scram-sha-256"]);
+    // The second is for base backups: who may do everything, and needs its password as well.
+    assert_eq!(rules, ["local all all scram-sha-256", "local replication roadstead_admin scram-sha-256"]);
     let open: HashSet<u64> = place::sockets_of(running.pid());
     assert!(!open.is_empty(), "its unix socket is seen");
     assert!(open.is_disjoint(&place::internet_sockets()));
