@@ -162,8 +162,7 @@ impl Story {
         assert!(names.contains(&"kept") && names.contains(&"replaced"), "{names:?}");
         assert!(!names.contains(&"of afterwards"), "{names:?}");
         // It lived then, and its process has ended since.
-        let lost = app.instance(&self.instance).await;
-        assert_eq!(lost["status"], "disconnected", "{lost}");
+        app.wait_status(&self.instance, "disconnected", PATIENCE).await;
         for (credential, name) in [(&self.kept, "kept"), (&self.replaced, "replaced")] {
             let launched = app.launch(json!({"type": "kept", "credential_id": credential})).await;
             assert_eq!(token_of(&launched), format!("secret of {name}"));
