@@ -19,6 +19,10 @@ use written::Asked;
 /// Routes that ask for no key, or for another one.
 const PUBLIC: [&str; 4] = ["healthz", "readyz", "metrics", "exports_download"];
 
+/// Services share the ports of the machine, and a launch that loses one to a neighbour begins again with an entry of its own: one
+/// of them runs at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Whose thing it is that somebody wants to touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Relation {
@@ -40,6 +44,7 @@ type Routes = BTreeMap<String, (String, String)>;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_and_operation_is_answered_as_the_table_says() {
+    let _alone = ALONE.lock().await;
     let app = App::start().await;
     let routes = routes(&app).await;
     lines_and_routes_are_the_same(&routes);
@@ -79,6 +84,7 @@ async fn every_role_and_operation_is_answered_as_the_table_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_without_the_scope_of_an_operation_is_refused_whoever_owns_it() {
+    let _alone = ALONE.lock().await;
     let app = App::start().await;
     let routes = routes(&app).await;
     let world = World::made(app).await;
