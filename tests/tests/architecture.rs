@@ -16,6 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bridge", &["model"]),
     ("upstream", &["model", "bridge"]),
     ("relay", &["bridge", "upstream", "sandbox"]),
+    ("installer", &["sandbox"]),
+    ("packages", &["installer", "supervisor"]),
     ("sandbox", &[]),
     ("control", &["model"]),
     ("listener", &[]),
