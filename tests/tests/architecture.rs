@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "access",
             "port-allocator",
             "catalog",
+            "packages",
             "control",
             "supervisor",
             "store",

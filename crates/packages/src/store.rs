@@ -157,6 +157,11 @@ impl PackageStore {
         all.find(|stored| stored.is(package, scripts))
     }
 
+    /// The programs of this machine that run packages.
+    pub fn tools(&self) -> &Tools {
+        &self.0.config.tools
+    }
+
     /// Everything that is there.
     pub fn all(&self) -> Vec<Stored> {
         let below =

@@ -125,6 +125,8 @@ pub struct Config {
     pub runtime_dir: Option<PathBuf>,
     /// PATH, to find PostgreSQL's programs.
     pub search_path: Option<OsString>,
+    /// What package managers are told of this machine.
+    pub package_environment: std::collections::BTreeMap<String, String>,
     /// Where PostgreSQL is fetched from if the machine has none; empty turns fetching off.
     pub postgres_releases: Option<String>,
     /// Where the private database's write-ahead log is archived, if it was said; else what was said before holds.
@@ -275,6 +277,7 @@ impl Config {
             bootstrap_key_file: environment.get("ROADSTEAD_BOOTSTRAP_KEY_FILE").map(PathBuf::from),
             runtime_dir: environment.get("XDG_RUNTIME_DIR").map(PathBuf::from),
             search_path: environment.get("PATH"),
+            package_environment: crate::packages::variables(environment),
             postgres_releases: match environment.get("ROADSTEAD_POSTGRES_RELEASES_URL") {
                 None => Some(crate::postgres::RELEASES_URL.to_owned()),
                 Some(url) if url == "off" => None,
