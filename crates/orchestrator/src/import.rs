@@ -9,7 +9,10 @@ use std::path::Path;
 
 use roadstead_access::AdminPermit;
 use roadstead_accounts::{AccountsError, TypeRow};
-use roadstead_catalog::import::{self, Install, Proposal, Registry};
+use roadstead_catalog::import::client_config::parse_client_config;
+use roadstead_catalog::import::reference::PackageVersion;
+use roadstead_catalog::import::server_json::{Pick, parse_server_json};
+use roadstead_catalog::import::{self, Install, PackageRef, Proposal, Registry};
 use roadstead_catalog::{PackageUse, TypeSpec};
 use roadstead_model::ProjectId;
 use roadstead_packages::{
@@ -109,7 +112,7 @@ impl Orchestrator {
         request: ImportRequest,
         hear: impl FnMut(Progress) + Send,
     ) -> Result<Imported, ImportError> {
-        let mut proposal = chosen(proposals(&request.document)?, request.server.as_deref())?;
+        let mut proposal = chosen(described(&request.document)?, request.server.as_deref())?;
         if let Some(name) = request.name {
             proposal.spec.name = name;
         }
@@ -196,39 +199,42 @@ fn invalid(problems: Vec<roadstead_catalog::Problem>) -> ImportError {
     ImportError::Invalid(problems.into_iter().map(|problem| (problem.field, problem.message)).collect())
 }
 
-fn proposals(document: &Document) -> Result<Vec<Proposal>, ImportError> {
+/// A server of a document: its name there, and what would become of it.
+type Described = (String, Result<Proposal, ImportError>);
+
+fn described(document: &Document) -> Result<Vec<Described>, ImportError> {
     match document {
         Document::Reference(text) => {
-            let package = text.parse().map_err(|error: import::reference::ReferenceError| {
+            let package: PackageRef = text.parse().map_err(|error: import::reference::ReferenceError| {
                 ImportError::of("source", error.to_string())
             })?;
-            Ok(vec![import::propose_package(package)])
+            Ok(vec![(text.clone(), Ok(import::propose_package(package)))])
         }
         Document::Json(value) => {
             let text = value.to_string();
-            if ["mcpServers", "servers", "context_servers"].iter().any(|key| value.get(key).is_some()) {
-                import::client_config::parse(&text).map_err(invalid)
-            } else {
-                import::server_json::parse(&text).map(|one| vec![one]).map_err(invalid)
+            if value.get("name").is_some() || value.get("server").is_some() {
+                let proposal = parse_server_json(&text, Pick::Preferred).map_err(invalid)?;
+                let name = value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+                return Ok(vec![(name, Ok(proposal))]);
             }
+            let entries = parse_client_config(&text).map_err(invalid)?;
+            Ok(entries.into_iter().map(|entry| (entry.name, entry.proposal.map_err(invalid))).collect())
         }
     }
 }
 
-/// The one that is meant, by its type's name or by the name in its document.
-fn chosen(mut proposals: Vec<Proposal>, server: Option<&str>) -> Result<Proposal, ImportError> {
-    let name_of = |proposal: &Proposal| match &proposal.source {
-        import::Source::Reference(name)
-        | import::Source::ServerJson(name)
-        | import::Source::ClientConfig(name) => name.clone(),
-    };
-    let names: Vec<String> = proposals.iter().map(name_of).collect();
+/// The one that is meant, by its name in the document, or the only one.
+fn chosen(mut described: Vec<Described>, server: Option<&str>) -> Result<Proposal, ImportError> {
     let found = match server {
-        Some(server) => names.iter().position(|name| name == server),
-        None => (proposals.len() == 1).then_some(0),
+        Some(server) => described.iter().position(|(name, _)| name == server),
+        None => (described.len() == 1).then_some(0),
     };
-    let message = || format!("must be one of those that the document describes: {}", names.join(", "));
-    found.map(|index| proposals.swap_remove(index)).ok_or_else(|| ImportError::of("server", message()))
+    let Some(index) = found else {
+        let names: Vec<&str> = described.iter().map(|(name, _)| name.as_str()).collect();
+        let message = format!("must be one of those that the document describes: {}", names.join(", "));
+        return Err(ImportError::of("server", message));
+    };
+    described.swap_remove(index).1
 }
 
 fn finished(proposal: Proposal, program: &str, leading: &[String]) -> Result<TypeSpec, ImportError> {
@@ -249,9 +255,7 @@ pub(super) fn package_of(
     extras: &[String],
     version: Option<&str>,
 ) -> Result<Package, ImportError> {
-    // `latest` is what is installed where nothing is said.
-    let version = version.filter(|version| *version != "latest").map(str::to_owned);
-    Package::new(manager_of(registry), name, extras.to_vec(), version)
+    Package::new(manager_of(registry), name, extras.to_vec(), version.map(str::to_owned))
         .map_err(|error: NameError| ImportError::of("source", error.to_string()))
 }
 
@@ -263,7 +267,15 @@ fn wanted(install: &Install, scripts: bool) -> Result<Wanted, ImportError> {
         ));
     }
     let of = &install.package;
-    Ok(Wanted { package: package_of(of.registry(), of.name(), of.extras(), of.version())?, scripts })
+    Ok(Wanted { package: package_of(of.registry(), of.name(), of.extras(), exact(of))?, scripts })
+}
+
+/// The exact version that is named; `latest` is what is installed where none is.
+fn exact(package: &PackageRef) -> Option<&str> {
+    match package.version() {
+        Some(PackageVersion::Exact(version)) => Some(version),
+        Some(PackageVersion::Latest) | None => None,
+    }
 }
 
 fn has_hash(install: &Install, stored: &Stored) -> Result<(), ImportError> {
