@@ -4,6 +4,7 @@
 //! npm:NAME@1.2.3 ─ reference ─────┐
 //! server.json ──── server_json ───┼─► Proposal ─ an administrator looks, the package is installed ─ into_spec ─► TypeSpec
 //! mcpServers ───── client_config ─┘
+//! tools of a server ─ suspicion ─► findings, and a hash by which a later change is found
 //! ```
 //!
 //! - Everything read here was written by strangers: its size and depth have limits, and no input makes it panic.
@@ -14,6 +15,7 @@
 pub mod client_config;
 pub mod reference;
 pub mod server_json;
+pub mod suspicion;
 
 mod draft;
 mod hidden;
