@@ -28,6 +28,9 @@ pub mod render;
 pub mod spec;
 pub mod validation;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 mod address;
 mod template;
 mod validate;
