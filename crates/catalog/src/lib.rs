@@ -7,6 +7,8 @@
 //! given secrets ─ check_credentials
 //!                                 ├─ validation ─► a request to the service that a credential is for
 //!                                 └─ render ─► Rendered: program, arguments, environment, address, headers
+//!
+//! what others wrote about a server ─ import ─► Proposal ─ into_spec ─► TypeSpec
 //! ```
 //!
 //! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
@@ -18,6 +20,7 @@
 pub mod config;
 pub mod confinement;
 pub mod credentials;
+pub mod import;
 pub mod manifest;
 pub mod names;
 pub mod package;
@@ -25,6 +28,9 @@ pub mod problem;
 pub mod render;
 pub mod spec;
 pub mod validation;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 
 mod address;
 mod template;

@@ -313,10 +313,10 @@ const fn yes() -> bool {
 }
 
 /// Thirty days, the longest lifetime there is: a type shortens it, none lengthens it.
-const fn default_max_duration_minutes() -> u32 {
+pub(crate) const fn default_max_duration_minutes() -> u32 {
     30 * 24 * 60
 }
 
-const fn default_ready_timeout_s() -> u32 {
+pub(crate) const fn default_ready_timeout_s() -> u32 {
     30
 }
