@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -15,10 +16,14 @@ use crate::pipes;
 
 /// Connections that read at once.
 const CONNECTIONS: u32 = 64;
+/// The reads a second that launches are measured beside, apart from as many as there can be.
+const PACE: u32 = 2_500;
+/// What a read takes about, which its connection does not rest in addition.
+const READ_MS: u32 = 3;
 /// Instances that a list shows.
 const LISTED: usize = 20;
 /// Launches beside the reads and without them are measured in rounds, in turn.
-const ROUNDS: usize = 4;
+const ROUNDS: u32 = 4;
 /// Launches of one round.
 const LAUNCHES: usize = 10;
 
@@ -29,9 +34,16 @@ pub struct ReadsFigure {
     pub one: ReadFigure,
     pub list: ReadFigure,
     pub launch_alone_p50_ms: f64,
+    /// While others read as often as they can.
     pub launch_beside_p50_ms: f64,
-    /// The median launch while others read as a multiple of one without.
+    /// That as a multiple of one without.
     pub launch_ratio: f64,
+    /// Reads a second, when each connection rests between its own.
+    pub paced_per_second: f64,
+    /// While others read at that pace.
+    pub launch_paced_p50_ms: f64,
+    /// That as a multiple of one without.
+    pub paced_ratio: f64,
 }
 
 /// One path under load, as the load tool tells it.
@@ -55,8 +67,14 @@ impl ReadsFigure {
             );
         }
         println!(
-            "launch answered, p50 in ms: alone {:.1}, beside the reads of one instance {:.1}: {:.2} times",
-            self.launch_alone_p50_ms, self.launch_beside_p50_ms, self.launch_ratio
+            "launch answered, p50 in ms: alone {:.1}, beside {:.0} reads of one instance a second {:.1}: {:.2} times, beside as many \
+             as there can be {:.1}: {:.2} times",
+            self.launch_alone_p50_ms,
+            self.paced_per_second,
+            self.launch_paced_p50_ms,
+            self.paced_ratio,
+            self.launch_beside_p50_ms,
+            self.launch_ratio
         );
     }
 }
@@ -75,42 +93,55 @@ pub async fn measure(api: &mut Api, type_name: &str, seconds: f64) -> anyhow::Re
 }
 
 async fn run(api: &mut Api, type_name: &str, id: &str, seconds: f64) -> anyhow::Result<ReadsFigure> {
-    // The key is in a file that only we may read: a command line is everybody's.
-    let script = script(api.headers())?;
+    let [script, paced] =
+        [script(api.headers(), 0)?, script(api.headers(), CONNECTIONS * 1000 / PACE - READ_MS)?];
     let [one, list] = [format!("/api/v1/instances/{id}"), "/api/v1/instances?limit=20".to_owned()];
     let whole = seconds.max(1.0).ceil();
-    let begin = |path: &str| wrk(&format!("{}{path}", api.base()), script.path(), whole);
-    let list = finished(begin(&list)?).await?;
-    let one_alone = finished(begin(&one)?).await?;
-    let url = format!("{}{one}", api.base());
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let [one, list] = [one, list].map(|path| format!("{}{path}", api.base()));
+    let list = finished(wrk(&list, script.path(), whole)?).await?;
+    let one_alone = finished(wrk(&one, script.path(), whole)?).await?;
+    let (mut alone, mut beside, mut beside_paced, mut paces) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     for _ in 0..ROUNDS {
-        for _ in 0..LAUNCHES {
-            alone.push(launch(api, type_name).await?.0);
-        }
-        let load = wrk(&url, script.path(), whole)?;
-        for _ in 0..LAUNCHES {
-            beside.push(launch(api, type_name).await?.0);
-        }
+        launches(api, type_name, &mut alone).await?;
+        let load = wrk(&one, paced.path(), whole)?;
+        launches(api, type_name, &mut beside_paced).await?;
+        paces += finished(load).await?.per_second / f64::from(ROUNDS);
+        let load = wrk(&one, script.path(), whole)?;
+        launches(api, type_name, &mut beside).await?;
         finished(load).await?;
     }
-    let launch_alone_p50_ms = millis(percentile(&mut alone, 50));
-    let launch_beside_p50_ms = millis(percentile(&mut beside, 50));
+    let [alone, beside, beside_paced] =
+        [&mut alone, &mut beside, &mut beside_paced].map(|took| millis(percentile(took, 50)));
     Ok(ReadsFigure {
         connections: CONNECTIONS,
         one: one_alone,
         list,
-        launch_alone_p50_ms,
-        launch_beside_p50_ms,
-        launch_ratio: launch_beside_p50_ms / launch_alone_p50_ms,
+        launch_alone_p50_ms: alone,
+        launch_beside_p50_ms: beside,
+        launch_ratio: beside / alone,
+        paced_per_second: paces,
+        launch_paced_p50_ms: beside_paced,
+        paced_ratio: beside_paced / alone,
     })
 }
 
-fn script(headers: &str) -> anyhow::Result<tempfile::NamedTempFile> {
+async fn launches(api: &mut Api, type_name: &str, took: &mut Vec<Duration>) -> anyhow::Result<()> {
+    for _ in 0..LAUNCHES {
+        took.push(launch(api, type_name).await?.0);
+    }
+    Ok(())
+}
+
+/// The key is in a file that only we may read: a command line is everybody's. With a rest, each connection waits so many
+/// milliseconds before each read.
+fn script(headers: &str, rest_ms: u32) -> anyhow::Result<tempfile::NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix("roadstead-bench-").suffix(".lua").tempfile()?;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
     for (name, value) in headers.lines().filter_map(|line| line.split_once(": ")) {
         writeln!(file, "wrk.headers[{name:?}] = {value:?}")?;
+    }
+    if rest_ms > 0 {
+        writeln!(file, "function delay() return {rest_ms} end")?;
     }
     Ok(file)
 }

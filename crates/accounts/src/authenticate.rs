@@ -58,6 +58,15 @@ pub enum AuthenticationError {
     Store(#[source] StoreError),
 }
 
+/// What a key is presented for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To look: it waits for its turn among others who do.
+    Look,
+    /// To change something: it waits for nobody who only looks.
+    Change,
+}
+
 impl AuthenticationError {
     /// The key that was known and refused for what it may, so that its owner sees it counted.
     pub const fn refused_key(&self) -> Option<ApiKeyId> {
@@ -69,10 +78,11 @@ impl AuthenticationError {
 }
 
 impl Accounts {
-    /// Who presents this key? One query; what the key is used for is noted by whoever answers the request.
+    /// Who presents this key, and for what? One query; what the key is used for is noted by whoever answers the request.
     pub async fn authenticate(
         &self,
         presented: Option<&str>,
+        purpose: Purpose,
         ip_address: Option<IpAddr>,
         user_agent: Option<String>,
     ) -> Result<Caller, AuthenticationError> {
@@ -80,12 +90,11 @@ impl Accounts {
         let token =
             PlainToken::parse(TokenKind::ApiKey, presented).map_err(|_| AuthenticationError::Unknown)?;
         let now = self.now();
-        let found = self
-            .store()
-            .api_keys()
-            .by_hash(token.hash().as_bytes(), now)
-            .await
-            .map_err(AuthenticationError::Store)?;
+        let keys = match purpose {
+            Purpose::Look => self.store().api_keys_of_readers(),
+            Purpose::Change => self.store().api_keys(),
+        };
+        let found = keys.by_hash(token.hash().as_bytes(), now).await.map_err(AuthenticationError::Store)?;
         let found = found.ok_or(AuthenticationError::Unknown)?;
         still_opens(&found.key, now)?;
         if !may_come_from(&found.key.settings, ip_address) {

@@ -31,7 +31,7 @@ use tokio::sync::Notify;
 
 pub use acting::ActingError;
 pub use audit::{Anchors, Lagging};
-pub use authenticate::AuthenticationError;
+pub use authenticate::{AuthenticationError, Purpose};
 pub use credentials::{
     ChangedCredential, Credential, CredentialUsage, DeletedCredential, NewCredential, OpenCredential,
 };

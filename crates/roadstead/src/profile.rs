@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use roadstead_accounts::{Accounts, ExposeSecret, PlainToken};
+use roadstead_accounts::{Accounts, ExposeSecret, PlainToken, Purpose};
 use roadstead_cli::Profile;
 use roadstead_crypto::TokenKind;
 
@@ -41,7 +41,7 @@ pub async fn ensure(
 }
 
 async fn still_opens(accounts: &Accounts, profile: &Profile) -> bool {
-    accounts.authenticate(Some(profile.api_key.expose_secret()), None, None).await.is_ok()
+    accounts.authenticate(Some(profile.api_key.expose_secret()), Purpose::Look, None, None).await.is_ok()
 }
 
 /// The first key from a file that an operator made, or into it, for its owner alone.

@@ -1,5 +1,6 @@
 //! The store itself: a pool of connections of the application role, and one for callers.
 
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -18,6 +19,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that rested longer is asked whether it lives before it is used; a round trip is saved on all others. Shorter
 /// than a database takes to restart: afterwards, no request is refused because of a connection from before.
 const TRUSTED_IDLE: Duration = Duration::from_millis(100);
+/// Callers who are let into the database beyond one for each processor, so that none idles while answers are written.
+const SPARE_CALLERS: u32 = 1;
 /// Months that are prepared from the present one on: two ahead, so that a service left alone for a month goes on.
 const MONTHS_AHEAD: i32 = 3;
 /// A line written just before the month turned may arrive just after.
@@ -42,8 +45,11 @@ impl Store {
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
         // Numbers come in binary, so nothing is rounded; and a pooler refuses a session that asks for how they are written.
         let options = options.statement_cache_capacity(PREPARED_STATEMENTS).extra_float_digits(None);
-        // Callers wait for nothing but the database; drivers hold connections through the steps of a launch.
-        let for_callers = (max_connections * 2 / 5).max(1);
+        // Callers wait for nothing but the database; drivers hold connections through the steps of a launch. More callers at once
+        // than processors make nobody faster, and a launch slower: its processes wait behind all of theirs.
+        let processors =
+            available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX));
+        let for_callers = (max_connections * 2 / 5).min(processors.saturating_add(SPARE_CALLERS)).max(1);
         let own = max_connections.saturating_sub(for_callers).max(1);
         let pool = pool_of(own).connect_with(options.clone()).await.during("db.connect")?;
         let store = Self { pool, callers: pool_of(for_callers).connect_lazy_with(options) };
@@ -68,6 +74,12 @@ impl Store {
     pub async fn close(&self) {
         self.callers.close().await;
         self.pool.close().await;
+    }
+
+    /// API keys, looked up for somebody who only reads: they wait for a connection among the other readers, and take none from
+    /// the steps of a launch.
+    pub const fn api_keys_of_readers(&self) -> crate::api_key::ApiKeys<System<'_>> {
+        crate::api_key::ApiKeys { db: System { pool: &self.callers } }
     }
 
     /// Looks through a caller's eyes: every noun's statements are held to their rows by the database, too.

@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderValue, header};
 use roadstead_access::Caller;
-use roadstead_accounts::AuthenticationError;
+use roadstead_accounts::{AuthenticationError, Purpose};
 
 use crate::error::ApiError;
 use crate::limit_layer::Presented;
@@ -71,7 +71,8 @@ pub(crate) async fn authenticate(
     let agent = header(header::USER_AGENT);
     let agent = agent.map(|agent| agent.chars().take(MAX_USER_AGENT_CHARS).collect::<String>());
     let presenter = Presenter::in_parts(parts);
-    let found = state.accounts().authenticate(token, source, agent).await;
+    let purpose = if parts.method.is_safe() { Purpose::Look } else { Purpose::Change };
+    let found = state.accounts().authenticate(token, purpose, source, agent).await;
     let found = found.inspect_err(|error| {
         if let Some(key) = error.refused_key() {
             presenter.turned_away(key, source);
