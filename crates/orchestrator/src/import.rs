@@ -303,31 +303,35 @@ pub(super) fn executable<'a>(stored: &'a Stored, entry: Option<&str>) -> Result<
             None
         }),
     };
-    let names = || all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
-    found.ok_or_else(|| {
-        ImportError::of("entry", format!("must be one of the package's programs: {}", names()))
-    })
+    let list = || all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", ");
+    found
+        .ok_or_else(|| ImportError::of("entry", format!("must be one of the package's programs: {}", list())))
 }
 
 /// Notes in a type what its program belongs to, and lets its servers read it.
 fn belongs(spec: &mut TypeSpec, wanted: &Wanted, stored: &Stored, executable: &Executable) {
-    let tree = stored.tree.to_string_lossy().into_owned();
     spec.version = Some(stored.installed.version.clone());
-    spec.package = Some(PackageUse {
+    let package = package_use(wanted.scripts, stored, executable);
+    spec.confinement.read_paths.push(package.tree.clone());
+    spec.package = Some(package);
+}
+
+fn package_use(scripts: bool, stored: &Stored, executable: &Executable) -> PackageUse {
+    let installed = &stored.installed;
+    PackageUse {
         manager: manager_word(stored.manager).to_owned(),
         name: stored.name.clone(),
         extras: stored.extras.clone(),
-        version: stored.installed.version.clone(),
-        integrity: stored.installed.integrity.clone(),
-        digest: stored.installed.digest.clone(),
-        tree: tree.clone(),
+        version: installed.version.clone(),
+        integrity: installed.integrity.clone(),
+        digest: installed.digest.clone(),
+        tree: stored.tree.to_string_lossy().into_owned(),
         entry: executable.name.clone(),
-        scripts: wanted.scripts,
-    });
-    spec.confinement.read_paths.push(tree);
+        scripts,
+    }
 }
 
-pub(super) const fn manager_word(manager: Manager) -> &'static str {
+const fn manager_word(manager: Manager) -> &'static str {
     match manager {
         Manager::Npm => "npm",
         Manager::Pypi => "pypi",

@@ -128,7 +128,7 @@ async fn a_package_of_npm_is_installed_once_sealed_and_runs() {
     let wanted = wanted(Manager::Npm, "semver", Some("7.7.3"));
     let (one, two) = tokio::join!(installed(&room, &wanted), installed(&room, &wanted));
     assert_eq!(one.0, two.0);
-    let heard = [&one.1, &two.1].map(|heard| heard.len());
+    let heard = [&one.1, &two.1].map(Vec::len);
     assert!(
         heard.contains(&0) && heard.iter().sum::<usize>() > 1,
         "one installs, the other waits: {heard:?}"

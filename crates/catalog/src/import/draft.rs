@@ -347,6 +347,7 @@ pub(super) fn in_note(text: &str) -> String {
 fn blank(name: &str) -> TypeSpec {
     let restart = roadstead_model::RestartFields::default();
     TypeSpec {
+        package: None,
         name: name.to_owned(),
         display_name: name.to_owned(),
         description: None,

@@ -7,7 +7,7 @@ use roadstead_catalog::TypeSpec;
 use roadstead_catalog::import::Registry;
 use roadstead_packages::{Progress, Wanted};
 
-use super::{ImportError, executable, manager_word, package_of};
+use super::{ImportError, executable, package_of, package_use};
 use crate::parts::Orchestrator;
 
 /// Which version, of which type.
@@ -52,21 +52,13 @@ impl Orchestrator {
         let stored = self.installed(&wanted, hear).await?;
         let executable = executable(&stored, Some(&used.entry))?;
         let (program, leading) = self.command(&stored, executable)?;
-        let tree = stored.tree.to_string_lossy().into_owned();
         replace(&mut spec, &used.tree, &program, &leading);
-        for path in &mut spec.confinement.read_paths {
-            if *path == used.tree {
-                path.clone_from(&tree);
-            }
+        let package = package_use(used.scripts, &stored, executable);
+        for path in spec.confinement.read_paths.iter_mut().filter(|path| **path == used.tree) {
+            path.clone_from(&package.tree);
         }
-        spec.version = Some(stored.installed.version.clone());
-        if let Some(used) = &mut spec.package {
-            used.manager = manager_word(stored.manager).to_owned();
-            used.version = stored.installed.version.clone();
-            used.integrity = stored.installed.integrity.clone();
-            used.digest = stored.installed.digest.clone();
-            used.tree = tree;
-        }
+        spec.version = Some(package.version.clone());
+        spec.package = Some(package);
         let value =
             serde_json::to_value(&spec).map_err(|error| ImportError::of("type", error.to_string()))?;
         // Whoever changed the type while the package was fetched is not overwritten.
