@@ -267,10 +267,7 @@ impl Config {
             log_json: args.log_json,
             drain: Duration::from_secs(args.drain.into()),
             replace: false,
-            listen_names: environment
-                .get("LISTEN_FDNAMES")
-                .map(|names| names.to_string_lossy().split(':').map(ToOwned::to_owned).collect())
-                .unwrap_or_default(),
+            listen_names: listen_names(environment),
             database: service
                 .map(|service| DatabaseUrls { owner: owner.unwrap_or_else(|| service.clone()), service }),
             master_key,
@@ -288,6 +285,12 @@ impl Config {
             witness: None,
         })
     }
+}
+
+/// The names of the sockets that a service manager passes.
+fn listen_names(environment: &dyn Environment) -> Vec<String> {
+    let names = environment.get("LISTEN_FDNAMES");
+    names.map(|names| names.to_string_lossy().split(':').map(ToOwned::to_owned).collect()).unwrap_or_default()
 }
 
 /// What is said of the archive.

@@ -119,14 +119,14 @@ mod tests {
         (folder, path)
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn lines_are_heard_as_they_come() {
         let (_folder, program) = script("read word; echo one $word; echo two\n");
         let mut heard = Vec::new();
         run_long_errand(&program, b"told\n", LONG, |line| {
-            heard.push(String::from_utf8_lossy(line).into_owned())
+            heard.push(String::from_utf8_lossy(line).into_owned());
         })
         .await
         .unwrap();
