@@ -19,7 +19,7 @@ const CONNECTIONS: u32 = 64;
 /// The reads a second that launches are measured beside, apart from as many as there can be.
 const PACE: u32 = 2_500;
 /// What a read takes about, which its connection does not rest in addition.
-const READ_MS: u32 = 3;
+const READ_MS: u32 = 4;
 /// Instances that a list shows.
 const LISTED: usize = 20;
 /// Launches beside the reads and without them are measured in rounds, in turn.
@@ -100,12 +100,12 @@ async fn run(api: &mut Api, type_name: &str, id: &str, seconds: f64) -> anyhow::
     let [one, list] = [one, list].map(|path| format!("{}{path}", api.base()));
     let list = finished(wrk(&list, script.path(), whole)?).await?;
     let one_alone = finished(wrk(&one, script.path(), whole)?).await?;
-    let (mut alone, mut beside, mut beside_paced, mut paces) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+    let (mut alone, mut beside, mut beside_paced, mut rate) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
     for _ in 0..ROUNDS {
         launches(api, type_name, &mut alone).await?;
         let load = wrk(&one, paced.path(), whole)?;
         launches(api, type_name, &mut beside_paced).await?;
-        paces += finished(load).await?.per_second / f64::from(ROUNDS);
+        rate += finished(load).await?.per_second / f64::from(ROUNDS);
         let load = wrk(&one, script.path(), whole)?;
         launches(api, type_name, &mut beside).await?;
         finished(load).await?;
@@ -119,7 +119,7 @@ async fn run(api: &mut Api, type_name: &str, id: &str, seconds: f64) -> anyhow::
         launch_alone_p50_ms: alone,
         launch_beside_p50_ms: beside,
         launch_ratio: beside / alone,
-        paced_per_second: paces,
+        paced_per_second: rate,
         launch_paced_p50_ms: beside_paced,
         paced_ratio: beside_paced / alone,
     })

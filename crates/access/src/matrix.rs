@@ -157,6 +157,8 @@ matrix! {
     TypesCreate: TypesWrite, - - - -, !, look;
     TypesUpdate: TypesWrite, - - - -, !, look;
     TypesDisable: TypesWrite, - - - -, !, look;
+    TypesImport: TypesWrite, - - - -, !, look;
+    TypesUpgrade: TypesWrite, - - - -, !, look;
     CredentialsList: CredentialsRead, o o o o, a, look;
     CredentialsGet: CredentialsRead, o o o o, a, look;
     CredentialsUsage: CredentialsRead, o o o o, a, look;

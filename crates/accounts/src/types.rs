@@ -32,6 +32,11 @@ impl Accounts {
         }
     }
 
+    /// A type by id or name, for a platform admin who would change it.
+    pub async fn type_for_change(&self, permit: &AdminPermit, named: &str) -> Result<TypeRow, AccountsError> {
+        find(&mut self.store().seen_by(permit.view()).types(), named).await
+    }
+
     /// Defines a type, for everybody or for one project.
     pub async fn create_type(
         &self,

@@ -83,6 +83,8 @@ codes! {
     CredentialExpired = "CREDENTIAL_EXPIRED", CONFLICT;
     /// The credential was changed while it was read or tried out.
     CredentialChanged = "CREDENTIAL_CHANGED", CONFLICT;
+    /// Something needs an administrator's yes; it is named.
+    ApprovalNeeded = "APPROVAL_NEEDED", CONFLICT;
     /// Something of that name exists.
     AlreadyExists = "ALREADY_EXISTS", CONFLICT;
     /// The master key comes from the environment, and only its owner can change it.
@@ -115,6 +117,10 @@ codes! {
     ValidationUnsupported = "VALIDATION_UNSUPPORTED", UNPROCESSABLE_ENTITY;
     /// An idempotency key was used before, with another body.
     IdempotencyMismatch = "IDEMPOTENCY_MISMATCH", UNPROCESSABLE_ENTITY;
+    /// The registry has no such package, or no such version.
+    PackageNotFound = "PACKAGE_NOT_FOUND", UNPROCESSABLE_ENTITY;
+    /// The package was looked at and not taken.
+    PackageRefused = "PACKAGE_REFUSED", UNPROCESSABLE_ENTITY;
     /// The organisation does not take e-mail addresses of this domain.
     DomainNotAllowed = "EMAIL_DOMAIN_NOT_ALLOWED", UNPROCESSABLE_ENTITY;
     /// The user has as many live instances as they may.
@@ -131,6 +137,8 @@ codes! {
     Internal = "INTERNAL_ERROR", INTERNAL_SERVER_ERROR;
     /// The server could not be started, or ended before it was ready.
     ServerFailed = "SERVER_FAILED_TO_START", BAD_GATEWAY;
+    /// The package could not be installed.
+    PackageFailed = "PACKAGE_NOT_INSTALLED", BAD_GATEWAY;
     /// Every port of the pool is taken or resting.
     PortsExhausted = "PORTS_EXHAUSTED", SERVICE_UNAVAILABLE;
     /// The machine has run out of processes, descriptors, memory or room on its disk.

@@ -91,6 +91,11 @@ impl ApiState {
         self.0.tasks.spawn(tracing::Instrument::in_current_span(work));
     }
 
+    /// Lets something go on behind an answer that has begun.
+    pub(crate) fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(tracing::Instrument::in_current_span(work));
+    }
+
     /// Runs work to its end, whether or not the caller waits for it.
     pub(crate) async fn detached<T: Send + 'static>(
         &self,

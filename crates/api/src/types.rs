@@ -1,5 +1,7 @@
 //! `/types`: kinds of servers.
 
+pub(crate) mod import;
+
 use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};

@@ -55,7 +55,7 @@ pub use retention::{
 };
 pub use settings::{ChangedSetting, Setting, SettingBody, SettingChange, Settings};
 pub(crate) use stats::Stats;
-pub use types::{ServerType, Slot, TypeBody};
+pub use types::{ImportBody, ImportedType, ServerType, Slot, TypeBody, UpgradeBody};
 pub use usage::{UsageEntry, UsageTotal};
 
 /// The end of the year 9999, in microseconds since 1970.

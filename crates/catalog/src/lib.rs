@@ -7,6 +7,8 @@
 //! given secrets ─ check_credentials
 //!                                 ├─ validation ─► a request to the service that a credential is for
 //!                                 └─ render ─► Rendered: program, arguments, environment, address, headers
+//!
+//! what others wrote about a server ─ import ─► Proposal ─ into_spec ─► TypeSpec
 //! ```
 //!
 //! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
@@ -18,12 +20,17 @@
 pub mod config;
 pub mod confinement;
 pub mod credentials;
+pub mod import;
 pub mod manifest;
 pub mod names;
+pub mod package;
 pub mod problem;
 pub mod render;
 pub mod spec;
 pub mod validation;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 
 mod address;
 mod template;
@@ -34,6 +41,7 @@ pub use confinement::{ConfigPath, Size, TypeConfinement, config_paths};
 pub use credentials::check_credentials;
 pub use manifest::{ManifestError, parse_manifest};
 pub use names::{is_code_name, is_reserved_name};
+pub use package::PackageUse;
 pub use problem::Problem;
 pub use render::{Facts, Rendered, render};
 pub use spec::{Author, Kind, ResourceLimits, Slot, SlotKind, TypeSpec};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::confinement::{Size, TypeConfinement};
+use crate::package::PackageUse;
 use crate::problem::Problem;
 use crate::validation::Validation;
 
@@ -117,6 +118,9 @@ pub struct TypeSpec {
     /// What the walls around its servers leave open.
     #[serde(default, skip_serializing_if = "TypeConfinement::is_default")]
     pub confinement: TypeConfinement,
+    /// The package that its program was installed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageUse>,
 }
 
 /// Where a type's server is, and how it is reached.
@@ -309,10 +313,10 @@ const fn yes() -> bool {
 }
 
 /// Thirty days, the longest lifetime there is: a type shortens it, none lengthens it.
-const fn default_max_duration_minutes() -> u32 {
+pub(crate) const fn default_max_duration_minutes() -> u32 {
     30 * 24 * 60
 }
 
-const fn default_ready_timeout_s() -> u32 {
+pub(crate) const fn default_ready_timeout_s() -> u32 {
     30
 }

@@ -75,6 +75,11 @@ impl Template {
     }
 }
 
+/// A template that stands for exactly this text: nothing in it is a placeholder.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
 impl Placeholder {
     fn parse(name: &str) -> Result<Self, TemplateError> {
         match (name, name.split_once('.')) {
@@ -158,6 +163,13 @@ mod tests {
                 Part::Placeholder(_) => "placeholder",
             }).collect();
             prop_assert_eq!(whole, plain);
+        }
+
+        #[test]
+        fn an_escaped_text_stands_for_itself(any in "(\\$|\\{|\\}|port|credential\\.a|é|.){0,40}") {
+            let parts = Template::parse(&escape(&any)).unwrap().parts;
+            let expected = if any.is_empty() { vec![] } else { vec![text(&any)] };
+            prop_assert_eq!(parts, expected);
         }
 
         #[test]

@@ -240,6 +240,33 @@ impl Rest {
         ))
     }
 
+    /// Asks for something that tells how far it is: each step, then what came of it.
+    pub(crate) async fn post_followed(
+        &self,
+        path: &str,
+        body: &Value,
+        mut hear: impl FnMut(&str) + Send,
+    ) -> Result<Value, ApiError> {
+        let request = self.request(Method::POST, path, &[]).timeout(LONG_TIMEOUT).json(body);
+        let response = self.send(request.header("accept", "text/event-stream")).await?;
+        let mut events = Events { url: self.base.to_string(), response, buffer: Vec::new() };
+        while let Some(event) = events.next().await {
+            let mut value: Value =
+                serde_json::from_str(&event?).map_err(|error| self.bad(&error.to_string()))?;
+            if value.get("step").is_some() {
+                hear(value.get("message").and_then(Value::as_str).unwrap_or_default());
+                continue;
+            }
+            let Some(status) = value.get("status").and_then(Value::as_u64) else { return Ok(value) };
+            if let Some(object) = value.as_object_mut() {
+                object.remove("status");
+            }
+            let refusal = serde_json::from_value(value).map_err(|error| self.bad(&error.to_string()))?;
+            return Err(ApiError::Refused { status: u16::try_from(status).unwrap_or(500), refusal });
+        }
+        Err(self.bad("a stream that ended before it said what came of it"))
+    }
+
     fn request(&self, method: Method, path: &str, query: &[(&str, String)]) -> RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(&format!("{}/api/v1{path}", self.base.path().trim_end_matches('/')));

@@ -24,3 +24,9 @@ pub const MAX_PAGE: u32 = 100;
 pub const DEFAULT_PAGE: u32 = 20;
 /// Lines of a server's standard error kept for a failure message.
 pub const STDERR_TAIL_LINES: usize = 20;
+/// How long installing a package may take, apart from any launch.
+pub const INSTALL_BUDGET: Duration = Duration::from_mins(10);
+/// What one package with all it needs may take of the disk.
+pub const MAX_PACKAGE_BYTES: u64 = 2 << 30;
+/// In so many files and folders: ten times what large ones have.
+pub const MAX_PACKAGE_FILES: u64 = 200_000;

@@ -77,6 +77,10 @@ operations! {
     TypesUpdate = "types_update", "type.update";
     /// `DELETE /types/{id}`
     TypesDisable = "types_disable", "type.disable";
+    /// `POST /types/import`
+    TypesImport = "types_import", "type.import";
+    /// `POST /types/{id}/upgrade`
+    TypesUpgrade = "types_upgrade", "type.upgrade";
     /// `GET /credentials`
     CredentialsList = "credentials_list", "credential.list";
     /// `GET /credentials/{id}`

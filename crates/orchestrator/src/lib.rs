@@ -21,6 +21,7 @@ mod end;
 mod error;
 mod export;
 mod holders;
+mod import;
 mod launch;
 mod leave;
 mod lifecycle;
@@ -50,6 +51,7 @@ pub use error::{
 };
 pub use export::{ExportFormat, ExportLink, LogExport};
 pub use holders::ReplacedCredential;
+pub use import::{Document, ImportError, ImportRequest, Imported, UpgradeRequest};
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};
@@ -60,11 +62,12 @@ pub use recover::{RecoverError, RecoverStatus};
 pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;
+pub use roadstead_packages::{InstallError, Progress};
 pub use roadstead_store::{
     Cursor, EventRow, InstanceCursor, InstanceRow, InstanceSort, InstanceState, Leaving, LogRow, Page,
     PortRow, Searched, TimelineCursor, UsageBy, UsageRow, UsageSum,
 };
-pub use roadstead_supervisor::{Figures, Use};
+pub use roadstead_supervisor::{ErrandError, Figures, Use};
 pub use sealer::keep_sealing;
 pub use search::SearchQuery;
 pub use shortage::Shortage;
@@ -72,3 +75,4 @@ pub use stats::{InstanceStats, STATS_INTERVAL, Sample};
 pub use usage::{UsageQuery, UsageTask, UsageWriter};
 pub use validate::ValidatedCredential;
 pub use witness::{Unwitnessed, Witness};
+pub use workplace::installer_user;

@@ -12,6 +12,7 @@ use roadstead_gateway::{RouteLease, Routes};
 use roadstead_metrics::Metrics;
 use roadstead_model::reconcile::Streak;
 use roadstead_model::{BootId, Clock, InstallationId, InstanceId, NodeId, Randomness};
+use roadstead_packages::PackageStore;
 use roadstead_port_allocator::PortPool;
 use roadstead_store::Store;
 use roadstead_supervisor::{FreeMemory, Supervisor};
@@ -91,6 +92,8 @@ pub struct Parts {
     pub workplaces: PathBuf,
     /// The folder of bundled servers' programs.
     pub bundled: PathBuf,
+    /// Installed packages, which types are made of.
+    pub packages: PackageStore,
     /// Folders of ours of which a server sees nothing but its own: data, sockets.
     pub hidden: Vec<PathBuf>,
     /// TCP ports of ours beside the pool: no server connects to them.

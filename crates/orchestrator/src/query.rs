@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use crate::error::ChangeError;
 use crate::live::Request;
 use crate::parts::Orchestrator;
+use crate::search::SearchQuery;
 
 /// Lines that a follower reads at once.
 const FOLLOW_BATCH: u32 = 200;
@@ -91,6 +92,8 @@ pub struct LogQuery {
     pub text: Option<String>,
     /// Oldest first.
     pub oldest_first: bool,
+    /// Whether a page that looks for a text, newest first, may hold fewer lines than there are: it looks at a bounded number.
+    pub is_bounded: bool,
     /// After this place.
     pub after: Option<TimelineCursor>,
     /// At most so many.
@@ -181,6 +184,10 @@ impl Orchestrator {
         query: LogQuery,
     ) -> Result<Page<LogRow, TimelineCursor>, ChangeError> {
         self.get(permit, id).await?;
+        if query.is_bounded && !query.oldest_first && query.text.is_some() {
+            let found = self.search_logs(permit, SearchQuery::of_instance(id, query)).await?;
+            return Ok(Page { items: found.items, next: found.next });
+        }
         let filter = LogFilter {
             view: Some(permit.view()),
             instance: id,
@@ -204,7 +211,7 @@ impl Orchestrator {
         query: LogQuery,
     ) -> Result<LogFollower, ChangeError> {
         let arrivals = self.0.parts.log_writer.arrivals();
-        let newest = LogQuery { oldest_first: false, ..query.clone() };
+        let newest = LogQuery { oldest_first: false, is_bounded: false, ..query.clone() };
         let mut ready: VecDeque<LogRow> = self.logs(permit, id, newest).await?.items.into();
         ready.make_contiguous().reverse();
         let position = ready.iter().map(|row| row.position).max().unwrap_or(0);

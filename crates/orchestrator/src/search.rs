@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 
 use crate::error::ChangeError;
 use crate::parts::Orchestrator;
+use crate::query::LogQuery;
 
 /// What is searched for, newest first.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +28,22 @@ pub struct SearchQuery {
     pub after: Option<TimelineCursor>,
     /// At most so many.
     pub limit: u32,
+}
+
+impl SearchQuery {
+    /// The same of one instance.
+    pub(crate) fn of_instance(id: InstanceId, query: LogQuery) -> Self {
+        Self {
+            text: query.text,
+            instance: Some(id),
+            min_level: query.min_level,
+            source: query.source,
+            since: query.since,
+            until: query.until,
+            after: query.after,
+            limit: query.limit,
+        }
+    }
 }
 
 impl Orchestrator {

@@ -29,6 +29,11 @@ pub(crate) fn errand_user() -> Option<u32> {
     running_as_root().then_some(FIRST_UID + 1 + u32::from(u16::MAX))
 }
 
+/// The user who installs packages, likewise.
+pub fn installer_user() -> Option<u32> {
+    running_as_root().then_some(FIRST_UID + 2 + u32::from(u16::MAX))
+}
+
 /// Makes an instance's folder, for its user alone.
 pub(crate) fn make(root: &Path, instance: InstanceId, user: Option<UserIds>) -> Result<PathBuf, ShimError> {
     let path = root.join(instance.to_string());

@@ -125,6 +125,8 @@ pub struct Config {
     pub runtime_dir: Option<PathBuf>,
     /// PATH, to find PostgreSQL's programs.
     pub search_path: Option<OsString>,
+    /// What package managers are told of this machine.
+    pub package_environment: std::collections::BTreeMap<String, String>,
     /// Where PostgreSQL is fetched from if the machine has none; empty turns fetching off.
     pub postgres_releases: Option<String>,
     /// Where the private database's write-ahead log is archived, if it was said; else what was said before holds.
@@ -265,16 +267,14 @@ impl Config {
             log_json: args.log_json,
             drain: Duration::from_secs(args.drain.into()),
             replace: false,
-            listen_names: environment
-                .get("LISTEN_FDNAMES")
-                .map(|names| names.to_string_lossy().split(':').map(ToOwned::to_owned).collect())
-                .unwrap_or_default(),
+            listen_names: listen_names(environment),
             database: service
                 .map(|service| DatabaseUrls { owner: owner.unwrap_or_else(|| service.clone()), service }),
             master_key,
             bootstrap_key_file: environment.get("ROADSTEAD_BOOTSTRAP_KEY_FILE").map(PathBuf::from),
             runtime_dir: environment.get("XDG_RUNTIME_DIR").map(PathBuf::from),
             search_path: environment.get("PATH"),
+            package_environment: crate::packages::variables(environment),
             postgres_releases: match environment.get("ROADSTEAD_POSTGRES_RELEASES_URL") {
                 None => Some(crate::postgres::RELEASES_URL.to_owned()),
                 Some(url) if url == "off" => None,
@@ -285,6 +285,12 @@ impl Config {
             witness: None,
         })
     }
+}
+
+/// The names of the sockets that a service manager passes.
+fn listen_names(environment: &dyn Environment) -> Vec<String> {
+    let names = environment.get("LISTEN_FDNAMES");
+    names.map(|names| names.to_string_lossy().split(':').map(ToOwned::to_owned).collect()).unwrap_or_default()
 }
 
 /// What is said of the archive.

@@ -13,6 +13,7 @@ pub mod handover;
 pub mod key_file;
 pub mod lifecycle;
 pub mod listen;
+pub mod packages;
 pub mod postgres;
 pub mod profile;
 pub mod reaper;

@@ -409,6 +409,7 @@ impl Wired<'_> {
             },
             limits: times(),
             workplaces,
+            packages: crate::packages::store(config, ground.folder.path(), &programs)?,
             bundled: programs,
             hidden: self.ours.folders,
             closed_ports: self.ours.ports,

@@ -1,5 +1,7 @@
 //! A program of ours that does one thing and ends: told on its standard input, heard on its standard output.
 
+mod long;
+
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -9,6 +11,8 @@ use roadstead_control::Secret;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
+
+pub use long::run_long_errand;
 
 /// Errands at one time; more wait.
 const AT_ONCE: usize = 4;

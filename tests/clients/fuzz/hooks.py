@@ -197,6 +197,13 @@ def server_type(case):
                  "program": "/bin/true"}
 
 
+def imported(case):
+    # A package would be fetched; what is read of documents has fuzz targets of its own.
+    named = f"t{CHOICE.getrandbits(48):x}"
+    case.body = {"document": {"mcpServers": {named: {"url": "https://mcp.example.com/mcp"}}}, "name": named,
+                 "dry_run": CHOICE.random() < 0.5}
+
+
 BODIES = {
     "instances_launch": launch,
     "instances_extend": extend,
@@ -218,6 +225,7 @@ BODIES = {
     "retention_set": retention,
     "retention_run": retention_run,
     "settings_set": setting,
+    "types_import": imported,
     "types_create": server_type,
     "types_update": server_type,
 }

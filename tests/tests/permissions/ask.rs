@@ -131,6 +131,12 @@ pub fn of(operation: Operation) -> Ask {
             Ask { body: Some(body), ..on("spare") }
         }
         O::TypesDisable => on("spare"),
+        O::TypesImport => {
+            let document = json!({"mcpServers": {"made": {"url": "https://mcp.example.com/mcp"}}});
+            with(Platform, json!({"document": document, "name": "imported-{number}"}))
+        }
+        // It is of no package: it was looked at.
+        O::TypesUpgrade => Ask { body: Some(json!({})), also: &[422], ..on("spare") },
         O::CredentialsGet | O::CredentialsUsage => simple(Credential),
         O::CredentialsCreate => {
             with(Nothing, json!({"type": "plain", "name": "c {number}", "values": {"token": "t-12345678"}}))

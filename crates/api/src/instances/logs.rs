@@ -27,7 +27,8 @@ pub(crate) const MAX_SEARCH_CHARS: usize = 200;
 /// List or follow an instance's log lines
 ///
 /// Newest first unless `order=asc`. With `tail=N`, the last N lines that the filters let through, oldest first, as one page. With `follow=true` the answer is a stream of server-sent events named
-/// `log`: the lines asked for, then each new one, until the instance has ended.
+/// `log`: the lines asked for, then each new one, until the instance has ended. With `q`, a page newest first looks at a bounded
+/// number of lines (setting `logs.search_lines`): it can hold fewer than there are, or none, and `next_cursor` goes on.
 #[utoipa::path(get, operation_id = "instances_logs", path = "/instances/{id}/logs", tag = "instances",
     params(("id" = String, Path), ("level" = inline(Option<words::Level>), Query, description = "At least so bad"),
         ("source" = inline(Option<words::Source>), Query, description = "Only what this one said"),
@@ -78,6 +79,7 @@ fn read(fields: &mut Fields, tail: Option<u32>, list: &ListMark) -> LogQuery {
         return LogQuery { limit, ..read_filter(fields) };
     }
     LogQuery {
+        is_bounded: true,
         oldest_first: choice(fields, "order", ["desc", "asc"]),
         after: list_cursor_field(fields, list),
         limit: limit_field(fields),

@@ -11,4 +11,6 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(types::list, types::create))
         .routes(routes!(types::get, types::update))
         .routes(routes!(types::disable))
+        .routes(routes!(types::import::import))
+        .routes(routes!(types::import::upgrade))
 }

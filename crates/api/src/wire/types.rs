@@ -1,6 +1,7 @@
 //! Server types in JSON.
 
 use roadstead_accounts::TypeRow;
+use roadstead_orchestrator::Imported;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -88,6 +89,9 @@ pub struct TypeBody {
     pub allow_any_interface: Option<bool>,
     /// The project that it is for; everybody's without.
     pub project_id: Option<String>,
+    /// The package that its program was installed from; an import writes it.
+    #[schema(value_type = Option<Object>)]
+    pub package: Option<Value>,
 }
 
 /// One secret that a type wants.
@@ -107,6 +111,78 @@ pub struct Slot {
     pub pattern: Option<String>,
     /// What its values are: `text`, `url`, `email`, `number`, `json` or `multiline`.
     pub kind: Option<String>,
+}
+
+/// What a type is to be made of: one of `source` and `document`.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportBody {
+    /// A package: `npm:NAME`, `pypi:NAME` or `cargo:NAME`, with `@` and an exact version, or the newest.
+    #[schema(example = "npm:@modelcontextprotocol/server-everything@2026.7.4", max_length = 400)]
+    pub source: Option<String>,
+    /// A `server.json`, or a client's configuration with `mcpServers`.
+    #[schema(value_type = Option<Object>)]
+    pub document: Option<Value>,
+    /// Which server of the document, where it describes several.
+    #[schema(max_length = 200)]
+    pub server: Option<String>,
+    /// What the type is called; otherwise the document or the package says.
+    #[schema(max_length = 50)]
+    pub name: Option<String>,
+    /// For people.
+    #[schema(max_length = 100)]
+    pub display_name: Option<String>,
+    /// The project that it is for; everybody's without.
+    pub project_id: Option<String>,
+    /// Which of the package's programs, where it brings several.
+    #[schema(max_length = 200)]
+    pub entry: Option<String>,
+    /// Arguments behind those of the document.
+    pub args: Option<Vec<String>>,
+    /// Whether what packages bring to be run at installation may run.
+    pub scripts: Option<bool>,
+    /// Whether what needs an administrator's yes has it.
+    pub approve: Option<bool>,
+    /// Tell what would be made; install nothing and make nothing.
+    pub dry_run: Option<bool>,
+}
+
+/// Which version of a type's package.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpgradeBody {
+    /// Exactly which; the newest, if none is named.
+    #[schema(example = "2026.7.4", max_length = 200)]
+    pub version: Option<String>,
+}
+
+/// An imported type, or what would be one.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ImportedType {
+    /// The type; null if it was only looked at.
+    #[serde(rename = "type")]
+    pub server_type: Option<ServerType>,
+    /// Its definition; without a program, if it was only looked at.
+    #[schema(value_type = TypeBody)]
+    pub manifest: Value,
+    /// What to look at.
+    pub notes: Vec<String>,
+    /// What has an administrator's yes, or needs it.
+    pub approved: Vec<String>,
+    /// Packages that wanted to run something at installation and were not let.
+    pub unrun_scripts: Vec<String>,
+}
+
+impl ImportedType {
+    pub(crate) fn new(imported: Imported) -> Self {
+        Self {
+            server_type: imported.row.map(ServerType::new),
+            manifest: serde_json::to_value(&imported.spec).unwrap_or_default(),
+            notes: imported.notes,
+            approved: imported.approved,
+            unrun_scripts: imported.unrun_scripts,
+        }
+    }
 }
 
 /// A server type.

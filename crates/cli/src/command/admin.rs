@@ -26,6 +26,33 @@ pub enum TypesCommand {
         /// A file that ends in .json or .toml, or - for JSON on standard input
         file: std::path::PathBuf,
     },
+    /// Make a server type of a package or of somebody's description of a server (administrators)
+    #[command(after_help = "\
+Examples:
+  roadstead types add npm:@modelcontextprotocol/server-everything
+  roadstead types add pypi:mcp-server-time@2026.1.26 --name time
+  roadstead types add cargo:some-mcp-server@1.2.3 --scripts
+  roadstead types add server.json --dry-run
+  roadstead types add ~/.cursor/mcp.json --server github
+  roadstead types add https://registry.example.com/v0.1/servers/io.example%2Ftime/versions/latest
+
+The package is installed once, confined, without its own scripts; launches execute its program directly.")]
+    Add(AddType),
+    /// Change the version of a type's package: forward, or back (administrators)
+    #[command(after_help = "\
+Examples:
+  roadstead types upgrade time
+  roadstead types upgrade time --to 2026.1.26
+
+What runs goes on with what it was launched with. A version that is still installed takes no time.")]
+    Upgrade {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Exactly which version; the newest without
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
     /// Disable a server type: no more launches, what runs goes on (administrators)
     #[command(after_help = "Examples:\n  roadstead types disable my-server")]
     Disable {
@@ -33,6 +60,38 @@ pub enum TypesCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
+}
+
+/// What to make a type of.
+#[derive(Debug, Args)]
+pub struct AddType {
+    /// npm:NAME, pypi:NAME or cargo:NAME, with @VERSION; a file with a server.json or a client's mcpServers; or its address
+    #[arg(value_name = "SOURCE")]
+    pub source: String,
+    /// What the type is called
+    #[arg(long)]
+    pub name: Option<String>,
+    /// What people read
+    #[arg(long, value_name = "TITLE")]
+    pub display_name: Option<String>,
+    /// Which server of the file, where it describes several
+    #[arg(long, value_name = "NAME")]
+    pub server: Option<String>,
+    /// Which of the package's programs, where it brings several
+    #[arg(long, value_name = "PROGRAM")]
+    pub entry: Option<String>,
+    /// An argument for the program; may be given several times
+    #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// Let the packages run their own scripts at installation, confined
+    #[arg(long)]
+    pub scripts: bool,
+    /// Say yes to what an administrator has to look at
+    #[arg(long)]
+    pub yes: bool,
+    /// Tell what would be made, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `credentials …`.

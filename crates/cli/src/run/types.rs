@@ -1,5 +1,7 @@
 //! `types …`.
 
+mod add;
+
 use std::io::Read;
 use std::path::Path;
 
@@ -27,6 +29,8 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
             let created = session.rest()?.post("/types", &description(&file)?).await?;
             tell(session, &created, "created")
         }
+        TypesCommand::Add(add) => add::add(session, add).await,
+        TypesCommand::Upgrade { name, to } => add::upgrade(session, &name, to).await,
         TypesCommand::Disable { name } => {
             let path = format!("{}/disable", find::type_path(&name)?);
             let disabled = session.rest()?.post(&path, &json!({})).await?;

@@ -1,0 +1,98 @@
+//! Runs a package manager: nothing of our environment, its words as progress, the last of them in an error.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use crate::file;
+use crate::request::{Error, Request};
+use crate::say;
+
+/// Lines that an error quotes.
+const QUOTED_LINES: usize = 12;
+/// The longest line that is read as one.
+const MAX_LINE_BYTES: u64 = 16 * 1024;
+
+/// How a package manager ended.
+pub(crate) struct Ended {
+    pub(crate) is_well: bool,
+    /// The end of what it said.
+    pub(crate) said: String,
+}
+
+impl Ended {
+    /// Whether one of these was said.
+    pub(crate) fn said_any(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.said.contains(word))
+    }
+}
+
+/// Where a package manager keeps what is not the package: taken away at the end.
+pub(crate) const HOME: &str = ".home";
+
+/// Runs it in the request's folder until it ends.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts package managers")]
+pub(crate) fn run(
+    request: &Request,
+    step: &str,
+    program: &Path,
+    args: &[&str],
+    more: &[(&str, &str)],
+) -> Result<Ended, Error> {
+    let home = request.folder.join(HOME);
+    let temporary = home.join("tmp");
+    file::make_folder(&temporary)?;
+    let path = program.parent().map_or_else(String::new, |folder| format!("{}:", folder.display()));
+    let mut child = Command::new(program)
+        .args(args)
+        .env_clear()
+        .envs(&request.environment)
+        .env("PATH", format!("{path}/usr/local/bin:/usr/bin:/bin"))
+        .env("HOME", &home)
+        .env("TMPDIR", &temporary)
+        .env("LANG", "C.UTF-8")
+        .envs(more.iter().copied())
+        .current_dir(&request.folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|source| Error::File { what: format!("could not start {}", program.display()), source })?;
+    let said = Mutex::new(VecDeque::with_capacity(QUOTED_LINES));
+    let (out, errors) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        scope.spawn(|| out.map(|out| hear(out, step, &said)));
+        scope.spawn(|| errors.map(|errors| hear(errors, step, &said)));
+    });
+    let status = child.wait().map_err(|source| Error::File {
+        what: format!("could not wait for {}", program.display()),
+        source,
+    })?;
+    let said = said.into_inner().unwrap_or_default();
+    Ok(Ended { is_well: status.success(), said: Vec::from(said).join("; ") })
+}
+
+fn hear(from: impl Read, step: &str, said: &Mutex<VecDeque<String>>) {
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match from.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = say::plain(&String::from_utf8_lossy(&line));
+        if text.is_empty() {
+            continue;
+        }
+        say::progress(step, &text);
+        if let Ok(mut said) = said.lock() {
+            if said.len() == QUOTED_LINES {
+                said.pop_front();
+            }
+            said.push_back(text);
+        }
+    }
+}

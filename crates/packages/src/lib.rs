@@ -1,0 +1,23 @@
+//! The package store: packages of npm, PyPI and crates, each installed once per version, read-only, shared by all instances.
+//! Knows nothing of types, users, rows or HTTP.
+//!
+//! ```text
+//! {data folder}/packages/
+//!   npm/@scope+name/1.2.3-0123456789abcdef/     the version and the beginning of the digest
+//!     record.json                               what was installed, with every hash, and the lock file
+//!     tree/                                     the files, nobody's to change
+//!   .staging/{number}/                          what is being installed; emptied at the start
+//! ```
+//! A folder gets its name when it is whole. Two who want the same at once wait for one installation.
+
+mod name;
+mod record;
+mod seal;
+mod store;
+mod tools;
+
+pub use name::{NameError, Package};
+pub use record::Stored;
+pub use roadstead_installer::{Executable, Installed, Interpreter, Locked, Manager, Tools};
+pub use store::{InstallError, PackageStore, Progress, StoreConfig, Wanted};
+pub use tools::find_tools;

@@ -1,0 +1,42 @@
+//! What is written down of an installed package, beside its files.
+
+use std::path::PathBuf;
+
+use roadstead_installer::{Installed, Manager};
+use serde::{Deserialize, Serialize};
+
+use crate::name::Package;
+
+/// The file of it.
+pub(crate) const FILE: &str = "record.json";
+/// The folder of the files.
+pub(crate) const TREE: &str = "tree";
+
+/// A package in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Whose it is.
+    pub manager: Manager,
+    /// In the registry's spelling.
+    pub name: String,
+    /// Optional parts of a Python package.
+    pub extras: Vec<String>,
+    /// Whether its own scripts ran.
+    pub scripts: bool,
+    /// What came.
+    pub installed: Installed,
+    /// Its files.
+    #[serde(skip)]
+    pub tree: PathBuf,
+}
+
+impl Stored {
+    /// Whether this is what is wanted: a wish without a version is never met by what is there already.
+    pub(crate) fn is(&self, package: &Package, scripts: bool) -> bool {
+        self.manager == package.manager()
+            && self.name == package.name()
+            && self.extras == package.extras()
+            && self.scripts == scripts
+            && package.version() == Some(self.installed.version.as_str())
+    }
+}

@@ -1,0 +1,199 @@
+//! Real packages of real registries, installed by the real installer, confined as in service.
+
+#![expect(clippy::unwrap_used, reason = "in a test, that is its failure")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use roadstead_packages::{
+    InstallError, Interpreter, Manager, Package, PackageStore, Progress, StoreConfig, Stored, Tools, Wanted,
+    find_tools,
+};
+
+/// Nobody of this machine.
+const USER: u32 = 165_000;
+/// How the registries are reached is this machine's.
+const ENVIRONMENT: &[&str] = &[
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "PIP_CERT",
+    "PIP_INDEX_URL",
+    "npm_config_registry",
+];
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the machine's own settings, which a service reads from its configuration"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+struct Room {
+    _folder: tempfile::TempDir,
+    store: PackageStore,
+    root: PathBuf,
+}
+
+fn room_with(change: impl FnOnce(&mut StoreConfig)) -> Room {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let root = folder.path().join("packages");
+    let names = ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?)));
+    let path = variable("PATH").unwrap_or_default();
+    let mut config = StoreConfig {
+        folder: root.clone(),
+        installer: installer(),
+        user: is_root().then_some(USER),
+        owner: is_root().then_some(0),
+        tools: find_tools(&format!("{path}:/usr/bin"), is_root()),
+        environment: names.collect::<BTreeMap<_, _>>(),
+        ports: vec![80, 443],
+        budget: Duration::from_mins(5),
+        max_bytes: 256 << 20,
+        max_files: 20_000,
+    };
+    change(&mut config);
+    Room { _folder: folder, store: PackageStore::open(config).unwrap(), root }
+}
+
+/// Built beside this test's own program.
+fn installer() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let program = own.parent().and_then(Path::parent).unwrap().join("roadstead-installer");
+    assert!(program.exists(), "{} is missing: cargo build --workspace makes it", program.display());
+    program
+}
+
+fn wanted(manager: Manager, name: &str, version: Option<&str>) -> Wanted {
+    let package = Package::new(manager, name, Vec::new(), version.map(str::to_owned)).unwrap();
+    Wanted { package, scripts: false }
+}
+
+async fn installed(room: &Room, wanted: &Wanted) -> (Stored, Vec<Progress>) {
+    let heard = Mutex::new(Vec::new());
+    let stored = room.store.install(wanted, |progress| heard.lock().unwrap().push(progress)).await;
+    (stored.unwrap_or_else(|error| panic!("{error}: {error:?}")), heard.into_inner().unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "what was installed is run as a shim would run it, in short")]
+fn output(program: &Path, args: &[&str]) -> String {
+    let mut command = std::process::Command::new(program);
+    let output = command.args(args).env_clear().env("PATH", "/usr/bin:/bin").output().unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn runs(stored: &Stored, tools: &Tools, name: &str, args: &[&str]) -> String {
+    let found = stored.installed.executables.iter().find(|one| one.name == name).unwrap();
+    let path = stored.tree.join(&found.path);
+    let path = path.to_str().unwrap();
+    match found.interpreter {
+        Interpreter::Node => output(tools.node.as_ref().unwrap(), &[&[path], args].concat()),
+        Interpreter::Python => output(tools.python.as_ref().unwrap(), &[&["-I", "-S", path], args].concat()),
+        Interpreter::None => output(Path::new(path), args),
+    }
+}
+
+fn nothing_is_left(room: &Room) {
+    let left: Vec<_> = std::fs::read_dir(room.root.join(".staging")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn everything_is_sealed(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let meta = entry.path().symlink_metadata().unwrap();
+        if meta.is_symlink() {
+            continue;
+        }
+        assert_eq!(meta.permissions().mode() & 0o222, 0, "{} can be changed", entry.path().display());
+        if meta.is_dir() {
+            everything_is_sealed(&entry.path());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_npm_is_installed_once_sealed_and_runs() {
+    let room = room_with(|_| {});
+    let wanted = wanted(Manager::Npm, "semver", Some("7.7.3"));
+    let (one, two) = tokio::join!(installed(&room, &wanted), installed(&room, &wanted));
+    assert_eq!(one.0, two.0);
+    let heard = [&one.1, &two.1].map(Vec::len);
+    assert!(
+        heard.contains(&0) && heard.iter().sum::<usize>() > 1,
+        "one installs, the other waits: {heard:?}"
+    );
+    let stored = one.0;
+    assert_eq!(stored.installed.version, "7.7.3");
+    assert!(stored.installed.integrity.starts_with("sha512-"), "{}", stored.installed.integrity);
+    assert_eq!(stored.installed.packages.len(), 1);
+    assert!(stored.installed.lock.contains("sha512-"));
+    everything_is_sealed(&stored.tree);
+    let tools = find_tools(&format!("{}:/usr/bin", variable("PATH").unwrap_or_default()), is_root());
+    assert_eq!(runs(&stored, &tools, "semver", &["1.2.3", "-r", "^1.0.0"]).trim(), "1.2.3");
+    nothing_is_left(&room);
+    // Found again by another who opens the store, and by its digest when the newest is asked for.
+    let names: Vec<_> = room.store.all().into_iter().map(|stored| stored.name).collect();
+    assert_eq!(names, ["semver"]);
+    room.store.remove(&stored).unwrap();
+    assert!(room.store.all().is_empty());
+    nothing_is_left(&room);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_of_pypi_is_installed_as_wheels_and_runs_alone() {
+    let room = room_with(|_| {});
+    let (stored, heard) = installed(&room, &wanted(Manager::Pypi, "shortuuid", Some("1.0.13"))).await;
+    assert!(!heard.is_empty());
+    assert_eq!(stored.installed.version, "1.0.13");
+    assert!(stored.installed.integrity.starts_with("sha256:"), "{}", stored.installed.integrity);
+    everything_is_sealed(&stored.tree);
+    let tools = find_tools(&format!("{}:/usr/bin", variable("PATH").unwrap_or_default()), is_root());
+    let said = runs(&stored, &tools, "shortuuid", &[]);
+    assert_eq!(said.trim().len(), 22, "{said}");
+    nothing_is_left(&room);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said_to_be_missing() {
+    let room = room_with(|_| {});
+    for wanted in [
+        wanted(Manager::Npm, "semver", Some("99.99.99")),
+        wanted(Manager::Pypi, "shortuuid", Some("99.99.99")),
+    ] {
+        let error = room.store.install(&wanted, |_| {}).await.unwrap_err();
+        let InstallError::Refused { code, message } = error else { panic!("{error:?}") };
+        assert_eq!(code, "not_found", "{message}");
+        assert!(message.contains("99.99.99"), "{message}");
+    }
+    nothing_is_left(&room);
+    assert!(room.store.all().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_size_time_and_scripts_are_kept() {
+    let small = room_with(|config| config.max_files = 5);
+    let semver = wanted(Manager::Npm, "semver", Some("7.7.3"));
+    let error = small.store.install(&semver, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, InstallError::Refused { code, .. } if code == "too_large"), "{error:?}");
+    nothing_is_left(&small);
+
+    let hasty = room_with(|config| config.budget = Duration::from_millis(1));
+    let error = hasty.store.install(&semver, |_| {}).await.unwrap_err();
+    assert!(matches!(error, InstallError::Installer(_)), "{error:?}");
+    nothing_is_left(&hasty);
+
+    let room = room_with(|config| config.tools = Tools::default());
+    let error = room.store.install(&semver, |_| {}).await.unwrap_err();
+    assert!(matches!(&error, InstallError::Refused { code, .. } if code == "missing_tool"), "{error:?}");
+}

@@ -1,0 +1,4 @@
+//! References to packages.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| roadstead_catalog::fuzzing::reference(data));
