@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::hidden::{cleaned, shown};
+use super::hidden::{cleaned, hidden, shown};
 use super::json::Problems;
 use super::{Install, PackageRef, Proposal, Registry, Source, naming};
 use crate::names::{is_code_name, is_one_line, is_reserved_name, is_variable_name};
@@ -234,6 +234,7 @@ impl Draft {
             self.problems.report(ask.path, format!("must be one line of at most {MAX_DEFAULT} bytes"));
             return None;
         }
+        self.note_hidden(ask.path, text);
         let read = match ask.format {
             Format::Text | Format::FilePath => Some(json!(text)),
             Format::Number => serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number),
@@ -287,7 +288,19 @@ impl Draft {
             self.problems.report(path, "must be one line without control characters");
             return None;
         }
+        for piece in pieces {
+            if let Piece::Text(text) = piece {
+                self.note_hidden(path, text);
+            }
+        }
         written(pieces).map_err(|message| self.problems.report(path, message)).ok()
+    }
+
+    /// Values are kept as they are, so whoever looks at them must be told what cannot be seen.
+    fn note_hidden(&mut self, path: &str, text: &str) {
+        if text.chars().any(|c| hidden(c).is_some()) {
+            self.note(format!("{path}: holds characters that nobody sees: {}", in_note(text)));
+        }
     }
 
     /// Whether a header is written by the bridge itself, so that a document need not be refused for it.

@@ -10,7 +10,7 @@ use super::{MAX_DEPTH, MAX_DOCUMENT_BYTES, MAX_ITEMS, MAX_PROBLEMS};
 use crate::problem::Problem;
 
 /// Characters of a name that a message repeats.
-const MAX_SHOWN_NAME: usize = 60;
+pub(super) const MAX_SHOWN_NAME: usize = 60;
 
 /// Reads a document. Lines and columns of what is wrong count from 1.
 pub(super) fn parse(text: &str) -> Result<Value, Problem> {

@@ -138,7 +138,7 @@ const CRATE_NAME: &str =
 impl PackageRef {
     /// Reads what follows the registry: a name, its extras, and a version after `@`.
     pub fn parse_in(registry: Registry, text: &str) -> Result<Self, ReferenceError> {
-        if text.len() > MAX_REFERENCE {
+        if registry.as_str().len() + 1 + text.len() > MAX_REFERENCE {
             return Err(ReferenceError::TooLong);
         }
         // The first `@` may begin a scope.
@@ -152,13 +152,18 @@ impl PackageRef {
         let extras = read_extras(registry, extras)?;
         let name = read_name(registry, name)?;
         let version = version.map(|version| read_version(registry, version)).transpose()?;
-        Ok(Self { registry, name, extras, version })
+        Self { registry, name, extras, version }.within_limit()
     }
 
     /// The same package in a version, or in none.
     pub fn with_version(mut self, version: Option<&str>) -> Result<Self, ReferenceError> {
         self.version = version.map(|version| read_version(self.registry, version)).transpose()?;
-        Ok(self)
+        self.within_limit()
+    }
+
+    /// What is read can be written and read again, however long its normal form is.
+    fn within_limit(self) -> Result<Self, ReferenceError> {
+        if self.to_string().len() > MAX_REFERENCE { Err(ReferenceError::TooLong) } else { Ok(self) }
     }
 
     /// Where it comes from.
@@ -354,6 +359,10 @@ fn read_version(registry: Registry, text: &str) -> Result<PackageVersion, Refere
                 .to_string()
         }
     };
+    // The normal form of a version may be longer than what was written.
+    if exact.len() > MAX_VERSION {
+        return Err(ReferenceError::Version("a version is short, of letters, digits, dots and hyphens"));
+    }
     Ok(PackageVersion::Exact(exact))
 }
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use roadstead_model::Transport;
 
 use super::super::draft::{Draft, Piece};
-use super::super::json::{Object, quoted};
+use super::super::hidden::shown;
+use super::super::json::{MAX_SHOWN_NAME, Object, quoted};
 use super::super::secrets::{in_query, is_scheme, is_secret_name, is_secret_value};
 use super::super::{Install, Proposal, Source};
 use super::command::{self, Run};
@@ -44,7 +45,7 @@ pub(super) fn read(
         let kept = entry.values.kept.join(", ");
         entry.draft.note(format!("kept as defaults, which everybody who may see the type can read: {kept}"));
     }
-    entry.draft.finish(Source::ClientConfig(name.to_owned()), install)
+    entry.draft.finish(Source::ClientConfig(shown(name, MAX_SHOWN_NAME)), install)
 }
 
 struct Entry<'a> {

@@ -286,6 +286,14 @@ fn every_mistake_of_an_entry_is_reported_and_the_others_are_read() {
 }
 
 #[test]
+fn an_entrys_name_is_shown_with_what_it_hides() {
+    let read = entries(&json!({"mcpServers": {"a\u{202e}b": {"command": "npx", "args": ["a"]}}}));
+    let proposal = read[0].proposal.as_ref().unwrap();
+    assert_eq!(proposal.source, crate::import::Source::ClientConfig("a\\u{202e}b".to_owned()));
+    assert_eq!((proposal.spec.name.as_str(), proposal.spec.display_name.as_str()), ("a-b", "ab"));
+}
+
+#[test]
 fn what_is_no_configuration_is_refused_as_a_whole() {
     for (text, field, words) in [
         ("{", "document", "line 1"),

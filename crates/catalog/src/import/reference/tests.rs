@@ -160,6 +160,23 @@ fn names_follow_each_registrys_rules() {
 }
 
 #[test]
+fn what_grows_as_it_is_normalised_is_held_to_the_limit_all_the_same() {
+    let local = "a".repeat(MAX_VERSION - 3);
+    assert!(format!("pypi:a@2r+{local}").parse::<PackageRef>().is_err(), "2r is 2.post0");
+    let extras: Vec<String> = (0..MAX_EXTRAS).map(|number| format!("{}{number}", "e".repeat(22))).collect();
+    for filling in 0..MAX_REFERENCE {
+        let text = format!("{}[{}]", "n".repeat(filling + 1), extras.join(","));
+        for version in ["", "@1r", "@1.0.0-alpha"] {
+            let read = PackageRef::parse_in(Registry::Pypi, &format!("{text}{version}"));
+            let changed = read.clone().and_then(|package| package.with_version(Some("1.0.0.0.0.0")));
+            for package in read.into_iter().chain(changed) {
+                assert_eq!(package.to_string().parse(), Ok(package));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_reference_travels_as_one_text() {
     let package = read("npm:@a/b@1.0.0");
     let json = serde_json::to_string(&package).unwrap();

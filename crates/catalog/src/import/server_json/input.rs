@@ -146,36 +146,45 @@ impl<'a> Input<'a> {
 
     /// A value with names in braces: those that are declared are filled in, the rest stays as it is.
     fn filled(&self, name: &str, value: &str, place: Place, draft: &mut Draft) -> Option<Vec<Piece>> {
+        let mut known: BTreeMap<&str, Piece> = BTreeMap::new();
         let mut pieces = Vec::new();
         for part in split(value) {
             let piece = match part {
                 Part::Text(text) => Piece::Text(text.to_owned()),
-                Part::Name(variable) => match self.variables.get(variable) {
-                    Some(declared) => match declared.value {
-                        Some(fixed) if !declared.secret => Piece::Text(fixed.to_owned()),
-                        _ => declared.asked(variable, place, self, draft)?,
-                    },
-                    // By the letter it would be sent with its braces, which no service takes.
-                    None if self.secret || (place.takes_secrets() && is_secret_name(name)) => {
-                        draft.note(format!(
-                            "{}: {} is not declared; it was taken for a secret that each user gives",
-                            self.path,
-                            quoted(variable)
-                        ));
-                        let secret = Input {
-                            path: self.path.clone(),
-                            secret: true,
-                            required: self.required,
-                            ..Input::default()
-                        };
-                        secret.asked(variable, place, self, draft)?
-                    }
-                    None => Piece::Text(format!("{{{variable}}}")),
+                // Whoever is asked for it twice gives it once.
+                Part::Name(variable) => match known.get(variable) {
+                    Some(piece) => piece.clone(),
+                    None => self.variable(name, variable, place, draft)?,
                 },
             };
+            if let Part::Name(variable) = part {
+                known.insert(variable, piece.clone());
+            }
             pieces.push(piece);
         }
         Some(pieces)
+    }
+
+    /// A name in braces in the value of the input `name`.
+    fn variable(&self, name: &str, variable: &str, place: Place, draft: &mut Draft) -> Option<Piece> {
+        if let Some(declared) = self.variables.get(variable) {
+            return match declared.value {
+                Some(fixed) if !declared.secret => Some(Piece::Text(fixed.to_owned())),
+                _ => declared.asked(variable, place, self, draft),
+            };
+        }
+        // By the letter a secret would be sent with its braces, which no service takes.
+        if self.secret || (place.takes_secrets() && is_secret_name(name)) {
+            let quoted = quoted(variable);
+            let path = &self.path;
+            draft.note(format!(
+                "{path}: {quoted} is not declared; it was taken for a secret that each user gives"
+            ));
+            let secret =
+                Input { path: path.clone(), secret: true, required: self.required, ..Input::default() };
+            return secret.asked(variable, place, self, draft);
+        }
+        Some(Piece::Text(format!("{{{variable}}}")))
     }
 
     /// Asks for it: as a secret, or as a value of the configuration. `whole` is the input that it is a part of, or itself.

@@ -84,7 +84,7 @@ pub(super) fn read(package: &Object<'_>, draft: &mut Draft) -> Option<Install> {
         origin(package, install, draft);
     }
     let mut inputs = Inputs { port: Port::of(package, &mut draft.problems), filled: BTreeMap::new() };
-    let runtime = package.text("runtimeHint", &mut draft.problems);
+    let runtime = runtime(package, &mut draft.problems);
     let runtime_args = inputs.runtime_arguments(package, runtime, draft);
     if let Some(install) = &mut install {
         install.runtime = runtime.map(str::to_owned);
@@ -103,6 +103,17 @@ pub(super) fn read(package: &Object<'_>, draft: &mut Draft) -> Option<Install> {
         draft.note(note);
     }
     install
+}
+
+/// The word for the program that runs the package.
+fn runtime<'a>(package: &Object<'a>, problems: &mut Problems) -> Option<&'a str> {
+    let word = package.text("runtimeHint", problems)?;
+    let sound = (1..=50).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if !sound {
+        problems.report(package.at("runtimeHint"), "must be the name of a program, such as `npx` or `node`");
+    }
+    sound.then_some(word)
 }
 
 fn reference(package: &Object<'_>, registry: Registry, draft: &mut Draft) -> Option<PackageRef> {

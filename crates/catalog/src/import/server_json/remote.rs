@@ -1,5 +1,7 @@
 //! An address of a `server.json`: where the server is, and what every request to it carries.
 
+use std::collections::BTreeMap;
+
 use roadstead_model::Transport;
 
 use super::super::draft::{Draft, Piece};
@@ -47,7 +49,7 @@ fn address(remote: &Object<'_>, url: &str, draft: &mut Draft) {
     let variables = input::variables(remote, &mut draft.problems);
     let host_end = url.find("://").map_or(0, |at| at + 3);
     let host_end = url[host_end..].find(['/', '?']).map_or(url.len(), |at| host_end + at);
-    let mut pieces = Vec::new();
+    let (mut pieces, mut known) = (Vec::new(), BTreeMap::new());
     let mut at = 0;
     for part in split(url) {
         match part {
@@ -67,7 +69,9 @@ fn address(remote: &Object<'_>, url: &str, draft: &mut Draft) {
                 if in_host {
                     pieces.extend(host_part(&path, name, input, draft));
                 } else {
-                    pieces.extend(input.pieces(name, Place::Address, draft).into_iter().flatten());
+                    let filled =
+                        known.entry(name).or_insert_with(|| input.pieces(name, Place::Address, draft));
+                    pieces.extend(filled.iter().flatten().cloned());
                 }
             }
         }

@@ -203,6 +203,20 @@ fn a_token_that_is_named_but_not_declared_becomes_a_slot() {
 }
 
 #[test]
+fn a_variable_that_a_value_names_twice_is_asked_for_once() {
+    let proposal = package_ok(remote(&json!({
+        "type": "sse", "url": "https://mcp.example.com/sse",
+        "headers": [{"name": "X-Both", "value": "{id}:{id}", "variables": {"id": {"isRequired": true}}}],
+    })));
+    assert_eq!(proposal.spec.headers["X-Both"], "${config.id}:${config.id}");
+    assert_eq!(proposal.spec.config_schema.unwrap()["required"], json!(["id"]));
+    let proposal = package_ok(remote(&json!({
+        "type": "sse", "url": "https://mcp.example.com/{id}/{id}", "variables": {"id": {"isRequired": true}},
+    })));
+    assert_eq!(proposal.spec.url.as_deref(), Some("https://mcp.example.com/${config.id}/${config.id}"));
+}
+
+#[test]
 fn a_package_that_speaks_http_is_told_its_port() {
     for (url, arguments, variables) in [
         (

@@ -188,6 +188,23 @@ fn hidden_characters_do_not_reach_what_people_read() {
 }
 
 #[test]
+fn hidden_characters_in_values_are_pointed_out() {
+    let proposal = package_ok(package(&json!({
+        "registryType": "npm", "identifier": "a", "version": "1.0.0", "transport": {"type": "stdio"},
+        "packageArguments": [{"type": "positional", "value": "a\u{202e}b"}],
+        "environmentVariables": [{"name": "A", "default": "x\u{200b}"}],
+    })));
+    assert_eq!(proposal.spec.args, ["a\u{202e}b"]);
+    for shown in ["a\\u{202e}b", "x\\u{200b}"] {
+        assert!(proposal.notes.iter().any(|note| note.contains(shown)), "{shown}: {:?}", proposal.notes);
+    }
+    let result = package(&json!({
+        "registryType": "npm", "identifier": "a", "version": "1.0.0", "transport": {"type": "stdio"}, "runtimeHint": "node -e 1",
+    }));
+    problem_at(result, "packages[0].runtimeHint", "name of a program");
+}
+
+#[test]
 fn lists_without_end_are_refused() {
     let many: Vec<Value> =
         (0..=MAX_ITEMS).map(|number| json!({"name": format!("A{number}"), "value": "1"})).collect();
@@ -307,7 +324,7 @@ proptest! {
         if let Ok(mut proposal) = result {
             for placeholder in placeholders(&proposal) {
                 match placeholder {
-                    Placeholder::Credential(name) => prop_assert!(["first", "v", "v_2", "token"].contains(&name.as_str()), "{}", name),
+                    Placeholder::Credential(name) => prop_assert!((["first", "v", "v_2", "token"].contains(&name.as_str()) || name.starts_with('x')), "{}", name),
                     Placeholder::Config(name) => prop_assert!(["first", "h", "v", "v_2"].contains(&name.as_str()), "{}", name),
                     other => prop_assert!(false, "{:?}", other),
                 }
