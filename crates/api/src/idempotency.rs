@@ -65,6 +65,8 @@ pub(crate) async fn once(
     request: &[u8],
     work: impl Future<Output = Result<Answer, ApiError>> + Send + 'static,
 ) -> Result<Answer, ApiError> {
+    // What a change awaits is large, and would be held here once for each way it can go.
+    let work = Box::pin(work);
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return state.detached(work).await };
     let key = key.to_str().ok().filter(|key| is_key(key)).ok_or_else(|| {
         ApiError::new(

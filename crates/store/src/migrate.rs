@@ -1,5 +1,7 @@
 //! Migrations: embedded, reversible, run on a connection of the schema's owner.
 
+use std::time::Duration;
+
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions, Connection};
@@ -8,6 +10,10 @@ use time::OffsetDateTime;
 use crate::Store;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+/// The lock of whoever changes the schema: `roads` and a number, in ASCII.
+const TURN: i64 = 0x0072_6f61_6473_0001;
+/// How often whoever waits for it asks again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Why the schema was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,7 @@ pub async fn up(owner: &PgConnectOptions, to: Option<i64>) -> Result<Vec<i64>, M
         known(target)?;
     }
     let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    take_turn(&mut connection).await.map_err(MigrateError::Connection)?;
     let before = applied(&mut connection).await?;
     match to {
         Some(target) => MIGRATIONS.run_to(target, &mut connection).await,
@@ -75,11 +82,24 @@ pub async fn rollback(owner: &PgConnectOptions, to: i64) -> Result<Vec<i64>, Mig
         known(to)?;
     }
     let mut connection = owner.connect().await.map_err(MigrateError::Connection)?;
+    take_turn(&mut connection).await.map_err(MigrateError::Connection)?;
     let before = applied(&mut connection).await?;
     MIGRATIONS.undo(&mut connection, to).await.map_err(MigrateError::Migration)?;
     let after = applied(&mut connection).await?;
     connection.close().await.map_err(MigrateError::Connection)?;
     Ok(before.into_keys().rev().filter(|version| !after.contains_key(version)).collect())
+}
+
+/// Waits until nobody else changes the schema; the turn ends with the connection. Asked again and again: a statement that
+/// waits for a lock has a snapshot, and an index that is built beside readers waits for all who have an older one.
+async fn take_turn(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    loop {
+        let question = sqlx::query_scalar::<_, bool>("select pg_try_advisory_lock($1)").bind(TURN);
+        if question.fetch_one(&mut *connection).await? {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
 }
 
 /// Every migration and whether it was applied.
