@@ -114,6 +114,7 @@ pub struct Fake {
     pub address: SocketAddr,
     script: Arc<Mutex<Script>>,
     arrived: Arc<Notify>,
+    left: Arc<Notify>,
     _serving: JoinSet<()>,
 }
 
@@ -123,12 +124,14 @@ impl Fake {
         let address = listener.local_addr().expect("an address");
         let script = Arc::new(Mutex::new(Script::default()));
         let arrived = Arc::new(Notify::new());
-        let router = Router::new().fallback(answer).with_state((Arc::clone(&script), Arc::clone(&arrived)));
+        let left = Arc::new(Notify::new());
+        let state = (Arc::clone(&script), Arc::clone(&arrived), Arc::clone(&left));
+        let router = Router::new().fallback(answer).with_state(state);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             axum::serve(listener, router).await.expect("the fake serves");
         });
-        Self { address, script, arrived, _serving: serving }
+        Self { address, script, arrived, left, _serving: serving }
     }
 
     pub fn url(&self) -> String {
@@ -164,6 +167,12 @@ impl Fake {
         script.rules.iter().filter(|(.., used)| !used).map(|(request, ..)| request.clone()).collect()
     }
 
+    /// Waits until somebody hangs up who will never be answered; not as long as a server waits by itself.
+    pub async fn is_left(&self) {
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, self.left.notified()).await.expect("the request is given up");
+    }
+
     /// Waits until a number of requests has come.
     pub async fn has_seen(&self, count: usize) {
         let patience = Duration::from_mins(1);
@@ -176,9 +185,18 @@ impl Fake {
     }
 }
 
-type Shared = (Arc<Mutex<Script>>, Arc<Notify>);
+type Shared = (Arc<Mutex<Script>>, Arc<Notify>, Arc<Notify>);
 
-async fn answer(State((script, arrived)): State<Shared>, request: Request) -> Response {
+/// Tells that whoever waited for an answer has gone.
+struct Leaves(Arc<Notify>);
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+async fn answer(State((script, arrived, left)): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.expect("a body");
     let seen = Seen {
@@ -203,7 +221,7 @@ async fn answer(State((script, arrived)): State<Shared>, request: Request) -> Re
     if known.is_some_and(|etag| has("etag", &etag)) {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    send(answer).await
+    send(answer, left).await
 }
 
 /// What every request to GitHub needs; what is stored elsewhere (`/signed/`) must not be given the token.
@@ -233,9 +251,12 @@ fn next(script: &mut Script, key: &str) -> Answer {
     answer
 }
 
-async fn send(answer: Answer) -> Response {
+async fn send(answer: Answer, left: Arc<Notify>) -> Response {
     match answer.way {
-        Way::Never => std::future::pending::<Infallible>().await.into_response(),
+        Way::Never => {
+            let _leaves = Leaves(left);
+            std::future::pending::<Infallible>().await.into_response()
+        }
         Way::Held(ref until) => {
             until.notified().await;
             whole(&answer, Body::from(answer.body.clone()))

@@ -6,6 +6,7 @@ mod conversation;
 mod fake;
 mod fixtures;
 mod manifest;
+mod network;
 mod pages;
 mod program;
 mod schemas;

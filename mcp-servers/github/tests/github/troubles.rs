@@ -256,7 +256,8 @@ async fn a_cancelled_call_stops_asking() {
     let calling = program.client.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
     fake.has_seen(1).await;
     calling.expect("it was sent").cancel(Some("enough".to_owned())).await.expect("it is told");
-    // The server is free for the next one, and ends at once although nothing was ever answered.
+    fake.is_left().await;
+    // The server is free for the next one.
     fake.on("GET /users/octocat", [Answer::ok(&crate::fixtures::whole_user("octocat"))]);
     program.succeeds("get_user", &json!({ "login": "octocat" })).await;
     program.finish().await;
