@@ -9,7 +9,7 @@ use rmcp::service::{NotificationContext, RunningService, ServiceError};
 use rmcp::transport::TokioChildProcess;
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::task::JoinHandle;
 
 /// How a program is started.
@@ -188,5 +188,32 @@ impl Launch {
         let ended = tokio::time::timeout(crate::PATIENCE, command.output()).await;
         let output = ended.expect("it ends").expect("it starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Speaks to the program in messages as they stand, one after the other, each after the answer to the one before,
+    /// and gives the answers.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[expect(clippy::disallowed_methods, reason = "the program under test, as above")]
+    pub async fn answers(&self, messages: &[Value]) -> Vec<Value> {
+        let mut command = tokio::process::Command::new(&self.program);
+        command.args(&self.arguments).env_clear().envs(self.environment.iter().cloned());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the program starts");
+        let mut input = child.stdin.take().expect("stdin is a pipe");
+        let mut output = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
+        let mut answers = Vec::new();
+        for message in messages {
+            input.write_all(format!("{message}\n").as_bytes()).await.expect("the program reads");
+            let line = tokio::time::timeout(crate::PATIENCE, output.next_line()).await;
+            let line = line.expect("it answers in time").expect("it can be read").expect("it answers");
+            answers.push(serde_json::from_str(&line).expect("an answer in JSON"));
+        }
+        drop(input);
+        let ended =
+            tokio::time::timeout(crate::PATIENCE, child.wait()).await.expect("it ends with its input");
+        assert!(ended.expect("it can be waited for").success());
+        answers
     }
 }

@@ -56,3 +56,28 @@ async fn a_switch_may_come_from_the_environment_too() {
         program.end().await;
     }
 }
+
+#[tokio::test]
+async fn clients_of_both_eras_are_served() {
+    let service = figma::service().await;
+    let launch = figma::launch(&service.url(""), &[]);
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+    });
+    let call = json!({ "name": "get_me", "arguments": {}, "_meta": meta });
+    let modern = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call });
+    let answers = launch.answers(&[modern]).await;
+    assert_eq!(answers[0]["result"]["resultType"], "complete", "{answers:?}");
+    assert_eq!(answers[0]["result"]["structuredContent"]["handle"], "Ann");
+    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "test", "version": "1" } });
+    let legacy = [
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "ping" }),
+        json!({ "jsonrpc": "2.0", "id": 2, "method": "initialize", "params": hello }),
+        json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": { "name": "get_me", "arguments": {} } }),
+    ];
+    let answers = launch.answers(&legacy).await;
+    assert_eq!(answers[1]["result"]["protocolVersion"], "2025-11-25");
+    assert_eq!(answers[2]["result"]["structuredContent"]["handle"], "Ann");
+}
