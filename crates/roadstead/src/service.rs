@@ -38,7 +38,12 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 /// The pause between two attempts at that lock.
 const LOOK: Duration = Duration::from_millis(20);
 /// The manifests of the servers that come with the product.
-const BUNDLED: &[&str] = &[include_str!("../../../mcp-servers/echo/manifest.toml")];
+const BUNDLED: &[&str] = &[
+    include_str!("../../../mcp-servers/echo/manifest.toml"),
+    include_str!("../../../mcp-servers/github/manifest.toml"),
+    include_str!("../../../mcp-servers/figma/manifest.toml"),
+    include_str!("../../../mcp-servers/gmail/manifest.toml"),
+];
 
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
