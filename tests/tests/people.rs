@@ -245,8 +245,16 @@ async fn what_is_suspended_or_paused_does_not_act() {
     let spec = app.ask("GET", "/types/plain", None).await.body;
     let mut spec = json!({"name": "private", "display_name": "Private", "program": spec["program"]});
     spec["project_id"] = json!(place.project);
+    // Its organisation wants types approved.
+    spec["approve"] = json!(true);
     let made = app.ask("POST", "/types", Some(spec)).await;
     assert_eq!((made.status, &made.body["project_id"]), (201, &json!(place.project)), "{made:?}");
+    // And, if it says so, for some of its people alone.
+    let body = Some(json!({"type": "private"}));
+    let mut spec = made.body["manifest"].clone();
+    spec["allowed_roles"] = json!(["owner", "admin"]);
+    assert_eq!(app.ask("PUT", "/types/private", Some(spec)).await.status, 200);
+    is(&app.ask_as(&place.member.key, "POST", "/instances", body).await, 403, "FORBIDDEN");
     let outsider = person(&app, "outsider").await;
     is(&app.ask_as(&outsider.key, "GET", "/types/private", None).await, 404, "TYPE_NOT_FOUND");
     let body = Some(json!({"type": "private"}));

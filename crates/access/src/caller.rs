@@ -123,6 +123,12 @@ impl Caller {
         self.may(Operation::InstancesLaunch).map(LaunchPermit)
     }
 
+    /// May the caller, as a platform admin, launch a server for themselves that is only asked what it offers?
+    pub fn may_inspect(&self) -> Result<(AdminPermit, LaunchPermit), Denied> {
+        let admin = self.admin_permit(Operation::TypesInspect)?;
+        Ok((admin, self.may(Operation::TypesInspect).map(LaunchPermit)?))
+    }
+
     /// May the caller do this with instances?
     pub fn instance_permit(&self, operation: Operation) -> Result<InstancePermit, Denied> {
         self.may(operation).map(InstancePermit)

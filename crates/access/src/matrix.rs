@@ -159,6 +159,16 @@ matrix! {
     TypesDisable: TypesWrite, - - - -, !, look;
     TypesImport: TypesWrite, - - - -, !, look;
     TypesUpgrade: TypesWrite, - - - -, !, look;
+    TypesSubmit: TypesWrite, - - - -, !, look;
+    TypesApprove: TypesWrite, - - - -, !, look;
+    TypesReject: TypesWrite, - - - -, !, look;
+    TypesInspect: TypesWrite, - - - -, !, start;
+    TypesHistory: TypesRead, O O O O, A, look;
+    TypesManifest: TypesRead, O O O O, A, look;
+    TypesToolPatch: TypesWrite, - - - -, !, look;
+    RegistryList: TypesRead, O O O O, A, look;
+    RegistryVersions: TypesRead, O O O O, A, look;
+    RegistryGet: TypesRead, O O O O, A, look;
     CredentialsList: CredentialsRead, o o o o, a, look;
     CredentialsGet: CredentialsRead, o o o o, a, look;
     CredentialsUsage: CredentialsRead, o o o o, a, look;

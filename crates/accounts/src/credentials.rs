@@ -7,8 +7,8 @@ use roadstead_access::CredentialPermit;
 use roadstead_catalog::TypeSpec;
 use roadstead_crypto::{Binding, ExposeSecret, SecretString};
 use roadstead_model::{
-    Changes, CredentialId, CredentialStatus, InstanceId, NewAudit, OrganizationId, ProjectId, TypeId, UserId,
-    Validity,
+    Changes, CredentialId, CredentialStatus, InstanceId, NewAudit, OrganizationId, ProjectId, TypeId,
+    TypeStatus, UserId, Validity,
 };
 use roadstead_store::{
     CredentialChange, CredentialEvent, CredentialRow, Cursor, Deletion, Holder, Holding, NewSlot, Page,
@@ -118,7 +118,7 @@ impl Accounts {
         new: NewCredential,
     ) -> Result<Credential, AccountsError> {
         let found = self.store().types().by_name(&new.type_name).await?;
-        let found = found.filter(|row| row.is_active);
+        let found = found.filter(|row| row.status == TypeStatus::Approved);
         let found = found.ok_or_else(|| AccountsError::TypeNotFound { name: new.type_name.clone() })?;
         check_values(&found, &new.values)?;
         self.check_end(new.expires_at)?;

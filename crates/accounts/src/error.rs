@@ -31,6 +31,19 @@ pub enum AccountsError {
         /// What must differ.
         field: &'static str,
     },
+    /// Nobody decides that about a type of this status.
+    #[error("a type that is {from} cannot become {to}", from = from.as_str(), to = to.as_str())]
+    Undecidable {
+        /// What it is.
+        from: roadstead_model::TypeStatus,
+        /// What it was to become.
+        to: roadstead_model::TypeStatus,
+    },
+    /// Somebody has to look at this first.
+    #[error(
+        "its tools look suspicious; look at the details, and ask again with `accept_findings` if they are right"
+    )]
+    Suspicious(Vec<String>),
     /// The row has changed since it was read.
     #[error("this has changed since version {expected}; read it again and repeat the change")]
     StaleVersion {

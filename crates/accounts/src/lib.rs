@@ -49,8 +49,8 @@ pub use roadstead_store::{
     ApiKeyRow, AuditCursor, AuditFilter, AuditRow, Break, CredentialEvent, CredentialRow, Cursor, FeedFilter,
     FeedRow, Holder, KeyDay, KeyFact, KeyRequest, KeySettings, KeyTotals, MemberRow, MembershipRow, MonthRow,
     NewSystemEvent, Order, OrganizationRow, Page, PageRequest, PeopleFilter, PersonRow, PolicyRow,
-    ProjectRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow, TypeRow, Verified,
-    Why,
+    ProjectRow, ReviewRow, RotationRow, RunRow, SettingChange, SystemEventFilter, SystemEventRow, ToolRow,
+    TypeRow, Verified, Why,
 };
 pub use rotation::{Rotating, Turn};
 pub use settings::{

@@ -57,6 +57,12 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// How long after its deletion an account is erased (`accounts.erase_after_days`).
     pub erase_after: Duration,
+    /// Whether a type that is made waits for its approval (`catalog.require_approval`).
+    pub types_wait: bool,
+    /// Whether the registry of types that are for everybody is shown without a key (`catalog.public_registry`).
+    pub public_registry: bool,
+    /// Whether a type whose tools are others than the approved ones is launched no more (`catalog.changed_tools`).
+    pub refuses_changed_tools: bool,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -100,6 +106,11 @@ impl Settings {
             trusted_proxies: limits::Rows(rows).trusted_proxies(),
             quotas: limits::Rows(rows).quotas(),
             erase_after: Duration::from_hours(24 * number("accounts.erase_after_days", 30)),
+            types_wait: rows.get("catalog.require_approval").and_then(Value::as_bool).unwrap_or_default(),
+            public_registry: rows.get("catalog.public_registry").and_then(Value::as_bool).unwrap_or_default(),
+            refuses_changed_tools: rows
+                .get("catalog.changed_tools")
+                .is_some_and(|value| value == kinds::REFUSE),
         })
     }
 }

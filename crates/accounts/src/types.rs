@@ -2,23 +2,50 @@
 
 use roadstead_access::{AdminPermit, TypeReadPermit};
 use roadstead_catalog::{Author, TypeSpec};
-use roadstead_model::{Changes, NewAudit, ProjectId, TypeId};
+use roadstead_model::{Actor, Changes, NewAudit, ProjectId, TypeId, TypeStatus};
 use roadstead_store::{Db, NewType, Page, TypeChange, TypeRow, TypeUpdate, Types};
 use serde_json::Value;
 
 use crate::{Accounts, AccountsError};
 
+mod review;
+
+pub use review::{Decision, Manifest, Offered, ToolSet};
+
+/// What somebody who makes a type says of its approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Begin {
+    /// As the settings say: approved, or waiting for it.
+    #[default]
+    AsSet,
+    /// They approve it.
+    Approved,
+    /// They still work at it.
+    Draft,
+}
+
 impl Accounts {
-    /// The types that may be launched, or all of them, by name, as far as they are there for the caller.
+    /// The types of one status, or all of them, by name, as far as they are there for the caller.
     pub async fn types(
         &self,
         permit: &TypeReadPermit,
-        only_active: bool,
+        status: Option<TypeStatus>,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Page<TypeRow, String>, AccountsError> {
         let view = permit.view();
-        Ok(self.store().seen_by(view).types().list(only_active, view.within(), after, limit).await?)
+        Ok(self.store().seen_by(view).types().list(status, view.within(), after, limit).await?)
+    }
+
+    /// The approved types that are for everybody, by name: what a public registry shows.
+    pub async fn types_for_anybody(
+        &self,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<TypeRow, String>, AccountsError> {
+        let mut page = self.store().types().list(Some(TypeStatus::Approved), None, after, limit).await?;
+        page.items.retain(|row| row.project.is_none());
+        Ok(page)
     }
 
     /// A type by id or name, if it is there for the caller.
@@ -43,19 +70,26 @@ impl Accounts {
         permit: &AdminPermit,
         spec: Value,
         project: Option<ProjectId>,
+        begin: Begin,
     ) -> Result<TypeRow, AccountsError> {
         let spec = validated(spec)?;
+        let status = self.first_status(begin, project).await?;
         let new = NewType {
             id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
             name: spec.name.clone(),
             definition: definition(&spec)?,
             project,
             registered_by: permit.actor().user,
+            status,
+            is_bundled: false,
             at: self.now(),
         };
-        let mut change = self.store().change(permit.view()).await?;
+        // As the service: what was decided about types is the platform's.
+        let mut change = self.store().system_change().await?;
         change.types().create(&new).await?;
         let made = find(&mut change.types(), &new.name).await?;
+        let review = self.review(&made, permit.actor(), new.at);
+        change.type_reviews().append(&review).await?;
         change.commit(&permit.entry(&new.id, Changes::created(&made), new.at)).await?;
         Ok(made)
     }
@@ -91,41 +125,59 @@ impl Accounts {
         }
     }
 
-    /// Takes a type out of what may be launched.
-    pub async fn disable_type(&self, permit: &AdminPermit, named: &str) -> Result<TypeRow, AccountsError> {
-        let mut change = self.store().change(permit.view()).await?;
-        let before = find(&mut change.types(), named).await?;
-        change.types().disable(before.id).await?;
-        let after = find(&mut change.types(), &before.name).await?;
-        let changes = Changes::between(&before, &after);
-        change.commit(&permit.entry(&before.id, changes, self.now())).await?;
-        Ok(after)
-    }
-
-    /// Inserts the types that come with the product, unless a type of the name exists: an admin's edit stays.
+    /// Inserts the types that come with the product, and brings those that nobody edited up to the definition that comes with
+    /// this release: an admin's edit stays, and so does an admin's decision.
     pub async fn insert_bundled(&self, manifests: &[&str]) -> Result<(), AccountsError> {
         for manifest in manifests {
             let spec = roadstead_catalog::parse_manifest(manifest)
                 .map_err(|error| AccountsError::Invalid(vec![("manifest".to_owned(), error.to_string())]))?;
-            if self.store().types().by_name(&spec.name).await?.is_some() {
-                continue;
+            match self.store().types().by_name(&spec.name).await? {
+                None => self.insert_one_bundled(&spec).await?,
+                Some(row) => self.renew_bundled(&row, &spec).await?,
             }
-            let new = NewType {
-                id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
-                name: spec.name.clone(),
-                definition: definition(&spec)?,
-                project: None,
-                registered_by: None,
-                at: self.now(),
-            };
-            let mut change = self.store().system_change().await?;
-            change.types().create(&new).await?;
-            let made = find(&mut change.types(), &new.name).await?;
-            let mut entry = NewAudit::by_system("type.create", new.at);
-            entry.resource_id = Some(new.id.to_string());
-            entry.changes = Changes::created(&made);
-            change.commit(&entry).await?;
         }
+        Ok(())
+    }
+
+    async fn insert_one_bundled(&self, spec: &TypeSpec) -> Result<(), AccountsError> {
+        let new = NewType {
+            id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
+            name: spec.name.clone(),
+            definition: definition(spec)?,
+            project: None,
+            registered_by: None,
+            status: TypeStatus::Approved,
+            is_bundled: true,
+            at: self.now(),
+        };
+        let mut change = self.store().system_change().await?;
+        change.types().create(&new).await?;
+        let made = find(&mut change.types(), &new.name).await?;
+        change.type_reviews().append(&self.review(&made, &Actor::SYSTEM, new.at)).await?;
+        let mut entry = NewAudit::by_system("type.create", new.at);
+        entry.resource_id = Some(new.id.to_string());
+        entry.changes = Changes::created(&made);
+        change.commit(&entry).await?;
+        Ok(())
+    }
+
+    async fn renew_bundled(&self, row: &TypeRow, spec: &TypeSpec) -> Result<(), AccountsError> {
+        let new = definition(spec)?;
+        let is_edited = row.bundled.as_ref() != Some(&row.definition.spec);
+        if is_edited || row.definition == new {
+            return Ok(());
+        }
+        let mut change = self.store().system_change().await?;
+        match change.types().update(row.id, Some(row.version), &new, row.project).await? {
+            TypeUpdate::Updated { .. } => change.types().set_bundled(row.id).await?,
+            // Somebody edits it right now.
+            TypeUpdate::Stale { .. } | TypeUpdate::Missing => return Ok(change.nothing_changed().await?),
+        }
+        let after = find(&mut change.types(), &row.name).await?;
+        let mut entry = NewAudit::by_system("type.update", self.now());
+        entry.resource_id = Some(row.id.to_string());
+        entry.changes = Changes::between(row, &after);
+        change.commit(&entry).await?;
         Ok(())
     }
 }

@@ -139,6 +139,8 @@ codes! {
     ServerFailed = "SERVER_FAILED_TO_START", BAD_GATEWAY;
     /// The package could not be installed.
     PackageFailed = "PACKAGE_NOT_INSTALLED", BAD_GATEWAY;
+    /// The server was started to be asked what it offers, and did not say.
+    NotInspected = "SERVER_NOT_INSPECTED", BAD_GATEWAY;
     /// Every port of the pool is taken or resting.
     PortsExhausted = "PORTS_EXHAUSTED", SERVICE_UNAVAILABLE;
     /// The machine has run out of processes, descriptors, memory or room on its disk.
@@ -317,6 +319,12 @@ impl From<AccountsError> for ApiError {
             AccountsError::QuotaReached(reached) => Self::quota(*reached, error.to_string()),
             AccountsError::AlreadyExists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
             AccountsError::StaleVersion { .. } => Self::new(Code::StaleVersion, error.to_string()),
+            AccountsError::Undecidable { .. } => Self::new(Code::WrongStatus, error.to_string()),
+            AccountsError::Suspicious(what) => {
+                let mut this = Self::new(Code::ApprovalNeeded, error.to_string());
+                this.details.extend(what.iter().map(|what| detail("accept_findings", what)));
+                this
+            }
             AccountsError::Rule(rule) => rule.into(),
             AccountsError::ScopesNotGrantable => Self::new(Code::Forbidden, error.to_string()),
             AccountsError::IdempotencyInProgress => {
@@ -353,6 +361,7 @@ impl From<LaunchError> for ApiError {
     fn from(error: LaunchError) -> Self {
         match &error {
             LaunchError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
+            LaunchError::RoleNotAllowed { .. } => Self::new(Code::Forbidden, error.to_string()),
             LaunchError::CredentialNotFound => Self::new(Code::CredentialNotFound, error.to_string()),
             LaunchError::CredentialExpired => Self::new(Code::CredentialExpired, error.to_string()),
             LaunchError::CredentialChanged => Self::new(Code::CredentialChanged, error.to_string()),

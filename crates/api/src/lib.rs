@@ -23,6 +23,7 @@ mod operations;
 pub mod people;
 mod ports;
 mod presenter;
+mod registry;
 mod request_id;
 mod retention;
 pub mod router;

@@ -1,6 +1,7 @@
 //! `/types`: kinds of servers.
 
 pub(crate) mod import;
+pub(crate) mod review;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,17 +10,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{ApiError, ErrorBody};
+use crate::extract::fields::Fields;
 use crate::extract::{Authenticated, JsonBody, PathName, QueryFields, Tagged, if_match, tagged};
 use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
-use crate::wire::{Page, ServerType, TypeBody, list_cursor_field, long_limit_field};
-use roadstead_model::Operation;
+use crate::wire::{Page, ServerType, TypeBody, list_cursor_field, long_limit_field, words};
+use roadstead_accounts::types::Begin;
+use roadstead_model::{Operation, TypeStatus};
 
 /// List server types
 ///
-/// By name. Disabled ones too with `all=true`.
+/// By name: those that may be launched, those of another status, or all of them with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
-    params(("all" = Option<bool>, Query, description = "Disabled ones, too"),
+    params(("all" = Option<bool>, Query, description = "Of every status"),
+        ("status" = Option<words::TypeStatus>, Query, description = "Of this one"),
         ("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
@@ -33,9 +37,16 @@ pub(crate) async fn list(
     let after = list_cursor_field::<TypePlace>(&mut fields, &list);
     let limit = long_limit_field(&mut fields);
     let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
+    let status = fields.parsed::<TypeStatus>("status", "draft, pending, approved, rejected or deprecated");
+    if all && status.is_some() {
+        fields.problem("all", "give either all or status, not both");
+    }
     fields.finish()?;
-    let types =
-        state.accounts().types(&permit, !all, after.as_ref().map(|place| place.name.as_str()), limit).await?;
+    let status = if all { None } else { status.or(Some(TypeStatus::Approved)) };
+    let types = state
+        .accounts()
+        .types(&permit, status, after.as_ref().map(|place| place.name.as_str()), limit)
+        .await?;
     let types =
         roadstead_accounts::Page { items: types.items, next: types.next.map(|name| TypePlace { name }) };
     Ok(Json(Page::marked(types, &list, ServerType::new)))
@@ -67,7 +78,9 @@ pub(crate) async fn get(
 /// Create a server type
 ///
 /// Platform admins only: a type names a program that will run. Every mistake is named at once. With `project_id`, it is
-/// there for that project alone.
+/// there for that project alone. It may be launched at once, unless `catalog.require_approval` or its organisation's
+/// `require_mcp_approval` is on: then it waits, `pending`, until somebody approves it; `approve` is that approval, and `draft`
+/// makes one that nobody is asked to look at yet.
 #[utoipa::path(post, operation_id = "types_create", path = "/types", tag = "types",
     request_body = TypeBody, params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
@@ -81,12 +94,13 @@ pub(crate) async fn create(
 ) -> Result<Answer, ApiError> {
     let permit = caller.admin_permit(Operation::TypesCreate)?;
     let project = fields.parsed("project_id", "a project's id");
+    let begin = begin(&mut fields);
     fields.so_far()?;
     let spec = Value::Object(fields.rest());
     let work = {
         let state = state.clone();
         async move {
-            let created = state.accounts().create_type(&permit, spec, project).await?;
+            let created = state.accounts().create_type(&permit, spec, project, begin).await?;
             Ok(Answer::json(StatusCode::CREATED, &ServerType::new(created)))
         }
     };
@@ -121,19 +135,17 @@ pub(crate) async fn update(
     Ok(tagged(updated.version, ServerType::new(updated)))
 }
 
-/// Disable a server type
-///
-/// It launches no more; running instances go on.
-#[utoipa::path(post, operation_id = "types_disable", path = "/types/{id}/disable", tag = "types",
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name")),
-    responses((status = 200, body = ServerType), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody)))]
-pub(crate) async fn disable(
-    State(state): State<ApiState>,
-    Authenticated(caller): Authenticated,
-    PathName(named): PathName,
-) -> Result<Json<ServerType>, ApiError> {
-    let permit = caller.admin_permit(Operation::TypesDisable)?;
-    let disabled = state.accounts().disable_type(&permit, &named).await?;
-    Ok(Json(ServerType::new(disabled)))
+/// What the request says of the new type's approval.
+fn begin(fields: &mut Fields) -> Begin {
+    let (approve, draft) =
+        (fields.flag("approve").unwrap_or_default(), fields.flag("draft").unwrap_or_default());
+    match (approve, draft) {
+        (true, true) => {
+            fields.problem("draft", "give either approve or draft, not both");
+            Begin::Draft
+        }
+        (true, false) => Begin::Approved,
+        (false, true) => Begin::Draft,
+        (false, false) => Begin::AsSet,
+    }
 }

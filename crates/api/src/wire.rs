@@ -11,9 +11,11 @@ mod master_key;
 mod organization;
 mod people;
 mod person;
+mod registry;
 mod retention;
 mod settings;
 mod stats;
+mod type_reviews;
 mod types;
 mod usage;
 pub(crate) mod words;
@@ -50,11 +52,16 @@ pub use organization::{
 };
 pub use people::PortEntry;
 pub use person::{KeySummary, Me, MePatchBody, Membership, SuspendBody, User, UserBody, UserPatchBody};
+pub(crate) use registry::registry_name;
+pub use registry::{RegistryList, RegistryServer};
 pub use retention::{
     RetentionBody, RetentionMonth, RetentionPolicy, RetentionPreview, RetentionRun, RetentionRunBody,
 };
 pub use settings::{ChangedSetting, Setting, SettingBody, SettingChange, Settings};
 pub(crate) use stats::Stats;
+pub use type_reviews::{
+    DecisionBody, InspectBody, ToolBody, ToolDifferences, ToolOpinion, TypeManifest, TypeReview,
+};
 pub use types::{ImportBody, ImportedType, ServerType, Slot, TypeBody, UpgradeBody};
 pub use usage::{UsageEntry, UsageTotal};
 

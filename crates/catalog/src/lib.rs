@@ -9,6 +9,7 @@
 //!                                 └─ render ─► Rendered: program, arguments, environment, address, headers
 //!
 //! what others wrote about a server ─ import ─► Proposal ─ into_spec ─► TypeSpec
+//! what its servers list ─ offer ─► tools with hashes, findings, differences from what was approved
 //! ```
 //!
 //! - Nothing is run through a shell: what a template yields is one argument or one value, whatever is in it.
@@ -23,6 +24,7 @@ pub mod credentials;
 pub mod import;
 pub mod manifest;
 pub mod names;
+pub mod offer;
 pub mod package;
 pub mod problem;
 pub mod render;
@@ -41,6 +43,7 @@ pub use confinement::{ConfigPath, Size, TypeConfinement, config_paths};
 pub use credentials::check_credentials;
 pub use manifest::{ManifestError, parse_manifest};
 pub use names::{is_code_name, is_reserved_name};
+pub use offer::{Differences, Offer, OfferedTool};
 pub use package::PackageUse;
 pub use problem::Problem;
 pub use render::{Facts, Rendered, render};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roadstead_model::{Era, RestartFields, RestartMode, SessionMode, Transport};
+use roadstead_model::{Era, RestartFields, RestartMode, Role, SessionMode, Transport};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -118,6 +118,9 @@ pub struct TypeSpec {
     /// What the walls around its servers leave open.
     #[serde(default, skip_serializing_if = "TypeConfinement::is_default")]
     pub confinement: TypeConfinement,
+    /// Who may launch it, by what they are to their organisation; whoever may launch anything, if nobody is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_roles: Vec<Role>,
     /// The package that its program was installed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package: Option<PackageUse>,

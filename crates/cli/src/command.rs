@@ -6,6 +6,7 @@ pub mod keys;
 pub mod many;
 pub mod people;
 pub mod retention;
+pub mod review;
 pub mod settings;
 pub mod usage;
 pub mod use_it;

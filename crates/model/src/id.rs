@@ -97,6 +97,8 @@ ids! {
     ReaperId,
     /// One HTTP request to the REST API.
     RequestId,
+    /// One decision about a server type.
+    ReviewId,
     /// One run over everything that is sealed, to seal it with another master key.
     RotationId,
     /// One run over what is too old to be kept.

@@ -42,7 +42,8 @@ pub use event::{Actor, EventType};
 pub use expiry::Extension;
 pub use id::{
     ApiKeyId, AuditId, BootId, CredentialId, EventId, ExportId, InstallationId, InstanceId, LogId, MemberId,
-    NodeId, OrganizationId, ProjectId, ReaperId, RequestId, RotationId, RunId, TypeId, UsageId, UserId,
+    NodeId, OrganizationId, ProjectId, ReaperId, RequestId, ReviewId, RotationId, RunId, TypeId, UsageId,
+    UserId,
 };
 pub use idle::{Activity, Idle, WhyAlive, why_alive};
 pub use instance::{Happening, InstanceStatus, InvalidTransition, Standing, Verb};
@@ -56,7 +57,7 @@ pub use restart::{
 };
 pub use role::{Reach, Role, View};
 pub use scope::{Scope, Scopes};
-pub use status::{MemberStatus, OrganizationStatus, ProjectStatus, UserStatus};
+pub use status::{MemberStatus, OrganizationStatus, ProjectStatus, RiskLevel, TypeStatus, UserStatus};
 pub use step::Step;
 pub use transport::{SessionMode, Transport};
 pub use turns::Turns;

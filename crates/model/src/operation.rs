@@ -81,6 +81,26 @@ operations! {
     TypesImport = "types_import", "type.import";
     /// `POST /types/{id}/upgrade`
     TypesUpgrade = "types_upgrade", "type.upgrade";
+    /// `POST /types/{id}/submit`
+    TypesSubmit = "types_submit", "type.submit";
+    /// `POST /types/{id}/approve`
+    TypesApprove = "types_approve", "type.approve";
+    /// `POST /types/{id}/reject`
+    TypesReject = "types_reject", "type.reject";
+    /// `POST /types/{id}/inspect`
+    TypesInspect = "types_inspect", "type.inspect";
+    /// `GET /types/{id}/history`
+    TypesHistory = "types_history", "type.history";
+    /// `GET /types/{id}/manifest`
+    TypesManifest = "types_manifest", "type.manifest";
+    /// `PATCH /types/{id}/tools`
+    TypesToolPatch = "types_tool_patch", "type.tool_patch";
+    /// `GET /v0.1/servers`
+    RegistryList = "registry_list", "registry.list";
+    /// `GET /v0.1/servers/{name}/versions`
+    RegistryVersions = "registry_versions", "registry.versions";
+    /// `GET /v0.1/servers/{name}/versions/{version}`
+    RegistryGet = "registry_get", "registry.get";
     /// `GET /credentials`
     CredentialsList = "credentials_list", "credential.list";
     /// `GET /credentials/{id}`

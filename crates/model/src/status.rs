@@ -35,6 +35,34 @@ macro_rules! statuses {
 }
 
 statuses! {
+    /// What was decided about a server type. Only an approved one is launched.
+    TypeStatus ("status of a type") {
+        /// Somebody works at it.
+        Draft = "draft",
+        /// It waits for a platform admin.
+        Pending = "pending",
+        /// It may be launched.
+        #[default]
+        Approved = "approved",
+        /// A platform admin said no, and why.
+        Rejected = "rejected",
+        /// It was approved, and is launched no more.
+        Deprecated = "deprecated",
+    }
+
+    /// How much harm a tool can do, in the eyes of a platform admin.
+    RiskLevel ("level of risk") {
+        /// Nothing that would have to be undone.
+        #[default]
+        Low = "low",
+        /// What can be undone.
+        Medium = "medium",
+        /// What others see, or is hard to undo.
+        High = "high",
+        /// What must never happen by mistake.
+        Critical = "critical",
+    }
+
     /// Whether a user may act.
     UserStatus ("status of a user") {
         /// They may.

@@ -51,6 +51,16 @@ pub enum LaunchError {
         /// What was asked for.
         name: String,
     },
+    /// The type is not for everybody of the organisation.
+    #[error(
+        "the server type {name:?} may be launched by {roles} alone; ask one of them, or a platform admin"
+    )]
+    RoleNotAllowed {
+        /// The type.
+        name: String,
+        /// For whom it is.
+        roles: String,
+    },
     /// No such credential of the owner for this type.
     #[error("there is no such credential of yours for this server type")]
     CredentialNotFound,

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use roadstead_access::AdminPermit;
+use roadstead_accounts::types::Begin;
 use roadstead_accounts::{AccountsError, TypeRow};
 use roadstead_catalog::import::client_config::parse_client_config;
 use roadstead_catalog::import::reference::PackageVersion;
@@ -55,7 +56,7 @@ pub struct ImportRequest {
     pub args: Vec<String>,
     /// Whether the packages' own scripts may run at installation.
     pub scripts: bool,
-    /// Whether what needs an administrator's yes has it.
+    /// Whether what needs an administrator's yes has it, the type itself too.
     pub approve: bool,
     /// Whether to tell what would be made, and make nothing.
     pub dry_run: bool,
@@ -158,7 +159,8 @@ impl Orchestrator {
         };
         let value =
             serde_json::to_value(&spec).map_err(|error| ImportError::of("type", error.to_string()))?;
-        let row = self.0.parts.accounts.create_type(permit, value, request.project).await?;
+        let begin = if request.approve { Begin::Approved } else { Begin::AsSet };
+        let row = self.0.parts.accounts.create_type(permit, value, request.project, begin).await?;
         Ok(Imported { row: Some(row), spec, notes, approved, unrun_scripts })
     }
 

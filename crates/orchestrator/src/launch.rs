@@ -55,6 +55,8 @@ pub struct LaunchRequest {
     pub autostart: bool,
     /// When to answer.
     pub wait: Wait,
+    /// Whether it is only asked what it offers: then its type need not be approved.
+    pub inspects: bool,
 }
 
 /// When a launch is answered.

@@ -22,6 +22,7 @@ mod error;
 mod export;
 mod holders;
 mod import;
+mod inspect;
 mod launch;
 mod leave;
 mod lifecycle;
@@ -52,6 +53,7 @@ pub use error::{
 pub use export::{ExportFormat, ExportLink, LogExport};
 pub use holders::ReplacedCredential;
 pub use import::{Document, ImportError, ImportRequest, Imported, UpgradeRequest};
+pub use inspect::{InspectRequest, InspectTypeError};
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
 pub use parts::{Limits, Node, Orchestrator, Parts};

@@ -38,7 +38,8 @@ pub mod retention;
 pub mod ring_check;
 pub mod setting;
 pub mod system_event;
-pub mod types;
+pub mod type_review;
+mod types;
 pub mod usage;
 pub mod user;
 
@@ -87,6 +88,7 @@ pub use ring_check::RingChecks;
 pub use setting::{NewSetting, NewSettingChange, SettingChange, SettingRow, Settings};
 pub use sqlx::postgres::PgConnectOptions;
 pub use system_event::{NewSystemEvent, SystemEventFilter, SystemEventRow, SystemEvents};
+pub use type_review::{ManifestRow, ReviewRow, ToolRow, TypeReviews};
 pub use types::{NewType, Probed, TypeChange, TypeRow, TypeUpdate, Types};
 pub use usage::{NewUsage, Usage, UsageBy, UsageFilter, UsageRow, UsageSum};
 pub use user::{NewUser, UserRow, Users};

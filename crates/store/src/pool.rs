@@ -221,6 +221,8 @@ nouns! {
     system_events: SystemEvents in system_event,
     /// Server types.
     types: Types in types,
+    /// What was decided about server types, and what their servers offer.
+    type_reviews: TypeReviews in type_review,
     /// What calls cost.
     usage: Usage in usage,
     /// Users.

@@ -1,6 +1,6 @@
 //! Server types: what may be launched. Their definition is a document that this crate does not read.
 
-use roadstead_model::{Audited, Care, Era, OrganizationId, ProjectId, TypeId, UserId};
+use roadstead_model::{Audited, Care, Era, OrganizationId, ProjectId, TypeId, TypeStatus, UserId};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,6 +25,10 @@ pub struct NewType {
     pub project: Option<ProjectId>,
     /// Who registered it; none when it came with us.
     pub registered_by: Option<UserId>,
+    /// What was decided about it.
+    pub status: TypeStatus,
+    /// Whether it comes with us.
+    pub is_bundled: bool,
     /// Now.
     pub at: OffsetDateTime,
 }
@@ -69,8 +73,12 @@ pub struct TypeRow {
     pub version: i32,
     /// The era that an instance of this version was found to speak, where the type itself names none.
     pub probed: Option<Probed>,
-    /// Whether it may be launched.
-    pub is_active: bool,
+    /// What was decided about it.
+    pub status: TypeStatus,
+    /// Why; empty where nobody said.
+    pub status_reason: String,
+    /// The definition as it came with us; none of a type that did not. Another than the row's was edited since.
+    pub bundled: Option<Value>,
     /// Who registered it.
     pub registered_by: Option<UserId>,
     /// When it was created.
@@ -112,7 +120,8 @@ impl Audited for TypeRow {
             ("name", json!(self.name), Care::Plain),
             ("definition", self.definition.spec.clone(), Care::Plain),
             ("project_id", json!(self.project.map(|project| project.to_string())), Care::Plain),
-            ("is_active", json!(self.is_active), Care::Plain),
+            ("status", json!(self.status.as_str()), Care::Plain),
+            ("status_reason", json!(self.status_reason), Care::Plain),
         ]
     }
 }
@@ -133,7 +142,9 @@ struct Record {
     probed_era: Option<String>,
     probed_at: Option<OffsetDateTime>,
     version: i32,
-    is_active: bool,
+    status: String,
+    status_reason: String,
+    bundled: Option<Value>,
     registered_by: Option<Uuid>,
     project_id: Option<Uuid>,
     created_at: OffsetDateTime,
@@ -172,7 +183,12 @@ impl TryFrom<Record> for TypeRow {
             project: record.project_id.map(ProjectId::from_uuid),
             version: record.version,
             probed,
-            is_active: record.is_active,
+            status: record
+                .status
+                .parse()
+                .map_err(|error: roadstead_model::era::UnknownWord| wrong(error.to_string()))?,
+            status_reason: record.status_reason,
+            bundled: record.bundled,
             registered_by: record.registered_by.map(UserId::from_uuid),
             created_at: record.created_at,
             updated_at: record.updated_at,
@@ -187,7 +203,7 @@ pub struct Types<D> {
 }
 
 impl<D: Db> Types<D> {
-    /// Creates a type, at version 1 and active.
+    /// Creates a type, at version 1.
     #[tracing::instrument(name = "db.type.create", skip_all, fields(type.name = %new.name), err(level = "debug"))]
     pub async fn create(&mut self, new: &NewType) -> Result<(), StoreError> {
         const NAME: &str = "db.type.create";
@@ -196,8 +212,8 @@ impl<D: Db> Types<D> {
         sqlx::query!(
             "insert into mcp_types (id, name, display_name, description, icon_url, program, spec, config_template,
                                     required_scopes, resource_limits, max_duration_minutes, era, registered_by,
-                                    project_id, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $14, $14)",
+                                    project_id, created_at, updated_at, status, is_active, bundled)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $15, $14, $14, $16, $16 = 'approved', $17)",
             new.id.uuid(),
             new.name,
             definition.display_name,
@@ -213,6 +229,8 @@ impl<D: Db> Types<D> {
             new.registered_by.map(UserId::uuid),
             new.at,
             new.project.map(ProjectId::uuid),
+            new.status.as_str(),
+            new.is_bundled.then_some(&definition.spec),
         )
         .execute(&mut *connection)
         .await
@@ -220,7 +238,7 @@ impl<D: Db> Types<D> {
         connection.done().await.during(NAME)
     }
 
-    /// The type of an id, active or not.
+    /// The type of an id, whatever its status.
     #[tracing::instrument(name = "db.type.get", skip_all, fields(type.id = %id), err(level = "debug"))]
     pub async fn get(&mut self, id: TypeId) -> Result<Option<TypeRow>, StoreError> {
         const NAME: &str = "db.type.get";
@@ -228,8 +246,8 @@ impl<D: Db> Types<D> {
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, project_id, created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, status,
+                    status_reason, bundled, registered_by, project_id, created_at, updated_at
              from mcp_types where id = $1",
             id.uuid(),
         )
@@ -240,7 +258,7 @@ impl<D: Db> Types<D> {
         record.map(TypeRow::try_from).transpose()
     }
 
-    /// The type of a name, active or not.
+    /// The type of a name, whatever its status.
     #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
     pub async fn by_name(&mut self, name: &str) -> Result<Option<TypeRow>, StoreError> {
         const NAME: &str = "db.type.by_name";
@@ -248,8 +266,8 @@ impl<D: Db> Types<D> {
         let record = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, project_id, created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, status,
+                    status_reason, bundled, registered_by, project_id, created_at, updated_at
              from mcp_types where name = $1",
             name,
         )
@@ -260,12 +278,12 @@ impl<D: Db> Types<D> {
         record.map(TypeRow::try_from).transpose()
     }
 
-    /// Types, by name: those for everybody and for projects of this organisation, or all; those after `after`, at most
-    /// `limit`.
+    /// Types, by name: those for everybody and for projects of this organisation, or all; of one status, or of any; those
+    /// after `after`, at most `limit`.
     #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
     pub async fn list(
         &mut self,
-        only_active: bool,
+        status: Option<TypeStatus>,
         within: Option<OrganizationId>,
         after: Option<&str>,
         limit: u32,
@@ -275,13 +293,13 @@ impl<D: Db> Types<D> {
         let records = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
-                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, is_active,
-                    registered_by, project_id, created_at, updated_at
+                    resource_limits, max_duration_minutes, era, probed_era, probed_at, version, status,
+                    status_reason, bundled, registered_by, project_id, created_at, updated_at
              from mcp_types t
-             where (is_active or not $1) and name > $2 and ($4::uuid is null or project_id is null or exists (
+             where ($1::text is null or status = $1) and name > $2 and ($4::uuid is null or project_id is null or exists (
                select from projects p where p.id = t.project_id and p.organization_id = $4))
              order by name limit $3",
-            only_active,
+            status.map(TypeStatus::as_str),
             after.unwrap_or_default(),
             one_more(limit),
             within.map(OrganizationId::uuid),
@@ -341,28 +359,53 @@ impl<D: Db> Types<D> {
         Ok(current.map_or(TypeUpdate::Missing, |version| TypeUpdate::Stale { version }))
     }
 
-    /// Allows or forbids launches of a type; what runs goes on. False when there is no such type.
-    #[tracing::instrument(name = "db.type.set_active", skip_all, fields(type.id = %id), err(level = "debug"))]
-    pub async fn set_active(&mut self, id: TypeId, is_active: bool) -> Result<bool, StoreError> {
-        const NAME: &str = "db.type.set_active";
+    /// Notes that a type has the definition that comes with us.
+    #[tracing::instrument(name = "db.type.set_bundled", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn set_bundled(&mut self, id: TypeId) -> Result<(), StoreError> {
+        const NAME: &str = "db.type.set_bundled";
         let mut connection = self.db.connection().await.during(NAME)?;
-        let done = sqlx::query!(
-            "update mcp_types
-             set is_active = $2, version = version + 1, probed_era = null, probed_at = null
-             where id = $1",
+        sqlx::query!("update mcp_types set bundled = spec where id = $1", id.uuid())
+            .execute(&mut *connection)
+            .await
+            .during(NAME)?;
+        connection.done().await.during(NAME)
+    }
+
+    /// Decides about a type, if it still has the expected version; without one, whatever it has. What runs goes on. The new
+    /// version; none when there is no such type, or when somebody else changed it since.
+    #[tracing::instrument(name = "db.type.decide", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn decide(
+        &mut self,
+        id: TypeId,
+        expected_version: Option<i32>,
+        status: TypeStatus,
+        reason: &str,
+    ) -> Result<Option<i32>, StoreError> {
+        const NAME: &str = "db.type.decide";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        // The definition stays: what was read of its servers is still what they offer.
+        let version = sqlx::query_scalar!(
+            r#"with decided as (
+                 update mcp_types
+                 set status = $3, status_reason = $4, is_active = ($3 = 'approved'), version = version + 1,
+                     probed_era = null, probed_at = null
+                 where id = $1 and ($2::integer is null or version = $2)
+                 returning id, version
+               ), kept as (
+                 update mcp_type_manifests m set type_version = d.version
+                 from decided d where m.type_id = d.id and m.type_version = d.version - 1
+               )
+               select version from decided"#,
             id.uuid(),
-            is_active
+            expected_version,
+            status.as_str(),
+            reason,
         )
-        .execute(&mut *connection)
+        .fetch_optional(&mut *connection)
         .await
         .during(NAME)?;
         connection.done().await.during(NAME)?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Forbids launches of a type; what runs goes on. False when there is no such type.
-    pub async fn disable(&mut self, id: TypeId) -> Result<bool, StoreError> {
-        self.set_active(id, false).await
+        Ok(version)
     }
 }
 

@@ -90,6 +90,7 @@ pub fn of(operation: Operation) -> Ask {
         O::InstancesList
         | O::LogsSearch
         | O::TypesList
+        | O::RegistryList
         | O::CredentialsList
         | O::KeysList
         | O::MeGet
@@ -137,6 +138,16 @@ pub fn of(operation: Operation) -> Ask {
         }
         // It is of no package: it was looked at.
         O::TypesUpgrade => Ask { body: Some(json!({})), also: &[422], ..on("spare") },
+        // Whoever comes second finds it decided.
+        O::TypesSubmit => Ask { body: Some(json!({})), also: &[409], ..on("spare") },
+        O::TypesReject => Ask { body: Some(json!({"reason": "test"})), also: &[409], ..on("spare") },
+        O::TypesApprove => Ask { body: Some(json!({})), ..on("spare") },
+        O::TypesHistory | O::TypesManifest => Ask { kind: Nothing, ..on("plain") },
+        O::TypesInspect => Ask { body: Some(json!({})), ..on("plain") },
+        O::TypesToolPatch => Ask { body: Some(json!({"tool": "echo", "risk_level": "high"})), ..on("plain") },
+        O::RegistryVersions => Ask { kind: Nothing, ..on("local.roadstead%2Fplain") },
+        // One word for both: it is not a version, and says so.
+        O::RegistryGet => Ask { kind: Nothing, also: &[404], ..on("local.roadstead%2Fplain") },
         O::CredentialsGet | O::CredentialsUsage => simple(Credential),
         O::CredentialsCreate => {
             with(Nothing, json!({"type": "plain", "name": "c {number}", "values": {"token": "t-12345678"}}))

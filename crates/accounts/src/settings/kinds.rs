@@ -43,9 +43,13 @@ pub(super) enum Kind {
     Flag,
     Networks,
     Text(u64),
+    Word(&'static [&'static str]),
     Span(u64, u64),
     Json,
 }
+
+/// What `catalog.changed_tools` says where types are set aside.
+pub(super) const REFUSE: &str = "refuse";
 
 /// Settings that say what is, and cannot be changed.
 const FIXED: [&str; 1] = ["encryption.algorithm"];
@@ -84,6 +88,9 @@ const KINDS: &[(&str, Kind)] = &[
     ("logs.search_lines", Kind::Number(100, 100_000)),
     ("exports.link_lifetime_s", Kind::Number(1, 86_400)),
     ("accounts.erase_after_days", Kind::Number(0, 3_650)),
+    ("catalog.public_registry", Kind::Flag),
+    ("catalog.require_approval", Kind::Flag),
+    ("catalog.changed_tools", Kind::Word(&["warn", REFUSE])),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),
@@ -125,7 +132,7 @@ impl Kind {
         match self {
             Self::Number(..) => "integer",
             Self::Flag => "boolean",
-            Self::Level | Self::Text(_) => "string",
+            Self::Level | Self::Text(_) | Self::Word(_) => "string",
             Self::Span(..) => "duration",
             Self::Ports | Self::Roots | Self::Networks | Self::Json => "json",
         }
@@ -142,6 +149,7 @@ impl Kind {
             Self::Number(least, most) => value.as_u64().is_some_and(|number| within(least, most, number)),
             Self::Level => level(value).is_some(),
             Self::Flag => value.is_boolean(),
+            Self::Word(words) => value.as_str().is_some_and(|text| words.contains(&text)),
             Self::Networks => super::limits::networks(value).is_some(),
             Self::Ports => ports(value).is_some(),
             Self::Roots => roots(value).is_some(),
@@ -163,6 +171,7 @@ impl Kind {
             Self::Number(least, most) => format!("a whole number from {least} to {most}"),
             Self::Level => "none, basic, strong or full".to_owned(),
             Self::Flag => "true or false".to_owned(),
+            Self::Word(words) => format!("one of {}", words.join(", ")),
             Self::Networks => {
                 "a list of networks and addresses, like [\"10.0.0.0/8\", \"192.0.2.7\"]".to_owned()
             }

@@ -161,8 +161,10 @@ const fn kin(code: Code) -> Kin {
     match code {
         Code::IdempotencyInProgress | Code::IdempotencyMismatch => Kin::Repeatable,
         Code::TypeNotFound => Kin::Operations(&["instances_", "types_", "credentials_"]),
-        Code::WrongStatus
-        | Code::CredentialNotFound
+        Code::WrongStatus => {
+            Kin::Operations(&["instances_", "types_submit", "types_approve", "types_reject"])
+        }
+        Code::CredentialNotFound
         | Code::TypeNotActive
         | Code::CredentialGone
         | Code::CredentialMissing
@@ -170,12 +172,17 @@ const fn kin(code: Code) -> Kin {
         | Code::ServerFailed
         | Code::ServerNotReady
         | Code::LaunchQueueFull
-        | Code::LaunchesDisabled => Kin::Operations(&["instances_"]),
+        | Code::LaunchesDisabled => Kin::Operations(&["instances_", "types_inspect"]),
         Code::CredentialExpired
         | Code::CredentialChanged
         | Code::PortsExhausted
         | Code::MachineExhausted
-        | Code::ShimUnreachable => Kin::Operations(&["instances_", "credentials_"]),
+        | Code::ShimUnreachable => Kin::Operations(&["instances_", "credentials_", "types_inspect"]),
+        Code::NotInspected => Kin::Operations(&["types_inspect"]),
+        Code::ApprovalNeeded => Kin::Operations(&["types_"]),
+        Code::PackageNotFound | Code::PackageRefused | Code::PackageFailed => {
+            Kin::Operations(&["types_import", "types_upgrade"])
+        }
         Code::InvitationInvalid | Code::DomainNotAllowed => Kin::Operations(&["members_"]),
         Code::LastOwner => Kin::Operations(&["members_", "organizations_", "users_", "me_"]),
         Code::LinkGone => Kin::Operations(&["exports_"]),

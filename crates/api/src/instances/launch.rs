@@ -65,6 +65,7 @@ fn read(mut fields: Fields) -> Result<LaunchRequest, ApiError> {
         keep: fields.flag("keep").unwrap_or_default(),
         autostart: fields.flag("autostart").unwrap_or_default(),
         wait: wait_field(&mut fields),
+        inspects: false,
     };
     if request.credential.is_some() && request.secrets.is_some() {
         fields.problem("credentials", "give either credential_id or credentials, not both");

@@ -1,6 +1,7 @@
 //! Server types in JSON.
 
 use roadstead_accounts::TypeRow;
+use roadstead_model::TypeStatus;
 use roadstead_orchestrator::Imported;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -87,8 +88,14 @@ pub struct TypeBody {
     pub allow_private: Option<bool>,
     /// Whether a server that speaks HTTP may listen on more than the loopback address.
     pub allow_any_interface: Option<bool>,
+    /// Who may launch it, by their role in the organisation: `owner`, `admin`, `member`; everybody without.
+    pub allowed_roles: Option<Vec<String>>,
     /// The project that it is for; everybody's without.
     pub project_id: Option<String>,
+    /// Only when it is made: that it is approved with it, whatever the settings say.
+    pub approve: Option<bool>,
+    /// Only when it is made: that nobody is asked to approve it yet.
+    pub draft: Option<bool>,
     /// The package that its program was installed from; an import writes it.
     #[schema(value_type = Option<Object>)]
     pub package: Option<Value>,
@@ -192,8 +199,13 @@ pub struct ServerType {
     pub id: String,
     /// Counts changes; also the ETag.
     pub version: i32,
-    /// Whether it may be launched.
+    /// Whether it may be launched: whether it is approved.
     pub is_active: bool,
+    /// What was decided about it.
+    #[schema(value_type = super::words::TypeStatus)]
+    pub status: &'static str,
+    /// Why; empty where nobody said.
+    pub status_reason: String,
     /// The project that it is for; null for everybody's.
     pub project_id: Option<String>,
     /// The era that an instance was found to speak, where the definition leaves it open.
@@ -223,7 +235,9 @@ impl ServerType {
         Self {
             id: row.id.to_string(),
             version: row.version,
-            is_active: row.is_active,
+            is_active: row.status == TypeStatus::Approved,
+            status: row.status.as_str(),
+            status_reason: row.status_reason,
             project_id: row.project.map(|project| project.to_string()),
             probed_era: row.probed.map(|found| found.era.as_str()),
             probed_at: row.probed.map(|found| rfc3339(found.at)),

@@ -56,6 +56,10 @@ words! {
     Role = roadstead_model::Role::ALL;
     /// Whether a member takes part.
     MemberStatus = [roadstead_model::MemberStatus::Active, roadstead_model::MemberStatus::Suspended];
+    /// What was decided about a server type.
+    TypeStatus = roadstead_model::TypeStatus::ALL;
+    /// How much harm a tool can do.
+    RiskLevel = roadstead_model::RiskLevel::ALL;
     /// Whether a project is worked in.
     ProjectStatus = roadstead_model::ProjectStatus::ALL;
     /// Whether a user may act.

@@ -389,6 +389,7 @@ fn blank(name: &str) -> TypeSpec {
         session_mode: roadstead_model::SessionMode::default(),
         call_timeout_s: None,
         call_timeout_max_s: None,
+        allowed_roles: Vec::new(),
         era_bridge: true,
         replay_initialize: false,
         allow_private: false,

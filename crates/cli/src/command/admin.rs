@@ -3,14 +3,24 @@
 use clap::{Args, Subcommand};
 
 use super::Span;
+use super::review::{ReviewCommand, Status};
 
 /// `types …`.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
 pub enum TypesCommand {
-    /// List server types
-    #[command(after_help = "Examples:\n  roadstead types list\n  roadstead types list --json")]
-    List,
+    /// List server types: those that may be launched, unless it is said otherwise
+    #[command(
+        after_help = "Examples:\n  roadstead types list\n  roadstead types list --status pending\n  roadstead types list --all --json"
+    )]
+    List {
+        /// Of every status
+        #[arg(long, conflicts_with = "status")]
+        all: bool,
+        /// Of this one
+        #[arg(long)]
+        status: Option<Status>,
+    },
     /// Show a server type: its program, credential slots, configuration and limits
     #[command(after_help = "Examples:\n  roadstead types show echo")]
     Show {
@@ -53,6 +63,9 @@ What runs goes on with what it was launched with. A version that is still instal
         #[arg(long, value_name = "VERSION")]
         to: Option<String>,
     },
+    /// What is decided about types, and what their servers offer
+    #[command(flatten)]
+    Review(ReviewCommand),
     /// Disable a server type: no more launches, what runs goes on (administrators)
     #[command(after_help = "Examples:\n  roadstead types disable my-server")]
     Disable {

@@ -1,6 +1,7 @@
 //! `types …`.
 
 mod add;
+mod review;
 
 use std::io::Read;
 use std::path::Path;
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::Session;
 use crate::command::admin::TypesCommand;
+use crate::command::review::Status;
 use crate::failure::CliError;
 use crate::find;
 use crate::screen::{self, Table};
@@ -19,8 +21,9 @@ use crate::words::printable;
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) -> Result<(), CliError> {
-    match command.unwrap_or(TypesCommand::List) {
-        TypesCommand::List => list(session).await,
+    match command.unwrap_or(TypesCommand::List { all: false, status: None }) {
+        TypesCommand::List { all, status } => list(session, all, status).await,
+        TypesCommand::Review(command) => review::review(session, command).await,
         TypesCommand::Show { name } => {
             let found = find::server_type(&session.rest()?, &name).await?;
             show(session, &found)
@@ -39,16 +42,22 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
     }
 }
 
-async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let types = find::list(&session.rest()?, "/types").await?;
+async fn list(session: &Session<'_>, all: bool, status: Option<Status>) -> Result<(), CliError> {
+    let mut query = vec![("limit", find::MAX_PAGE.to_string())];
+    if all {
+        query.push(("all", true.to_string()));
+    }
+    query.extend(status.map(|status| ("status", review::word(status))));
+    let types = session.rest()?.all("/types", &query, usize::MAX).await?;
     if session.screen.is_json() {
         return screen::value(&types);
     }
-    let mut table = Table::new(["NAME", "TITLE", "SECRETS", "DESCRIPTION"]);
+    let mut table = Table::new(["NAME", "TITLE", "STATUS", "SECRETS", "DESCRIPTION"]);
     for server_type in &types {
         table.row([
             text(server_type, "name").into(),
             text(server_type, "display_name").into(),
+            text(server_type, "status").into(),
             slot_names(server_type).into(),
             text(server_type, "description").into(),
         ]);
@@ -96,7 +105,8 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         ("idle limit, seconds", "idle_limit_s"),
         ("private addresses", "allow_private"),
         ("any interface", "allow_any_interface"),
-        ("launchable", "is_active"),
+        ("status", "status"),
+        ("because", "status_reason"),
         ("version", "version"),
     ] {
         table.detail(name, shown(server_type.get(field)));

@@ -8,7 +8,7 @@ use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
-use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
+use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, TypeStatus, UserId};
 use roadstead_store::{InstanceRow, Probed, TypeRow, UsedCredential};
 use serde_json::{Map, Value};
 
@@ -50,9 +50,17 @@ impl Plan {
         let found = inner.store().types().by_name(&request.type_name).await?;
         // A type of another project is not there for this one.
         let is_here = |row: &TypeRow| row.project.is_none_or(|project| project == permit.project());
-        let found = found.filter(|row| row.is_active && is_here(row)).ok_or_else(unknown)?;
+        let found = found
+            .filter(|row| request.inspects || (row.status == TypeStatus::Approved && is_here(row)))
+            .ok_or_else(unknown)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| unknown())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());
+
+        if !spec.allowed_roles.is_empty() && !spec.allowed_roles.contains(&permit.role()) && !request.inspects
+        {
+            let roles: Vec<&str> = spec.allowed_roles.iter().map(|role| role.as_str()).collect();
+            return Err(LaunchError::RoleNotAllowed { name: spec.name, roles: roles.join(", ") });
+        }
 
         let mut problems: Vec<Problem> = Vec::new();
         let config = merged(&spec, &request.config, &mut problems);
@@ -99,7 +107,7 @@ impl Plan {
         let disabled = || LaunchError::TypeNotActive { name: row.type_name.clone() };
         let found = inner.store().types().get(row.type_id).await?;
         let is_here = |found: &TypeRow| found.project.is_none_or(|project| project == row.project);
-        let found = found.filter(|found| found.is_active && is_here(found));
+        let found = found.filter(|found| found.status == TypeStatus::Approved && is_here(found));
         let found = found.ok_or_else(disabled)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| disabled())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());

@@ -123,6 +123,8 @@ async fn a_type_of_a_project_is_there_for_its_organisation_alone() {
         definition: definition(),
         project: Some(place.project),
         registered_by: None,
+        status: roadstead_model::TypeStatus::Approved,
+        is_bundled: false,
         at: world.now(),
     };
     world.setup().types().create(&new).await.unwrap();
@@ -131,7 +133,13 @@ async fn a_type_of_a_project_is_there_for_its_organisation_alone() {
         View { user: bob, organization: world.user.default_organization, reach: Reach::Organization };
     let inside = View { user: world.user.id, organization: place.id, reach: Reach::Organization };
     let names = async |view: View, within| {
-        let types = world.store().seen_by(view).types().list(true, within, None, 10).await.unwrap();
+        let types = world
+            .store()
+            .seen_by(view)
+            .types()
+            .list(Some(roadstead_model::TypeStatus::Approved), within, None, 10)
+            .await
+            .unwrap();
         types.items.into_iter().map(|row| row.name).collect::<Vec<_>>()
     };
     assert_eq!(names(outside, None).await, ["echo"], "row security");

@@ -1,6 +1,6 @@
 //! Users and types.
 
-use roadstead_model::{Era, OrganizationId, ProjectId, UserId, UserStatus};
+use roadstead_model::{Era, OrganizationId, ProjectId, TypeStatus, UserId, UserStatus};
 use roadstead_store::{NewUser, Probed, StoreError, TypeChange, TypeUpdate};
 use time::Duration;
 
@@ -45,9 +45,9 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
     assert_eq!(types.by_name("echo").await.unwrap().unwrap().definition, change);
     let stranger = roadstead_model::TypeId::from_uuid(world.user.id.uuid());
     assert_eq!(types.update(stranger, None, &change, None).await.unwrap(), TypeUpdate::Missing);
-    assert!(types.disable(id).await.unwrap());
-    assert!(types.list(true, None, None, 10).await.unwrap().items.is_empty());
-    assert_eq!(types.list(false, None, None, 10).await.unwrap().items.len(), 1);
+    assert!(types.decide(id, None, TypeStatus::Deprecated, "old").await.unwrap().is_some());
+    assert!(types.list(Some(TypeStatus::Approved), None, None, 10).await.unwrap().items.is_empty());
+    assert_eq!(types.list(None, None, None, 10).await.unwrap().items.len(), 1);
 }
 
 #[tokio::test]

@@ -63,6 +63,8 @@ impl World {
             definition: definition(),
             project: None,
             registered_by: None,
+            status: roadstead_model::TypeStatus::Approved,
+            is_bundled: false,
             at: clock.now(),
         };
         setup.types().create(&new).await.unwrap();

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::description;
+use super::{description, review};
 use crate::command::admin::AddType;
 use crate::failure::CliError;
 use crate::rest::ApiError;
@@ -70,6 +70,11 @@ pub(super) async fn add(session: &Session<'_>, add: AddType) -> Result<(), CliEr
     };
     let name = text(made, "name");
     screen::line(&printable(&format!("added {name} ({})", text(made, "id"))))?;
+    review::look(session, made).await?;
+    if text(made, "status") != "approved" {
+        screen::note(&printable(&format!("it waits for its approval: roadstead types approve {name}")));
+        return Ok(());
+    }
     let slots = made["credential_slots"].as_array().is_some_and(|slots| !slots.is_empty());
     let first =
         if slots { format!("roadstead credentials add {name} --name mine, then ") } else { String::new() };
@@ -85,7 +90,8 @@ pub(super) async fn upgrade(session: &Session<'_>, name: &str, to: Option<String
         return screen::value(&upgraded);
     }
     let version = upgraded.pointer("/manifest/version").and_then(Value::as_str).unwrap_or_default();
-    screen::line(&printable(&format!("{} is at {version} now", text(&upgraded, "name"))))
+    screen::line(&printable(&format!("{} is at {version} now", text(&upgraded, "name"))))?;
+    review::look(session, &upgraded).await
 }
 
 /// Asks, and shows a person how it goes on.

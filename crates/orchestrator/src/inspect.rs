@@ -1,0 +1,124 @@
+//! What the servers of a type offer, found out by one that lives for nothing else: launched as any instance is, confined and with
+//! its owner's credential, asked as any client asks, and ended.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use roadstead_access::{AdminPermit, LaunchPermit};
+use roadstead_accounts::types::Offered;
+use roadstead_accounts::{AccountsError, ExposeSecret, SecretString};
+use roadstead_catalog::{Offer, OfferedTool};
+use roadstead_control::StopReason;
+use roadstead_inspector::{InspectError, Listed};
+use roadstead_model::{Actor, CredentialId, InstanceId};
+use serde_json::{Map, Value};
+
+use crate::error::LaunchError;
+use crate::launch::{LaunchRequest, Wait};
+use crate::parts::Orchestrator;
+
+/// How long such an instance lives at most, should nobody end it.
+const LIFETIME: Duration = Duration::from_mins(5);
+
+/// What to ask a type's server with.
+#[derive(Debug)]
+pub struct InspectRequest {
+    /// The type, by id or name.
+    pub named: String,
+    /// A stored credential of the caller.
+    pub credential: Option<CredentialId>,
+    /// Secret values for this once.
+    pub secrets: Option<BTreeMap<String, String>>,
+    /// Merged over the type's defaults.
+    pub config: Map<String, Value>,
+}
+
+/// Why nobody knows what a type's servers offer.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectTypeError {
+    /// None could be launched.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// It was launched, and not heard to the end.
+    #[error("the server was started, but {error}")]
+    Inspect {
+        /// What it did not do.
+        #[source]
+        error: InspectError,
+    },
+    /// It could not be kept.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
+}
+
+impl Orchestrator {
+    /// Launches a server of a type, approved or not, asks it what it offers, ends it, and keeps the answer.
+    pub async fn inspect_type(
+        &self,
+        permit: &AdminPermit,
+        launch: LaunchPermit,
+        request: InspectRequest,
+    ) -> Result<Offered, InspectTypeError> {
+        let row = self.0.parts.accounts.type_for_change(permit, &request.named).await?;
+        let wanted = LaunchRequest {
+            type_name: row.name.clone(),
+            name: None,
+            credential: request.credential,
+            secrets: request.secrets,
+            config: request.config,
+            expires_in: Some(LIFETIME),
+            idle_limit: None,
+            keep: false,
+            autostart: false,
+            wait: Wait::Ready,
+            inspects: true,
+        };
+        let launched = self.launch(launch, wanted).await?;
+        let id = launched.instance.id;
+        let port = launched.instance.port().map_or(0, roadstead_model::Port::get);
+        let url = format!("http://{}:{port}/mcp", Ipv4Addr::LOCALHOST);
+        let token = SecretString::from(launched.token.expose_secret().to_owned());
+        let heard = roadstead_inspector::ask(&url, &token).await;
+        self.away_with(id).await;
+        let listed = heard.map_err(|error| InspectTypeError::Inspect { error })?;
+        Ok(self.0.parts.accounts.keep_manifest(&row, offer(listed)).await?)
+    }
+
+    /// Ends the instance, whoever still listens, and takes it out of its owner's lists.
+    async fn away_with(&self, id: InstanceId) {
+        let this = self.clone();
+        let work = async move {
+            this.ask_to_end(id, StopReason::Requested, Actor::SYSTEM).await;
+            if let Err(error) = this.0.store().instances().soft_delete(id, &Actor::SYSTEM, this.0.now()).await
+            {
+                tracing::warn!(instance.id = %id, error = &error as &dyn std::error::Error,
+                    "an instance that was only asked what it offers could not be taken out of the lists");
+            }
+        };
+        // It goes on if the caller hangs up.
+        let _ = self.0.parts.tasks.spawn(work).await;
+    }
+}
+
+fn offer(listed: Listed) -> Offer {
+    let text = |tool: &Value, key: &str| tool.get(key).and_then(Value::as_str).map(str::to_owned);
+    let tool = |tool: &Value| OfferedTool {
+        name: text(tool, "name").unwrap_or_default(),
+        title: text(tool, "title"),
+        description: text(tool, "description"),
+        input_schema: tool.get("inputSchema").cloned(),
+        output_schema: tool.get("outputSchema").cloned(),
+        annotations: tool.get("annotations").cloned(),
+        hash: String::new(),
+    };
+    Offer {
+        tools: listed.tools.iter().map(tool).collect(),
+        server: listed.server,
+        instructions: listed.instructions,
+        protocol_version: Some(listed.protocol_version).filter(|version| !version.is_empty()),
+        resources: listed.resources,
+        resource_templates: listed.resource_templates,
+        prompts: listed.prompts,
+    }
+}
