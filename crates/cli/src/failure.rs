@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use crate::client_config::file::FileError;
+use crate::client_config::merge::MergeError;
 use crate::exit::Exit;
 use crate::mcp::McpError;
 use crate::profile::ProfileError;
@@ -90,6 +92,18 @@ pub enum CliError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A client's file was left as it is.
+    #[error(transparent)]
+    ClientFile(#[from] FileError),
+    /// A client's file takes no entry of ours.
+    #[error("{path} was left as it is")]
+    ClientText {
+        /// The file.
+        path: String,
+        /// What is in the way, and where.
+        #[source]
+        source: MergeError,
+    },
     /// Standard output is closed or full.
     #[error("could not print the answer")]
     Print(#[source] std::io::Error),
@@ -136,12 +150,17 @@ impl CliError {
             Self::Api(error) => error.exit(),
             Self::Mcp(error) => error.exit(),
             Self::NotFound { .. } => Exit::NotFound,
-            Self::Ambiguous { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::NoToken => Exit::Usage,
+            Self::Ambiguous { .. }
+            | Self::Usage(_)
+            | Self::BadFile { .. }
+            | Self::ClientText { .. }
+            | Self::NoToken => Exit::Usage,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
             // Whoever read our output has read enough: `roadstead ps | head -1` did not fail.
             Self::Print(source) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::ClientFile(_)
             | Self::Print(_)
             | Self::Tool { .. }
             | Self::TimedOut { .. }
@@ -168,6 +187,9 @@ impl CliError {
             Self::NotFound { noun: "server type", .. } => Some("`roadstead types` lists what can be launched".into()),
             Self::NotFound { noun: "API key", .. } => Some("`roadstead keys` lists them".into()),
             Self::Ambiguous { .. } => Some("write more of the id".into()),
+            Self::ClientText { source: MergeError::Taken { .. }, .. } => {
+                Some("choose another name with --server-name, or say --replace".into())
+            }
             Self::NoToken => Some("a launch prints the token once; `roadstead rotate-token ID` makes another".into()),
             _ => None,
         }

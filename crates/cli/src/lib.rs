@@ -26,6 +26,7 @@ mod secret;
 mod wire;
 mod words;
 
+pub use client_config::place::Homes;
 pub use command::ClientCommand;
 pub use exit::{EXIT_CODES_HELP, Exit, refuse_arguments};
 pub use failure::CliError;

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Session;
+use crate::client_config::merge::read_json;
 use crate::command::admin::TypesCommand;
 use crate::failure::CliError;
 use crate::find;
@@ -145,10 +146,9 @@ fn description(file: &Path) -> Result<Value, CliError> {
     let bad = |format, source| CliError::BadFile { what: what.clone(), format, source };
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(&content).map_err(|error| bad("TOML", error.into())),
-        Some("json") => serde_json::from_str(&content).map_err(|error| bad("JSON", error.into())),
-        None if file == Path::new("-") => {
-            serde_json::from_str(&content).map_err(|error| bad("JSON", error.into()))
-        }
+        // Editors' files have comments and trailing commas.
+        Some("json" | "jsonc") => read_json(&content).map_err(|error| bad("JSON", error.into())),
+        None if file == Path::new("-") => read_json(&content).map_err(|error| bad("JSON", error.into())),
         _ => Err(CliError::Usage(format!("{what} ends neither in .json nor in .toml"))),
     }
 }
@@ -169,6 +169,15 @@ mod tests {
         std::fs::write(&toml_file, toml).unwrap();
         assert_eq!(description(&json_file).unwrap(), expected);
         assert_eq!(description(&toml_file).unwrap(), expected);
+    }
+
+    #[test]
+    fn comments_and_trailing_commas_are_read_as_editors_read_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcp.json");
+        let text = "\u{feff}{\n  // mine\n  \"mcpServers\": { /* one */ \"a\": {\"url\": \"https://a//b\",}, },\n}\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(description(&file).unwrap(), json!({"mcpServers": {"a": {"url": "https://a//b"}}}));
     }
 
     #[test]
