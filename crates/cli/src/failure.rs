@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::client_config::file::FileError;
 use crate::client_config::merge::MergeError;
 use crate::exit::Exit;
+use crate::login::LoginError;
 use crate::mcp::McpError;
 use crate::profile::ProfileError;
 use crate::rest::ApiError;
@@ -25,6 +26,9 @@ pub enum CliError {
     /// The instance could not be used as an MCP client does.
     #[error(transparent)]
     Mcp(#[from] McpError),
+    /// A login gave no credential.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// Not the base URL of a service.
     #[error("{url:?} is not a service's URL; write http://host:port or https://host")]
     BadUrl {
@@ -149,6 +153,7 @@ impl CliError {
             Self::Profile(_) | Self::BadUrl { .. } | Self::ForeignService { .. } => Exit::Config,
             Self::Api(error) => error.exit(),
             Self::Mcp(error) => error.exit(),
+            Self::Login(error) => error.exit(),
             Self::NotFound { .. } => Exit::NotFound,
             Self::Ambiguous { .. }
             | Self::Usage(_)
@@ -182,6 +187,7 @@ impl CliError {
             }
             Self::Api(error) => error.hint(),
             Self::Mcp(error) => error.hint(),
+            Self::Login(error) => error.hint(),
             Self::NotFound { noun: "instance", .. } => Some("`roadstead ps --all` lists instances".into()),
             Self::NotFound { noun: "credential", .. } => Some("`roadstead credentials` lists them".into()),
             Self::NotFound { noun: "server type", .. } => Some("`roadstead types` lists what can be launched".into()),

@@ -19,6 +19,7 @@ pub mod steps;
 mod arguments;
 mod find;
 mod http;
+mod login;
 mod mcp;
 mod rest;
 mod screen;
