@@ -103,6 +103,8 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         table.detail(name, shown(server_type.get(field)));
     }
     table.detail("release", shown(server_type.pointer("/manifest/version")));
+    table.detail("login at", shown(server_type.pointer("/login/authorization_url")));
+    table.detail("tried out at", shown(server_type.pointer("/validation/url")));
     session.screen.table(&table)
 }
 
@@ -189,6 +191,7 @@ mod tests {
             description(&path).unwrap_err()
         };
         assert!(matches!(path("a.json", "{"), CliError::BadFile { format: "JSON", .. }));
+        assert!(matches!(path("a.json", "{\"a\": [{\"b\": 1, \"b\": 2}]}"), CliError::BadFile { .. }));
         assert!(matches!(path("a.toml", "= 1"), CliError::BadFile { format: "TOML", .. }));
         assert!(matches!(path("a.yaml", "a: 1"), CliError::Usage(_)));
         assert_eq!(description(&folder.path().join("none.json")).unwrap_err().exit(), Exit::NotFound);

@@ -1,7 +1,9 @@
 //! JSON as editors write it: with comments and trailing commas, edited in place.
 
+use std::collections::HashSet;
+
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstArray, CstInputValue as Json, CstObject, CstObjectProp, CstRootNode};
+use jsonc_parser::cst::{CstArray, CstInputValue as Json, CstNode, CstObject, CstObjectProp, CstRootNode};
 use jsonc_parser::errors::ParseError;
 use serde_json::Value;
 
@@ -22,12 +24,30 @@ const EDITORS: ParseOptions = ParseOptions {
     allow_extended_string_escapes: false,
 };
 
-/// Reads a document that may hold comments and trailing commas.
+/// Reads a document that may hold comments and trailing commas. A key that is there twice is refused: of two, one would be looked
+/// at and the other used.
 pub fn read(text: &str) -> Result<Value, MergeError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let root = CstRootNode::parse(text, &EDITORS).map_err(|error| unreadable(&error))?;
-    let nothing = || MergeError::Unexpected { place: "the document".to_owned(), expected: "there" };
-    root.to_serde_value().ok_or_else(nothing)
+    let nothing = || unexpected("the document", "there");
+    let value = root.value().ok_or_else(nothing)?;
+    each_key_once(&value)?;
+    value.to_serde_value().ok_or_else(nothing)
+}
+
+fn each_key_once(value: &CstNode) -> Result<(), MergeError> {
+    if let Some(object) = value.as_object() {
+        let mut known = HashSet::new();
+        for property in object.properties() {
+            let name = property.decoded_name().unwrap_or_default();
+            if !known.insert(name.clone()) {
+                return Err(MergeError::Twice { place: format!("the key {name:?}") });
+            }
+            property.value().map_or(Ok(()), |value| each_key_once(&value))?;
+        }
+    }
+    let elements = value.as_array().map(|array| array.elements()).unwrap_or_default();
+    elements.iter().try_for_each(each_key_once)
 }
 
 pub(super) fn merged(text: &str, entry: &Entry<'_>, taken: Taken) -> Result<String, MergeError> {
