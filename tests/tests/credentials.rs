@@ -320,8 +320,10 @@ async fn usage_of(app: &App, credential: &str) -> i64 {
 async fn an_end_that_is_near_is_told_once_to_those_who_hold_it() {
     let app = App::start().await;
     set_ports(&app, 24_100, 24_104).await;
-    let credential = store(&app, "ending", json!({"expires_in": "3d"})).await;
+    let credential = store(&app, "ending", json!({})).await;
     let holder = launch(&app, id(&credential)).await;
+    // Only now: a reminder before the launch would have been told to nobody, and is not told again.
+    assert_eq!(put(&app, id(&credential), json!({"expires_in": "3d"})).await.status, 200);
     let told = || async {
         let events = app.event_types(&holder.id).await;
         events.iter().filter(|event| *event == "credential_expiring").count()
