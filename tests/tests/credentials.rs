@@ -320,8 +320,10 @@ async fn usage_of(app: &App, credential: &str) -> i64 {
 async fn an_end_that_is_near_is_told_once_to_those_who_hold_it() {
     let app = App::start().await;
     set_ports(&app, 24_100, 24_104).await;
-    let credential = store(&app, "ending", json!({"expires_in": "3d"})).await;
+    let credential = store(&app, "ending", json!({})).await;
     let holder = launch(&app, id(&credential)).await;
+    // Only now: a reminder before the launch would have been told to nobody, and is not told again.
+    assert_eq!(put(&app, id(&credential), json!({"expires_in": "3d"})).await.status, 200);
     let told = || async {
         let events = app.event_types(&holder.id).await;
         events.iter().filter(|event| *event == "credential_expiring").count()
@@ -359,20 +361,26 @@ impl Service {
         serving.spawn(async move {
             loop {
                 let Ok((mut stream, _)) = listener.accept().await else { return };
-                let mut request = Vec::new();
-                while !request.ends_with(b"\r\n\r\n") {
-                    let Ok(byte) = stream.read_u8().await else { break };
-                    request.push(byte);
-                }
-                let request = String::from_utf8_lossy(&request).into_owned();
-                let status = match request.split(' ').nth(1) {
-                    Some("/busy") => "503 Busy",
-                    Some("/elsewhere") => "302 Found\r\nLocation: http://127.0.0.1:1/",
-                    _ if request.contains(&format!("Bearer {NEW}")) => "200 OK",
-                    _ => "401 Unauthorized",
+                let Some(request) = read(&mut stream).await else { continue };
+                let (status, body) = match request.split(' ').nth(1) {
+                    Some("/busy") => ("503 Busy", String::new()),
+                    Some("/elsewhere") => ("302 Found\r\nLocation: http://127.0.0.1:1/", String::new()),
+                    Some("/token") if request.ends_with(NEW) => {
+                        ("200 OK", json!({"access_token": "canary-fetched", "scope": "read"}).to_string())
+                    }
+                    Some("/token") => ("400 Bad Request", json!({"error": "invalid_grant"}).to_string()),
+                    _ if request.contains("Bearer canary-fetched") => (
+                        "200 OK\r\nX-Left: 41",
+                        json!({"login": "ada", "echo": format!("<{NEW}>")}).to_string(),
+                    ),
+                    _ if request.contains(&format!("Bearer {NEW}")) => ("200 OK", String::new()),
+                    _ => ("401 Unauthorized", String::new()),
                 };
                 seen.lock().expect("nobody panicked").push(request);
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
         });
@@ -393,6 +401,20 @@ impl Service {
         let answer = app.ask("POST", "/types", Some(spec)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
+}
+
+/// A request with its body; none where the connection ends before.
+async fn read(stream: &mut tokio::net::TcpStream) -> Option<String> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8_lossy(&request).to_lowercase();
+    let length = head.split_once("content-length: ").map_or("0", |(_, rest)| rest);
+    let length = length.lines().next().and_then(|digits| digits.parse().ok()).unwrap_or_default();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(String::from_utf8_lossy(&[request, body].concat()).into_owned())
 }
 
 async fn validated(app: &App, type_name: &str) -> (Value, String) {
@@ -455,6 +477,44 @@ async fn what_says_neither_yes_nor_no_leaves_it_unknown() {
     let plain = store(&app, "plain", json!({})).await;
     let unsupported = app.ask("POST", &format!("/credentials/{}/validate", id(&plain)), None).await;
     assert_eq!(code(&unsupported), (422, "VALIDATION_UNSUPPORTED"), "{unsupported:?}");
+}
+
+/// A type whose token is fetched with a form first.
+fn exchanged(port: u16, name: &str) -> Value {
+    let url = format!("http://127.0.0.1:{port}");
+    json!({
+        "name": name, "display_name": name, "program": programs().join("roadstead-echo"),
+        "env": {"ECHO_TOKEN": "${credential.token}"}, "era": "dual",
+        "credential_slots": [{"name": "token", "label": "Token"}],
+        "validation": {
+            "url": format!("{url}/me"), "allow_private": true, "headers": {"Authorization": "Bearer ${token}"},
+            "token": {"url": format!("{url}/token"), "form": {"grant_type": "refresh_token", "refresh_token": "${credential.token}"}},
+            "show": {"account": {"body": "/login"}, "granted": {"token": "/scope"}, "left": {"header": "x-left"},
+                     "echoed": {"body": "/echo"}},
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_first_and_what_the_type_wants_shown_is_shown() {
+    let app = App::start().await;
+    let service = Service::start().await;
+    let defined = app.ask("POST", "/types", Some(exchanged(service.port, "exchanged"))).await;
+    assert_eq!(defined.status, 201, "{defined:?}");
+    let (refused, path) = validated(&app, "exchanged").await;
+    assert_eq!((&refused["validation"], &refused["answer_status"]), (&json!("invalid"), &json!(400)));
+    assert_eq!(refused["problem"], "the token endpoint gave no token (invalid_grant)");
+    put(&app, id(&refused), json!({"values": {"token": NEW}})).await;
+    let taken = app.ask("POST", &path, None).await;
+    assert_eq!((&taken.body["validation"], &taken.body["answer_status"]), (&json!("valid"), &json!(200)));
+    let shown = json!({"account": "ada", "granted": "read", "left": "41"});
+    assert_eq!(taken.body["shown"], shown, "and nothing in which the secret stands");
+    let asked = service.asked.lock().expect("nobody panicked").clone();
+    let lines: Vec<&str> = asked.iter().filter_map(|request| request.lines().next()).collect();
+    assert_eq!(lines, ["POST /token HTTP/1.1", "POST /token HTTP/1.1", "GET /me HTTP/1.1"]);
+    assert!(asked[1].ends_with(&format!("grant_type=refresh_token&refresh_token={NEW}")), "{}", asked[1]);
+    let said = format!("{refused}{}{}", taken.body, app.log());
+    assert!(!said.contains("canary"), "no value is told or logged");
 }
 
 #[tokio::test]

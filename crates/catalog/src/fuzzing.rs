@@ -106,6 +106,7 @@ mod tests {
     const REMOTE: &[u8] = include_bytes!("../../../fuzz/seeds/server_json/remote");
     const CLIENT: &[u8] = include_bytes!("../../../fuzz/seeds/client_config/editor");
     const MANIFEST: &[u8] = include_bytes!("../../../fuzz/seeds/manifest/program");
+    const LOGIN: &[u8] = include_bytes!("../../../fuzz/seeds/manifest/login");
     const REFERENCE: &[u8] = include_bytes!("../../../fuzz/seeds/reference/scoped");
 
     #[test]
@@ -115,6 +116,7 @@ mod tests {
         assert!(parse_server_json(&text(&REMOTE[1..]), Pick::Preferred).is_ok());
         assert!(parse_client_config(&text(CLIENT)).unwrap().iter().all(|entry| entry.proposal.is_ok()));
         assert_eq!(parse_manifest(&text(MANIFEST)).unwrap().validate(Author::User), Ok(()));
+        assert_eq!(parse_manifest(&text(LOGIN)).unwrap().validate(Author::User), Ok(()));
         assert!(text(REFERENCE).parse::<PackageRef>().is_ok());
     }
 
@@ -125,6 +127,7 @@ mod tests {
             server_json(&damaged(REMOTE, at, byte));
             client_config(&damaged(CLIENT, at, byte));
             manifest(&damaged(MANIFEST, at, byte));
+            manifest(&damaged(LOGIN, at, byte));
             reference(&damaged(REFERENCE, at, byte));
         }
     }

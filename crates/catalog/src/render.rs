@@ -260,6 +260,7 @@ impl<'a> Filler<'a> {
             Placeholder::Port => Cow::Owned(self.facts.port.to_string()),
             Placeholder::InstanceId => Cow::Owned(self.facts.instance_id.to_string()),
             Placeholder::Dir => Cow::Borrowed(self.facts.dir),
+            Placeholder::Token => return Err(Problem::new(field, "holds `${token}`, which no launch knows")),
             Placeholder::Credential(name) => return self.credential(field, name),
             Placeholder::CredentialFile(name) => {
                 let path = format!("{}/{name}", self.facts.secrets_dir);

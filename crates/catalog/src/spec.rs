@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::confinement::{Size, TypeConfinement};
+use crate::login::Login;
 use crate::package::PackageUse;
 use crate::problem::Problem;
 use crate::validation::Validation;
@@ -47,6 +48,9 @@ pub struct TypeSpec {
     /// How it is found out whether a credential is any good; not at all, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<Validation>,
+    /// How a person logs in to get a credential; not at all, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
     /// JSON Schema of its config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_schema: Option<Value>,

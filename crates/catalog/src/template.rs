@@ -24,6 +24,8 @@ pub(crate) enum Placeholder {
     Port,
     InstanceId,
     Dir,
+    /// What was fetched before a validation's request; known in its headers alone.
+    Token,
 }
 
 /// Why a text is no template.
@@ -85,6 +87,7 @@ impl Placeholder {
         match (name, name.split_once('.')) {
             ("port", _) => Ok(Self::Port),
             ("dir", _) => Ok(Self::Dir),
+            ("token", _) => Ok(Self::Token),
             ("instance.id", _) => Ok(Self::InstanceId),
             (_, Some(("credential", slot))) if !slot.is_empty() => Ok(Self::Credential(slot.to_owned())),
             (_, Some(("credential_file", slot))) if !slot.is_empty() => {

@@ -2,6 +2,7 @@
 
 mod confine;
 mod hook;
+mod login;
 mod reach;
 
 use std::collections::HashSet;
@@ -62,6 +63,7 @@ pub(crate) fn validate(spec: &TypeSpec, author: Author) -> Result<(), Vec<Proble
     check.templates();
     check.slots();
     check.hook();
+    check.login();
     check.config();
     check.limits();
     check.confinement();
@@ -92,13 +94,17 @@ impl Check<'_> {
                 self.report("icon_url", "must be an http or https address without spaces or quotes");
             }
         }
-        if spec.required_scopes.len() > MAX_TEMPLATES {
-            self.report("required_scopes", format!("has more than {MAX_TEMPLATES} entries"));
+        self.scopes("required_scopes", &spec.required_scopes);
+    }
+
+    fn scopes(&mut self, field: &str, scopes: &[String]) {
+        if scopes.len() > MAX_TEMPLATES {
+            self.report(field, format!("has more than {MAX_TEMPLATES} entries"));
         }
-        for (index, scope) in spec.required_scopes.iter().enumerate() {
+        for (index, scope) in scopes.iter().enumerate() {
             let good = (1..=200).contains(&scope.len()) && scope.bytes().all(|byte| byte.is_ascii_graphic());
             if !good {
-                self.report(format!("required_scopes[{index}]"), "must be visible ASCII without spaces");
+                self.report(format!("{field}[{index}]"), "must be visible ASCII without spaces");
             }
         }
     }
@@ -204,9 +210,14 @@ impl Check<'_> {
                     "names the config key {key:?}, which is in neither config_template nor config_schema"
                 ),
             ),
+            Placeholder::Token if !self.has_token(field) => self.report(
+                field,
+                "holds `${token}`, which only `validation.headers` may, where there is a `validation.token`",
+            ),
             Placeholder::Credential(_)
             | Placeholder::CredentialFile(_)
             | Placeholder::CredentialDescriptor(_)
+            | Placeholder::Token
             | Placeholder::Config(_)
             | Placeholder::Port
             | Placeholder::InstanceId

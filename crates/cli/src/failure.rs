@@ -5,7 +5,10 @@ use std::fmt::Write;
 
 use serde_json::json;
 
+use crate::client_config::file::FileError;
+use crate::client_config::merge::MergeError;
 use crate::exit::Exit;
+use crate::login::LoginError;
 use crate::mcp::McpError;
 use crate::profile::ProfileError;
 use crate::rest::ApiError;
@@ -23,6 +26,9 @@ pub enum CliError {
     /// The instance could not be used as an MCP client does.
     #[error(transparent)]
     Mcp(#[from] McpError),
+    /// A login gave no credential.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// Not the base URL of a service.
     #[error("{url:?} is not a service's URL; write http://host:port or https://host")]
     BadUrl {
@@ -90,6 +96,18 @@ pub enum CliError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A client's file was left as it is.
+    #[error(transparent)]
+    ClientFile(#[from] FileError),
+    /// A client's file takes no entry of ours.
+    #[error("{path} was left as it is")]
+    ClientText {
+        /// The file.
+        path: String,
+        /// What is in the way, and where.
+        #[source]
+        source: MergeError,
+    },
     /// Standard output is closed or full.
     #[error("could not print the answer")]
     Print(#[source] std::io::Error),
@@ -135,13 +153,19 @@ impl CliError {
             Self::Profile(_) | Self::BadUrl { .. } | Self::ForeignService { .. } => Exit::Config,
             Self::Api(error) => error.exit(),
             Self::Mcp(error) => error.exit(),
+            Self::Login(error) => error.exit(),
             Self::NotFound { .. } => Exit::NotFound,
-            Self::Ambiguous { .. } | Self::Usage(_) | Self::BadFile { .. } | Self::NoToken => Exit::Usage,
+            Self::Ambiguous { .. }
+            | Self::Usage(_)
+            | Self::BadFile { .. }
+            | Self::ClientText { .. }
+            | Self::NoToken => Exit::Usage,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
             // Whoever read our output has read enough: `roadstead ps | head -1` did not fail.
             Self::Print(source) if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::ClientFile(_)
             | Self::Print(_)
             | Self::Tool { .. }
             | Self::TimedOut { .. }
@@ -163,11 +187,15 @@ impl CliError {
             }
             Self::Api(error) => error.hint(),
             Self::Mcp(error) => error.hint(),
+            Self::Login(error) => error.hint(),
             Self::NotFound { noun: "instance", .. } => Some("`roadstead ps --all` lists instances".into()),
             Self::NotFound { noun: "credential", .. } => Some("`roadstead credentials` lists them".into()),
             Self::NotFound { noun: "server type", .. } => Some("`roadstead types` lists what can be launched".into()),
             Self::NotFound { noun: "API key", .. } => Some("`roadstead keys` lists them".into()),
             Self::Ambiguous { .. } => Some("write more of the id".into()),
+            Self::ClientText { source: MergeError::Taken { .. }, .. } => {
+                Some("choose another name with --server-name, or say --replace".into())
+            }
             Self::NoToken => Some("a launch prints the token once; `roadstead rotate-token ID` makes another".into()),
             _ => None,
         }

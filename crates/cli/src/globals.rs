@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::client_config::place::Homes;
 use crate::failure::CliError;
 use crate::profile::{Profile, ProfileError};
 
@@ -43,6 +44,8 @@ pub struct Surroundings {
     pub api_key: Option<SecretString>,
     /// `ROADSTEAD_TOKEN`: the access token for `call` and `tools`.
     pub token: Option<SecretString>,
+    /// The user's folders, for the files of MCP clients.
+    pub homes: Homes,
     /// `NO_COLOR` is set and not empty.
     pub no_color: bool,
     /// The whole command line's description, for shell completion.
@@ -62,6 +65,8 @@ pub struct Globals {
     pub token: Option<SecretString>,
     /// Machine output on standard output.
     pub json: bool,
+    /// The user's folders, for the files of MCP clients.
+    pub homes: Homes,
     /// Never any colour.
     pub no_color: bool,
     /// The whole command line's description, for shell completion.
@@ -77,6 +82,7 @@ impl Globals {
             api_key: around.api_key,
             token: around.token,
             json: args.json,
+            homes: around.homes,
             no_color: around.no_color,
             command: around.command,
         }
@@ -154,6 +160,7 @@ mod tests {
             default_profile: profile,
             api_key: key.map(SecretString::from),
             token: None,
+            homes: Homes::default(),
             no_color: true,
             command: || clap::Command::new("roadstead"),
         };

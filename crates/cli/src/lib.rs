@@ -19,6 +19,7 @@ pub mod steps;
 mod arguments;
 mod find;
 mod http;
+mod login;
 mod mcp;
 mod rest;
 mod screen;
@@ -26,6 +27,7 @@ mod secret;
 mod wire;
 mod words;
 
+pub use client_config::place::Homes;
 pub use command::ClientCommand;
 pub use exit::{EXIT_CODES_HELP, Exit, refuse_arguments};
 pub use failure::CliError;

@@ -3,6 +3,7 @@
 mod account;
 mod again;
 mod audit;
+mod client_config;
 mod completion;
 mod credentials;
 mod end;
@@ -86,7 +87,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Settings { command } => settings::settings(session, command).await,
         ClientCommand::Retention { command } => retention::retention(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
-        ClientCommand::ClientConfig(wanted) => use_it::client_config(session, &wanted).await,
+        ClientCommand::ClientConfig(wanted) => client_config::client_config(session, &wanted).await,
         ClientCommand::Tools(tools) => use_it::tools(session, &tools).await,
         ClientCommand::Call(call) => use_it::call(session, call).await,
         ClientCommand::Completion { shell } => completion::completion(session, shell),

@@ -50,8 +50,9 @@ Everything it needs is read from the environment variable ROADSTEAD_RELAY, a JSO
   extra_root     certificates in PEM that are trusted besides the public ones
 
 With --validate it sends one request and tells the status of its answer instead, or the error, as a JSON object. The
-request is a JSON object on standard input: url, method, headers, allow_private, extra_root. It is sent as the user
-whose number follows, if one does.
+request is a JSON object on standard input: url, method, headers, allow_private, extra_root, and where a token is
+fetched first and something of the answer is shown, token and show. A header is a list of texts, which the token joins.
+It is sent as the user whose number follows, if one does.
 
 It ends when its standard input is closed, on SIGTERM, and when the server ends the session.
 ";

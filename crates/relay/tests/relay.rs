@@ -198,16 +198,16 @@ fn one_request_is_sent_and_its_status_told() {
     let server = Server::start();
     let mut request = json!({
         "url": format!("https://localhost:{}/mcp", server.port), "method": "GET", "allow_private": true,
-        "headers": {"Authorization": "Bearer s3cret"}, "extra_root": server.root,
+        "headers": {"Authorization": ["Bearer s3cret"]}, "extra_root": server.root,
     });
     let user = nix::unistd::geteuid().is_root().then_some(1_879_145_536);
     let (code, told, said) = program::validate(user, &request.to_string());
-    assert_eq!((code, &told, said.as_str()), (Some(0), &json!({"status": 405}), ""));
+    assert_eq!((code, &told, said.as_str()), (Some(0), &json!({"answer": {"status": 405}}), ""));
     let seen = server.seen();
     assert_eq!((seen.len(), seen[0].authorization.as_str()), (1, "Bearer s3cret"));
     request["url"] = json!(format!("https://localhost:{}/redirect/{}", server.port, server.port));
     let (_, told, _) = program::validate(None, &request.to_string());
-    assert_eq!(told, json!({"status": 308}), "it is told, and not followed");
+    assert_eq!(told, json!({"answer": {"status": 308}}), "it is told, and not followed");
     assert_eq!(server.seen().len(), 2);
 }
 
@@ -216,7 +216,7 @@ fn a_request_to_where_it_must_not_go_is_not_sent() {
     let server = Server::start();
     let mut request = json!({
         "url": format!("https://localhost:{}/mcp", server.port), "method": "GET",
-        "headers": {"Authorization": "Bearer s3cret"},
+        "headers": {"Authorization": ["Bearer s3cret"]},
     });
     let (code, told, _) = program::validate(None, &request.to_string());
     let why = told["error"].as_str().expect("why not");

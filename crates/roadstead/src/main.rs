@@ -1,5 +1,6 @@
 //! The program `roadstead`: reads the command line, does one thing, and ends with a code that says how it went.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -7,7 +8,9 @@ use roadstead::command::{Cli, Command};
 use roadstead::config::{Config, ConfigError, Environment, ProcessEnvironment, ServiceArgs};
 use roadstead::data_folder::DataFolder;
 use roadstead::{db, doctor, down, profile, reaper, up};
-use roadstead_cli::{Exit, Globals, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps};
+use roadstead_cli::{
+    Exit, Globals, Homes, PlainSteps, SecretString, StepPrinter, Surroundings, TerminalSteps,
+};
 use std::io::IsTerminal;
 
 fn main() -> ExitCode {
@@ -185,10 +188,22 @@ async fn client(
         default_profile: data_folder.join(profile::PROFILE_FILE),
         api_key: secret("ROADSTEAD_API_KEY"),
         token: secret("ROADSTEAD_TOKEN"),
+        homes: homes(&environment),
         no_color: environment.get("NO_COLOR").is_some(),
         command: Cli::command,
     };
     roadstead_cli::run(command, &Globals::new(globals, around)).await
+}
+
+/// Where MCP clients keep their files.
+fn homes(environment: &dyn Environment) -> Homes {
+    let folder = |name: &str| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    Homes {
+        home: etcetera::home_dir().ok(),
+        config: folder("XDG_CONFIG_HOME"),
+        codex: folder("CODEX_HOME"),
+        claude: folder("CLAUDE_CONFIG_DIR"),
+    }
 }
 
 fn printer(json: bool) -> Box<dyn StepPrinter> {

@@ -208,8 +208,11 @@ pub struct CredentialValidation {
     pub credential: Credential,
     /// The status of the service's answer; null if there was none.
     pub answer_status: Option<u16>,
-    /// Why there was no answer.
+    /// Why there was no answer, or no token to ask with.
     pub problem: Option<String>,
+    /// What the service said, as far as the type wants it shown: the account, what it permits. It is not kept.
+    #[schema(example = json!({"account": "ada", "scopes": "repo, workflow"}))]
+    pub shown: BTreeMap<String, String>,
 }
 
 impl CredentialValidation {
@@ -218,6 +221,7 @@ impl CredentialValidation {
             credential: Credential::new(validated.credential),
             answer_status: validated.status,
             problem: validated.problem,
+            shown: validated.shown,
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct TypeBody {
     /// How its service is asked whether it takes a credential.
     #[schema(value_type = Option<Object>)]
     pub validation: Option<Value>,
+    /// How a person logs in to get a credential.
+    #[schema(value_type = Option<Object>)]
+    pub login: Option<Value>,
     /// A JSON Schema that a launch's configuration must satisfy.
     pub config_schema: Option<Value>,
     /// Defaults of the configuration.

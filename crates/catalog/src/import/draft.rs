@@ -372,6 +372,7 @@ fn blank(name: &str) -> TypeSpec {
         working_dir: None,
         credential_slots: Vec::new(),
         validation: None,
+        login: None,
         config_schema: None,
         config_template: Map::new(),
         required_scopes: Vec::new(),

@@ -121,6 +121,10 @@ Examples:
   pass show github | roadstead credentials add github --name my-github
   roadstead credentials add gmail --name mine --from-stdin service_account < key.json
   roadstead credentials add github --name short --expires-in 90d
+  roadstead credentials add gmail --name mine --login
+
+With --login you log in with your browser, if the type says how: the id and the secret of your own OAuth client are asked
+for, the refresh token comes from the login.
 
 From a pipe, one secret takes all of it; several take a line each, in the order of the type's slots.
 With --from-stdin the named slot takes all of standard input, and the others are asked for on the terminal.")]
@@ -134,6 +138,9 @@ With --from-stdin the named slot takes all of standard input, and the others are
         /// The slot that takes all of standard input
         #[arg(long, value_name = "SLOT")]
         from_stdin: Option<String>,
+        /// Whether it comes from a login
+        #[command(flatten)]
+        login: ByLogin,
         /// When it stops working
         #[command(flatten)]
         end: End,
@@ -150,6 +157,7 @@ With --from-stdin the named slot takes all of standard input, and the others are
 Examples:
   roadstead credentials replace my-github
   pass show github | roadstead credentials replace my-github --expires-in 90d
+  roadstead credentials replace my-gmail --login
 
 Secrets are taken as `credentials add` takes them. Instances that have ended take the new ones at their next start.")]
     Replace {
@@ -159,6 +167,9 @@ Secrets are taken as `credentials add` takes them. Instances that have ended tak
         /// The slot that takes all of standard input
         #[arg(long, value_name = "SLOT")]
         from_stdin: Option<String>,
+        /// Whether they come from a login
+        #[command(flatten)]
+        login: ByLogin,
         /// When it stops working
         #[command(flatten)]
         end: End,
@@ -220,6 +231,20 @@ The answer is valid, invalid or unknown. How to ask is said by the server type."
         #[arg(long, short)]
         yes: bool,
     },
+}
+
+/// A login that gives a credential.
+#[derive(Debug, Args)]
+pub struct ByLogin {
+    /// Log in with a browser, which gives the refresh token
+    #[arg(long)]
+    pub login: bool,
+    /// Print the address of the login alone, and open no browser
+    #[arg(long, requires = "login")]
+    pub no_browser: bool,
+    /// How long to wait for the login
+    #[arg(long, value_name = "DURATION", default_value = "5m", requires = "login")]
+    pub login_timeout: Span,
 }
 
 /// When a credential stops working.

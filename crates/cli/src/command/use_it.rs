@@ -1,18 +1,26 @@
 //! The commands that use an instance as an MCP client does.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{JsonObject, KeyValue, Span};
-use crate::client_config::Client;
+use crate::client_config::{Client, server_name};
 
 pub(super) const CLIENT_CONFIG_EXAMPLES: &str = "\
 Examples:
   roadstead client-config work
-  roadstead client-config work --client vscode > .vscode/mcp.json
-  roadstead rotate-token work --json | jq -r .access_token | roadstead client-config work --client cursor --token-stdin
+  roadstead client-config work --client claude-code --write
+  roadstead client-config work --client vscode --write --project
+  roadstead client-config work --client cursor --write --rotate-token
+  roadstead client-config work --client codex --write --file ./config.toml --dry-run
 
-Without --token-stdin the configuration refers to the environment variable ROADSTEAD_TOKEN where the client can read
-one, and says what to fill in where it cannot.";
+Without --write the configuration is printed. With it, it is laid into the client's own file, beside what is there: the
+user's file, that of the project in the current folder with --project, or the one that --file names. The old file is kept
+beside the new one.
+
+Without --token-stdin or --rotate-token the configuration holds no token: it refers to an environment variable, or the
+client asks, or it says what to fill in.";
 
 pub(super) const TOOLS_EXAMPLES: &str = "\
 Examples:
@@ -29,6 +37,7 @@ The access token is taken from the environment variable ROADSTEAD_TOKEN, or from
 
 /// `client-config`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each with a name of its own")]
 pub struct ClientConfig {
     /// The instance: its id, the beginning of its id, or its name
     #[arg(value_name = "ID")]
@@ -37,11 +46,50 @@ pub struct ClientConfig {
     #[arg(long, value_enum, default_value_t = Client::Generic)]
     pub client: Client,
     /// Read the access token from standard input and write it into the configuration
-    #[arg(long)]
+    #[arg(long, conflicts_with = "rotate_token")]
     pub token_stdin: bool,
-    /// The name that the client shows [default: the instance's name]
+    /// Make a new access token, which ends the old one, and write it into the configuration
     #[arg(long)]
+    pub rotate_token: bool,
+    /// The environment variable that the client takes the token from [default: ROADSTEAD_TOKEN_ and the server's name]
+    #[arg(long, value_name = "NAME", value_parser = variable, conflicts_with_all = ["token_stdin", "rotate_token"])]
+    pub token_env: Option<String>,
+    /// The name that the client shows [default: the instance's name]
+    #[arg(long, value_name = "NAME", value_parser = shown_name)]
     pub server_name: Option<String>,
+    /// Lay the configuration into the client's own file
+    #[arg(long)]
+    pub write: bool,
+    /// Which file, instead of the user's
+    #[arg(long, value_name = "PATH", requires = "write")]
+    pub file: Option<PathBuf>,
+    /// The file of the project in the current folder, instead of the user's
+    #[arg(long, requires = "write", conflicts_with = "file")]
+    pub project: bool,
+    /// Take the place of another server of the same name
+    #[arg(long, requires = "write")]
+    pub replace: bool,
+    /// Tell what would be written, and write nothing
+    #[arg(long, requires = "write")]
+    pub dry_run: bool,
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if begins && name.chars().all(good) {
+        Ok(name.to_owned())
+    } else {
+        Err("is no name of a variable".to_owned())
+    }
+}
+
+fn shown_name(name: &str) -> Result<String, String> {
+    if name == server_name(name) {
+        Ok(name.to_owned())
+    } else {
+        Err("takes letters, digits, hyphens and underscores".to_owned())
+    }
 }
 
 /// `tools`.

@@ -1,10 +1,12 @@
 //! `credentials …`.
 
+mod login;
+
 use serde_json::{Map, Value, json};
 
 use super::launch::values;
 use super::{Session, confirm};
-use crate::command::admin::{CredentialsCommand, End};
+use crate::command::admin::{ByLogin, CredentialsCommand, End};
 use crate::failure::CliError;
 use crate::find;
 use crate::rest::Rest;
@@ -20,11 +22,13 @@ pub(super) async fn credentials(
     match command.unwrap_or(CredentialsCommand::List) {
         CredentialsCommand::List => list(session).await,
         CredentialsCommand::Show { credential } => show(session, &credential).await,
-        CredentialsCommand::Add { server_type, name, from_stdin, end } => {
-            add(session, &server_type, &name, from_stdin.as_deref(), &end).await
+        CredentialsCommand::Add { server_type, name, from_stdin, login, end } => {
+            let taking = Taking { from_stdin: from_stdin.as_deref(), login: &login };
+            add(session, &server_type, &name, taking, &end).await
         }
-        CredentialsCommand::Replace { credential, from_stdin, end } => {
-            replace(session, &credential, from_stdin.as_deref(), &end).await
+        CredentialsCommand::Replace { credential, from_stdin, login, end } => {
+            let taking = Taking { from_stdin: from_stdin.as_deref(), login: &login };
+            replace(session, &credential, taking, &end).await
         }
         CredentialsCommand::Change { credential, rename, end, never_expires } => {
             change(session, &credential, rename, &end, never_expires).await
@@ -83,15 +87,22 @@ fn details(credential: &Value) -> Table {
     table
 }
 
+/// How the secrets are come by.
+#[derive(Clone, Copy)]
+struct Taking<'a> {
+    from_stdin: Option<&'a str>,
+    login: &'a ByLogin,
+}
+
 async fn add(
     session: &Session<'_>,
     server_type: &str,
     name: &str,
-    from_stdin: Option<&str>,
+    taking: Taking<'_>,
     end: &End,
 ) -> Result<(), CliError> {
     let rest = session.rest()?;
-    let (type_name, secrets) = secrets_for(&rest, server_type, from_stdin).await?;
+    let (type_name, secrets) = secrets_for(&rest, server_type, taking).await?;
     let mut body = Map::new();
     body.insert("type".to_owned(), type_name.into());
     body.insert("name".to_owned(), name.into());
@@ -108,7 +119,7 @@ async fn add(
 async fn secrets_for(
     rest: &Rest,
     server_type: &str,
-    from_stdin: Option<&str>,
+    taking: Taking<'_>,
 ) -> Result<(String, Secrets), CliError> {
     let found = find::server_type(rest, server_type).await?;
     let wanted: Vec<Slot> =
@@ -116,7 +127,12 @@ async fn secrets_for(
     if wanted.is_empty() {
         return Err(CliError::Usage(format!("the server type {server_type:?} takes no credential")));
     }
-    Ok((text(&found, "name").to_owned(), secret::for_slots(&wanted, from_stdin)?))
+    let secrets = if taking.login.login {
+        login::secrets(&found, wanted, taking).await?
+    } else {
+        secret::for_slots(&wanted, taking.from_stdin)?
+    };
+    Ok((text(&found, "name").to_owned(), secrets))
 }
 
 fn put_end(body: &mut Map<String, Value>, end: &End) {
@@ -128,15 +144,10 @@ fn put_end(body: &mut Map<String, Value>, end: &End) {
     }
 }
 
-async fn replace(
-    session: &Session<'_>,
-    named: &str,
-    from_stdin: Option<&str>,
-    end: &End,
-) -> Result<(), CliError> {
+async fn replace(session: &Session<'_>, named: &str, taking: Taking<'_>, end: &End) -> Result<(), CliError> {
     let rest = session.rest()?;
     let found = find::credential(&rest, named, None).await?;
-    let (_, secrets) = secrets_for(&rest, text(&found, "type"), from_stdin).await?;
+    let (_, secrets) = secrets_for(&rest, text(&found, "type"), taking).await?;
     let mut body = Map::new();
     body.insert("values".to_owned(), values(&secrets));
     put_end(&mut body, end);
@@ -204,6 +215,9 @@ async fn validate(session: &Session<'_>, named: &str) -> Result<(), CliError> {
     let status = validated.get("answer_status").filter(|status| !status.is_null());
     table.detail("answer", status.map(Value::to_string).unwrap_or_default());
     table.detail("problem", text(&validated, "problem"));
+    for (name, value) in validated.get("shown").and_then(Value::as_object).into_iter().flatten() {
+        table.detail(name, value.as_str().unwrap_or_default());
+    }
     session.screen.table(&table)
 }
 

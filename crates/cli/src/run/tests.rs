@@ -66,6 +66,7 @@ fn answer(method: &Method, path: &str, query: &str) -> (StatusCode, Value) {
         ("POST", path) if path.contains(OLD) => {
             return (StatusCode::CONFLICT, json!({"error": {"code": "CONFLICT", "message": "it has ended"}}));
         }
+        ("POST", path) if path.ends_with("/rotate-token") => json!({"id": ONE, "access_token": "rsi_canary"}),
         ("POST" | "PATCH", _) => one,
         ("GET", "/logs/search") => page(
             &[
@@ -115,6 +116,7 @@ async fn done(line: &str) -> (Exit, Vec<(String, Value)>) {
         default_profile: PathBuf::from("none"),
         api_key: Some("rs_canary".into()),
         token: None,
+        homes: crate::client_config::place::Homes::default(),
         no_color: true,
         command: || clap::Command::new("roadstead"),
     };
@@ -278,4 +280,28 @@ async fn a_token_that_does_not_open_an_instance_is_a_matter_of_permission() {
     let Err(error) = greeted else { panic!("a wrong token was let in") };
     assert_eq!(error.exit(), Exit::Permission);
     assert!(!format!("{error:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn a_client_gets_its_configuration_and_no_token_ends_for_a_file_that_takes_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mcp.json");
+    let line = format!("roadstead client-config work --client cursor --write --file {}", path.display());
+    assert_eq!(done(&format!("{line} --dry-run")).await, (Exit::Ok, Vec::new()));
+    assert!(!path.exists());
+    assert_eq!(done(&line).await, (Exit::Ok, Vec::new()));
+    let open = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        open.contains(&format!("/i/{ONE}/mcp")) && open.contains("${env:ROADSTEAD_TOKEN_WORK}"),
+        "{open}"
+    );
+    let (exit, asked) = done(&format!("{line} --rotate-token")).await;
+    assert_eq!((exit, asked.len()), (Exit::Ok, 1), "{asked:?}");
+    assert!(std::fs::read_to_string(&path).unwrap().contains("Bearer rsi_canary"));
+    std::fs::write(&path, "{ not JSON").unwrap();
+    assert_eq!(done(&format!("{line} --rotate-token")).await, (Exit::Usage, Vec::new()));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ not JSON");
+    let generic = done("roadstead client-config work --write").await;
+    assert_eq!(generic, (Exit::Usage, Vec::new()), "nobody knows its file");
+    assert_eq!(done("roadstead client-config work --client windsurf --write --project").await.0, Exit::Usage);
 }

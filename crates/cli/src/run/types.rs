@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Session;
+use crate::client_config::merge::read_json;
 use crate::command::admin::TypesCommand;
 use crate::command::review::Status;
 use crate::failure::CliError;
@@ -112,6 +113,8 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         table.detail(name, shown(server_type.get(field)));
     }
     table.detail("release", shown(server_type.pointer("/manifest/version")));
+    table.detail("login at", shown(server_type.pointer("/login/authorization_url")));
+    table.detail("tried out at", shown(server_type.pointer("/validation/url")));
     session.screen.table(&table)
 }
 
@@ -155,10 +158,9 @@ fn description(file: &Path) -> Result<Value, CliError> {
     let bad = |format, source| CliError::BadFile { what: what.clone(), format, source };
     match file.extension().and_then(|extension| extension.to_str()) {
         Some("toml") => toml::from_str(&content).map_err(|error| bad("TOML", error.into())),
-        Some("json") => serde_json::from_str(&content).map_err(|error| bad("JSON", error.into())),
-        None if file == Path::new("-") => {
-            serde_json::from_str(&content).map_err(|error| bad("JSON", error.into()))
-        }
+        // Editors' files have comments and trailing commas.
+        Some("json" | "jsonc") => read_json(&content).map_err(|error| bad("JSON", error.into())),
+        None if file == Path::new("-") => read_json(&content).map_err(|error| bad("JSON", error.into())),
         _ => Err(CliError::Usage(format!("{what} ends neither in .json nor in .toml"))),
     }
 }
@@ -182,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn comments_and_trailing_commas_are_read_as_editors_read_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mcp.json");
+        let text = "\u{feff}{\n  // mine\n  \"mcpServers\": { /* one */ \"a\": {\"url\": \"https://a//b\",}, },\n}\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(description(&file).unwrap(), json!({"mcpServers": {"a": {"url": "https://a//b"}}}));
+    }
+
+    #[test]
     fn a_file_that_is_none_is_refused_by_its_fault() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str, content: &str| {
@@ -190,6 +201,7 @@ mod tests {
             description(&path).unwrap_err()
         };
         assert!(matches!(path("a.json", "{"), CliError::BadFile { format: "JSON", .. }));
+        assert!(matches!(path("a.json", "{\"a\": [{\"b\": 1, \"b\": 2}]}"), CliError::BadFile { .. }));
         assert!(matches!(path("a.toml", "= 1"), CliError::BadFile { format: "TOML", .. }));
         assert!(matches!(path("a.yaml", "a: 1"), CliError::Usage(_)));
         assert_eq!(description(&folder.path().join("none.json")).unwrap_err().exit(), Exit::NotFound);

@@ -1,39 +1,17 @@
-//! `client-config`, `tools` and `call`: an instance as MCP clients use it.
+//! `tools` and `call`: an instance as MCP clients use it.
 
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Session;
-use crate::client_config::{configuration, server_name};
 use crate::command::KeyValue;
-use crate::command::use_it::{Call, ClientConfig, Tools};
+use crate::command::use_it::{Call, Tools};
 use crate::failure::CliError;
 use crate::find;
 use crate::mcp::McpClient;
 use crate::screen::{self, Table};
 use crate::secret;
 use crate::wire::text;
-
-pub(super) async fn client_config(session: &Session<'_>, wanted: &ClientConfig) -> Result<(), CliError> {
-    let found = find::instance(&session.rest()?, &wanted.instance).await?;
-    let token = if wanted.token_stdin { Some(secret::token_from_stdin()?) } else { None };
-    let name = wanted.server_name.clone().unwrap_or_else(|| server_name(text(&found, "name")));
-    let made = configuration(wanted.client, &name, text(&found, "access_url"), token.as_ref());
-    if session.screen.is_json() {
-        return screen::value(&json!({
-            "client": wanted.client.word(),
-            "format": wanted.client.format(),
-            "path_hint": wanted.client.path_hint(),
-            "content": made.content,
-        }));
-    }
-    screen::line(&made.content)?;
-    screen::note(&format!("This goes into {}.", wanted.client.path_hint()));
-    if let Some(advice) = made.advice {
-        screen::note(&format!("For the token, {advice}."));
-    }
-    Ok(())
-}
 
 pub(super) async fn tools(session: &Session<'_>, wanted: &Tools) -> Result<(), CliError> {
     let client = connect(session, &wanted.instance, wanted.token_stdin).await?;
@@ -154,6 +132,8 @@ fn block(block: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn tool() -> Value {
