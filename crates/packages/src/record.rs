@@ -25,6 +25,9 @@ pub struct Stored {
     pub scripts: bool,
     /// What came.
     pub installed: Installed,
+    /// Where it lies in the store: a name of three parts.
+    #[serde(skip)]
+    pub place: String,
     /// Its files.
     #[serde(skip)]
     pub tree: PathBuf,
