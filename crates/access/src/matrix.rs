@@ -157,8 +157,11 @@ matrix! {
     TypesCreate: TypesWrite, - - - -, !, look;
     TypesUpdate: TypesWrite, - - - -, !, look;
     TypesDisable: TypesWrite, - - - -, !, look;
+    TypesVersions: TypesRead, - - - -, !, look;
     TypesImport: TypesWrite, - - - -, !, look;
     TypesUpgrade: TypesWrite, - - - -, !, look;
+    PackagesList: TypesRead, - - - -, !, look;
+    PackagesClean: TypesWrite, - - - -, !, look;
     CredentialsList: CredentialsRead, o o o o, a, look;
     CredentialsGet: CredentialsRead, o o o o, a, look;
     CredentialsUsage: CredentialsRead, o o o o, a, look;

@@ -57,6 +57,8 @@ pub struct Settings {
     pub quotas: QuotaSettings,
     /// How long after its deletion an account is erased (`accounts.erase_after_days`).
     pub erase_after: Duration,
+    /// How long an installed package stays that nothing needs any more (`packages.keep_unused_days`).
+    pub keep_packages: Duration,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -100,6 +102,7 @@ impl Settings {
             trusted_proxies: limits::Rows(rows).trusted_proxies(),
             quotas: limits::Rows(rows).quotas(),
             erase_after: Duration::from_hours(24 * number("accounts.erase_after_days", 30)),
+            keep_packages: Duration::from_hours(24 * number("packages.keep_unused_days", 7)),
         })
     }
 }

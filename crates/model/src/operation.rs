@@ -77,10 +77,16 @@ operations! {
     TypesUpdate = "types_update", "type.update";
     /// `DELETE /types/{id}`
     TypesDisable = "types_disable", "type.disable";
+    /// `GET /types/{id}/versions`
+    TypesVersions = "types_versions", "type.versions";
     /// `POST /types/import`
     TypesImport = "types_import", "type.import";
     /// `POST /types/{id}/upgrade`
     TypesUpgrade = "types_upgrade", "type.upgrade";
+    /// `GET /packages`
+    PackagesList = "packages_list", "package.list";
+    /// `POST /packages/clean`
+    PackagesClean = "packages_clean", "package.clean";
     /// `GET /credentials`
     CredentialsList = "credentials_list", "credential.list";
     /// `GET /credentials/{id}`

@@ -244,9 +244,7 @@ impl PackageStore {
                 // What a run before could not clear away.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 made => {
-                    return made
-                        .map(|()| folder)
-                        .map_err(failed("make a folder to install into"));
+                    return made.map(|()| folder).map_err(failed("make a folder to install into"));
                 }
             }
         }

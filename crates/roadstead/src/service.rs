@@ -138,6 +138,7 @@ impl Works {
                 crate::reaper::beside(orchestrator, cleaner, &ground.clock, &ground.randomness, soft);
             self.chores.spawn(reaping);
         }
+        self.chores.spawn(crate::packages::look_after(orchestrator.clone(), soft.clone()));
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);
         self.chores.spawn(crate::audit::look_after(accounts.clone(), soft.clone()));

@@ -84,6 +84,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("logs.search_lines", Kind::Number(100, 100_000)),
     ("exports.link_lifetime_s", Kind::Number(1, 86_400)),
     ("accounts.erase_after_days", Kind::Number(0, 3_650)),
+    ("packages.keep_unused_days", Kind::Number(0, 3_650)),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),

@@ -13,4 +13,5 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(types::disable))
         .routes(routes!(types::import::import))
         .routes(routes!(types::import::upgrade))
+        .routes(routes!(crate::packages::versions))
 }
