@@ -1,7 +1,7 @@
 //! What is asked, and what is answered.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,12 @@ pub struct Request {
     pub max_bytes: u64,
     /// In so many files and folders.
     pub max_files: u64,
+    /// Control groups to enter.
+    #[serde(default)]
+    pub groups: Vec<PathBuf>,
+    /// What these let it have of memory, for whoever is told that it was too little.
+    #[serde(default)]
+    pub max_memory_bytes: u64,
 }
 
 /// A line of the answer.
@@ -203,6 +209,12 @@ pub enum Error {
         /// Of what.
         what: String,
     },
+    /// There is no room for it.
+    #[error("there is no room left on the disk to install {package}")]
+    DiskFull {
+        /// What.
+        package: String,
+    },
     /// There is nothing in it to run.
     #[error("{package} brings no program; what runs it has to be named by hand")]
     NoExecutable {
@@ -222,7 +234,7 @@ pub enum Error {
 
 impl Error {
     /// One word for programs.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
             Self::MissingTool { .. } => "missing_tool",
@@ -231,18 +243,21 @@ impl Error {
             Self::NotFound { .. } => "not_found",
             Self::Refused { .. } => "refused",
             Self::TooLarge { .. } => "too_large",
+            Self::DiskFull { .. } => "disk_full",
             Self::NoExecutable { .. } => "no_executable",
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk_full",
             Self::File { .. } => "file",
         }
     }
 }
 
-/// Reads the request.
+/// Reads the request: one line. What comes after it is the end, when whoever asked has gone.
 pub(crate) fn read() -> Result<Request, Error> {
     let mut text = String::new();
     std::io::stdin()
+        .lock()
         .take(MAX_REQUEST_BYTES)
-        .read_to_string(&mut text)
+        .read_line(&mut text)
         .map_err(|error| Error::Request(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| Error::Request(error.to_string()))
 }

@@ -26,5 +26,6 @@ pub use hold::Hold;
 pub use name::{NameError, Package};
 pub use record::Stored;
 pub use roadstead_installer::{Executable, Installed, Interpreter, Locked, Manager, Tools};
+pub use roadstead_supervisor::{ErrandError, ErrandGroups};
 pub use store::{InstallError, PackageStore, Progress, StoreConfig, Wanted};
 pub use tools::find_tools;

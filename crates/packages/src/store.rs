@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use roadstead_installer::{Installed, Line, Request, Tools};
-use roadstead_supervisor::{ErrandError, run_long_errand};
+use roadstead_supervisor::{ErrandError, ErrandGroup, ErrandGroups, ErrandLimits, run_long_errand};
 
 use crate::hold::{self, Asked, Hold};
 use crate::name::{Package, is_version, word};
@@ -25,6 +25,8 @@ const DIGEST_CHARS: usize = 16;
 const HOLD_PATIENCE: Duration = Duration::from_secs(20);
 /// The pause between two such questions.
 const HOLD_PAUSE: Duration = Duration::from_millis(5);
+/// Processes and threads of one installation together.
+const MAX_PROCESSES: u64 = 1024;
 /// How often a package is installed that is taken away before it can be held.
 const ATTEMPTS: usize = 3;
 
@@ -51,6 +53,10 @@ pub struct StoreConfig {
     pub max_bytes: u64,
     /// In so many files and folders.
     pub max_files: u64,
+    /// Where control groups are made for what works on it; none where none are wanted.
+    pub groups: Option<ErrandGroups>,
+    /// The memory that an installation may take.
+    pub max_memory_bytes: u64,
 }
 
 /// What is to be installed.
@@ -287,6 +293,8 @@ impl PackageStore {
     ) -> Result<Installed, InstallError> {
         let config = &self.0.config;
         let package = &wanted.package;
+        let limits = ErrandLimits { memory_bytes: config.max_memory_bytes, processes: MAX_PROCESSES };
+        let group = config.groups.as_ref().map(|groups| groups.make(limits));
         let request = Request {
             manager: package.manager(),
             name: package.name().to_owned(),
@@ -300,9 +308,12 @@ impl PackageStore {
             scripts: wanted.scripts,
             max_bytes: config.max_bytes,
             max_files: config.max_files,
+            groups: group.as_ref().map_or_else(Vec::new, ErrandGroup::folders),
+            max_memory_bytes: config.max_memory_bytes,
         };
-        let request = serde_json::to_vec(&request)
+        let mut request = serde_json::to_vec(&request)
             .map_err(|error| InstallError::Store { what: "write a request", source: error.into() })?;
+        request.push(b'\n');
         let mut last = None;
         let work = run_long_errand(&config.installer, &request, config.budget, |line| {
             match serde_json::from_slice(line) {
@@ -312,11 +323,18 @@ impl PackageStore {
                 Err(error) => tracing::debug!(%error, "the installer said something unknown"),
             }
         });
-        work.await?;
+        let ended = work.await;
+        if let Some(group) = group {
+            group.end().await;
+        }
+        if let Some(Line::Failed { code, message }) = last {
+            // Also of one that had to end itself by force.
+            return Err(InstallError::Refused { code, message });
+        }
+        ended?;
         match last {
             Some(Line::Installed(installed)) => Ok(*installed),
-            Some(Line::Failed { code, message }) => Err(InstallError::Refused { code, message }),
-            Some(Line::Progress { .. }) | None => Err(InstallError::Silent),
+            _ => Err(InstallError::Silent),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use roadstead_model::limits;
 use roadstead_orchestrator::Orchestrator;
-use roadstead_packages::{PackageStore, StoreConfig, find_tools};
+use roadstead_packages::{ErrandGroups, PackageStore, StoreConfig, find_tools};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Environment};
@@ -45,7 +45,12 @@ pub(crate) fn variables(environment: &dyn Environment) -> BTreeMap<String, Strin
 }
 
 /// Opens the store in a data folder.
-pub(crate) fn store(config: &Config, data_folder: &Path, programs: &Path) -> anyhow::Result<PackageStore> {
+pub(crate) fn store(
+    config: &Config,
+    data_folder: &Path,
+    programs: &Path,
+    groups: ErrandGroups,
+) -> anyhow::Result<PackageStore> {
     let is_root = nix::unistd::geteuid().is_root();
     let folder = data_folder.join("packages");
     make_folder(&folder, 0o755).with_context(|| format!("could not make {}", folder.display()))?;
@@ -61,6 +66,8 @@ pub(crate) fn store(config: &Config, data_folder: &Path, programs: &Path) -> any
         budget: limits::INSTALL_BUDGET,
         max_bytes: limits::MAX_PACKAGE_BYTES,
         max_files: limits::MAX_PACKAGE_FILES,
+        groups: Some(groups),
+        max_memory_bytes: limits::MAX_INSTALL_MEMORY_BYTES,
     };
     PackageStore::open(config).context("the package store could not be opened")
 }

@@ -398,6 +398,12 @@ impl Wired<'_> {
         let orchestrator = Orchestrator::new(roadstead_orchestrator::Parts {
             store: store.clone(),
             accounts: accounts.clone(),
+            packages: crate::packages::store(
+                config,
+                ground.folder.path(),
+                &programs,
+                supervisor.errand_groups(ground.installation),
+            )?,
             supervisor: Arc::new(supervisor),
             routes: Routes::default(),
             clock: ground.clock.clone(),
@@ -415,7 +421,6 @@ impl Wired<'_> {
             },
             limits: times(),
             workplaces,
-            packages: crate::packages::store(config, ground.folder.path(), &programs)?,
             bundled: programs,
             hidden: self.ours.folders,
             closed_ports: self.ours.ports,
