@@ -40,7 +40,8 @@ struct Entry {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let Some(cargo) = &request.tools.cargo else {
-        return Err(Error::MissingTool { what: "cargo", how: "install Rust with rustup" });
+        let how = "install it for the whole machine, for example: apt install cargo";
+        return Err(request.tools.missing("cargo", "cargo", how));
     };
     let package = match &request.version {
         Some(version) => format!("{}@={version}", request.name),

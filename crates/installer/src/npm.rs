@@ -63,10 +63,8 @@ enum Bin {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let (Some(node), Some(npm)) = (&request.tools.node, &request.tools.npm) else {
-        return Err(Error::MissingTool {
-            what: "Node.js with npm",
-            how: "install it, for example: apt install nodejs npm",
-        });
+        let how = "install it for the whole machine, for example: apt install nodejs npm";
+        return Err(request.tools.missing("node", "Node.js with npm", how));
     };
     let package = match &request.version {
         Some(version) => format!("{}@{version}", request.name),

@@ -55,10 +55,8 @@ struct Metadata {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let Some(python) = &request.tools.python else {
-        return Err(Error::MissingTool {
-            what: "Python with pip",
-            how: "install it, for example: apt install python3 python3-pip",
-        });
+        let how = "install it for the whole machine, for example: apt install python3 python3-pip";
+        return Err(request.tools.missing("python3", "Python with pip", how));
     };
     let extras =
         if request.extras.is_empty() { String::new() } else { format!("[{}]", request.extras.join(",")) };

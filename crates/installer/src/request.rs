@@ -35,6 +35,18 @@ pub struct Tools {
     pub cargo: Option<PathBuf>,
     /// Folders that these need to read beside what every program may.
     pub places: Vec<PathBuf>,
+    /// Programs that lie where whoever installs and runs packages does not get: by their names, for a message.
+    pub closed: BTreeMap<String, PathBuf>,
+}
+
+impl Tools {
+    /// Why there is no such program to use: it is nowhere, or out of reach.
+    pub(crate) fn missing(&self, name: &str, what: &'static str, how: &'static str) -> Error {
+        match self.closed.get(name) {
+            Some(path) => Error::ClosedTool { what, path: path.clone(), how },
+            None => Error::MissingTool { what, how },
+        }
+    }
 }
 
 /// What to install, and where.
@@ -174,6 +186,19 @@ pub enum Error {
         /// Where to get it.
         how: &'static str,
     },
+    /// It is there, for somebody else.
+    #[error(
+        "{what} lies at {}, where the user that installs packages and those that run them do not get, or only chooses what lies \
+         in somebody's home; {how}, or put it where everybody may read and enter, on the service's PATH", path.display()
+    )]
+    ClosedTool {
+        /// What is out of reach.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// Where to get another.
+        how: &'static str,
+    },
     /// The walls could not be put up.
     #[error("the installation could not be confined: {0}")]
     Confinement(String),
@@ -237,7 +262,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
-            Self::MissingTool { .. } => "missing_tool",
+            Self::MissingTool { .. } | Self::ClosedTool { .. } => "missing_tool",
             Self::Confinement(_) => "confinement",
             Self::Failed { .. } => "failed",
             Self::NotFound { .. } => "not_found",

@@ -22,6 +22,9 @@ const FULL: &[&str] = &["ENOSPC", "No space left on device"];
 /// What is said of a file that is longer than the limit.
 const TOO_LONG: &[&str] = &["EFBIG", "File too large"];
 
+/// What npm says of its own log.
+const OWN_LOG: &str = "A complete log of this run can be found in";
+
 /// How a package manager ended.
 pub(crate) struct Ended {
     pub(crate) is_well: bool,
@@ -129,6 +132,10 @@ fn hear(from: impl Read, step: &str, said: &Mutex<VecDeque<String>>) {
             continue;
         }
         say::progress(step, &text);
+        // The file it names goes with the folder.
+        if text.contains(OWN_LOG) {
+            continue;
+        }
         if let Ok(mut said) = said.lock() {
             if said.len() == QUOTED_LINES {
                 said.pop_front();

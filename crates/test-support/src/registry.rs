@@ -93,9 +93,14 @@ impl Registry {
     /// What a package manager has to be told.
     pub fn environment(&self) -> BTreeMap<String, String> {
         let url = self.url();
-        [("npm_config_registry", format!("{url}/")), ("PIP_INDEX_URL", format!("{url}/simple"))]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into()
+        [
+            ("npm_config_registry", format!("{url}/")),
+            // A forged archive stays forged; npm would wait ten seconds before it looks again.
+            ("npm_config_fetch_retries", "0".to_owned()),
+            ("PIP_INDEX_URL", format!("{url}/simple")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 
     /// What it was asked for, in order.

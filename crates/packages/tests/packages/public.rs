@@ -119,7 +119,12 @@ async fn limits_of_size_time_and_scripts_are_kept() {
     assert!(matches!(error, InstallError::Installer(_)), "{error:?}");
     nothing_is_left(&hasty);
 
-    let room = room_with(|config| config.tools = Tools::default());
-    let error = room.store.install(&semver, |_| {}).await.unwrap_err();
-    assert!(matches!(&error, InstallError::Refused { code, .. } if code == "missing_tool"), "{error:?}");
+    for (closed, words) in [(None, "not installed"), (Some("/root/bin/node"), "lies at /root/bin/node")] {
+        let closed = closed.map(|path| ("node".to_owned(), path.into())).into_iter().collect();
+        let room = room_with(|config| config.tools = Tools { closed, ..Tools::default() });
+        let error = room.store.install(&semver, |_| {}).await.unwrap_err();
+        let InstallError::Refused { code, message } = error else { panic!("{error:?}") };
+        assert_eq!(code, "missing_tool");
+        assert!(message.contains(words), "{message}");
+    }
 }

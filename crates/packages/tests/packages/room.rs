@@ -82,7 +82,7 @@ pub fn room_of(registry: &Registry, change: impl FnOnce(&mut StoreConfig)) -> Ro
 }
 
 /// Built beside this test's own program.
-fn installer() -> PathBuf {
+pub fn installer() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let program = own.parent().and_then(Path::parent).unwrap().join("roadstead-installer");
     assert!(program.exists(), "{} is missing: cargo build --workspace makes it", program.display());
