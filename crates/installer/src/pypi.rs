@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::file;
 use crate::request::{Error, Executable, Installed, Interpreter, Locked, Request};
-use crate::run::{HOME, OTHER_HASH, run};
+use crate::run::{Ended, HOME, OTHER_HASH, run};
 use crate::say;
 
 const SITE: &str = "site";
@@ -87,22 +87,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     say::progress("installing", &format!("pip installs {package}"));
     let ended = run(request, "installing", python, &args, &[])?;
     if !ended.is_well {
-        if ended.said_any(MISSING) {
-            let registry = if request.scripts {
-                "the Python package index"
-            } else {
-                "the Python package index, as a wheel,"
-            };
-            return Err(Error::NotFound { registry, package });
-        }
-        if ended.said_any(FORGED) {
-            return Err(refused(&package, &format!("{OTHER_HASH} ({})", ended.said)));
-        }
-        if ended.said_any(ELSEWHERE) {
-            let why = "what it needs does not come from the index: a repository, an address or a folder";
-            return Err(refused(&package, &format!("{why} ({})", ended.said)));
-        }
-        return Err(ended.failed("pip", package));
+        return Err(failed(request, ended, package));
     }
     let text = file::read(&request.folder.join(REPORT))?;
     let report: Report = file::json(&request.folder.join(REPORT))?;
@@ -128,6 +113,26 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         bytes: 0,
         files: 0,
     })
+}
+
+/// Why pip came to nothing.
+fn failed(request: &Request, ended: Ended, package: String) -> Error {
+    if ended.said_any(MISSING) {
+        let registry = if request.scripts {
+            "the Python package index"
+        } else {
+            "the Python package index, as a wheel,"
+        };
+        return Error::NotFound { registry, package };
+    }
+    if ended.said_any(FORGED) {
+        return refused(&package, &format!("{OTHER_HASH} ({})", ended.said));
+    }
+    if ended.said_any(ELSEWHERE) {
+        let why = "what it needs does not come from the index: a repository, an address or a folder";
+        return refused(&package, &format!("{why} ({})", ended.said));
+    }
+    ended.failed("pip", package)
 }
 
 /// Nothing can be written there later, and to read source anew at each start takes most of it. Bound to no time of a file, so

@@ -146,7 +146,7 @@ impl Registry {
         let kind = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
         files.push(Entry::file(&format!("{info}/WHEEL"), kind));
         files.push(Entry::file(&format!("{info}/entry_points.txt"), wheel.entry_points.clone()));
-        let record: String = files.iter().map(|entry| format!("{},,\n", entry.path)).collect();
+        let record = files.iter().fold(String::new(), |text, entry| text + &entry.path + ",,\n");
         files.push(Entry::file(&format!("{info}/RECORD"), record));
         let bytes = archive::zip(&files);
         let hashed: &[u8] = if wheel.has_wrong_hash { b"something else" } else { &bytes };

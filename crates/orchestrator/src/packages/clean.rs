@@ -112,7 +112,8 @@ impl Inner {
         }
         let (claimed, mut skipped) = self.claimed(going).await?;
         let mut removed = Vec::with_capacity(claimed.len());
-        if !claimed.is_empty() {
+        // That somebody asked is written down, too, where there turned out to be nothing.
+        if !claimed.is_empty() || permit.is_some() {
             self.write_clean(permit, &claimed).await?;
             let packages = self.parts.packages.clone();
             for (report, gone) in blocking(move || take_away(&packages, claimed)).await {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use roadstead_packages::Manager;
 use roadstead_test_support::registry::{NpmPackage, Registry};
+use tokio::task::JoinSet;
 
 use crate::room::{nothing_is_left, room_of, wanted};
 
@@ -24,25 +25,24 @@ async fn a_package_that_is_held_is_not_claimed_and_one_that_is_claimed_is_waited
     drop(hold);
     // Decided about and left: whoever waited has it.
     let claim = room.store.claim(stored.clone()).unwrap().unwrap();
-    let waiting = tokio::spawn({
+    let mut waiting = JoinSet::new();
+    let wait = |waiting: &mut JoinSet<_>| {
         let (store, tool) = (room.store.clone(), tool.clone());
-        async move { store.install(&tool, |_| {}).await.unwrap() }
-    });
+        waiting.spawn(async move { store.install(&tool, |_| {}).await.unwrap() });
+    };
+    wait(&mut waiting);
     drop(claim);
-    let (again, hold) = waiting.await.unwrap();
+    let (again, hold) = waiting.join_next().await.unwrap().unwrap();
     assert_eq!(again, stored);
     drop(hold);
     // Decided about and taken away: whoever waited has it installed again.
     let asked = registry.asked().len();
     let claim = room.store.claim(stored.clone()).unwrap().unwrap();
-    let waiting = tokio::spawn({
-        let (store, tool) = (room.store.clone(), tool.clone());
-        async move { store.install(&tool, |_| {}).await.unwrap() }
-    });
+    wait(&mut waiting);
     let outgoing = room.store.take_out(claim).unwrap();
     assert!(room.store.hold(&stored.place).await.is_ok());
     outgoing.remove().unwrap();
-    let (again, _hold) = waiting.await.unwrap();
+    let (again, _hold) = waiting.join_next().await.unwrap().unwrap();
     assert_eq!(again.place, stored.place, "the same files are the same package");
     assert!(registry.asked().len() > asked, "it was fetched again");
     assert!(again.tree.join("node_modules/tool/run.js").is_file());
@@ -58,7 +58,8 @@ async fn a_store_that_is_opened_leaves_what_another_installs_and_clears_what_nob
     std::fs::create_dir_all(&left).unwrap();
     let silent = wanted(Manager::Npm, "silent", Some("1.0.0"));
     let store = room.store.clone();
-    let installing = tokio::spawn(async move { store.install(&silent, |_| {}).await });
+    let mut installing = JoinSet::new();
+    installing.spawn(async move { store.install(&silent, |_| {}).await });
     roadstead_test_support::wait_for("npm to ask", Duration::from_mins(1), async || {
         registry.asked().contains(&"/silent".to_owned()).then_some(())
     })
@@ -72,8 +73,7 @@ async fn a_store_that_is_opened_leaves_what_another_installs_and_clears_what_nob
     );
     let (stored, _hold) = second.install(&wanted(Manager::Npm, "tool", Some("1.0.0")), |_| {}).await.unwrap();
     assert_eq!(room.store.all(), [stored]);
-    installing.abort();
-    assert!(installing.await.unwrap_err().is_cancelled());
+    installing.shutdown().await;
     nothing_is_left(&room);
 }
 
@@ -90,8 +90,8 @@ async fn a_package_remembers_when_it_was_needed() {
     assert_eq!(room.store.cleaned_at(), None);
     room.store.mark_cleaned(then).unwrap();
     assert_eq!(room.store.cleaned_at(), Some(then));
-    let root = room.root.to_string_lossy();
+    let folder = room.root.to_string_lossy();
     let places =
-        room.store.places_in([format!("--module={root}/{}/tree/x", stored.place).as_str(), "/usr/bin"]);
+        room.store.places_in([format!("--module={folder}/{}/tree/x", stored.place).as_str(), "/usr/bin"]);
     assert_eq!(places.into_iter().collect::<Vec<_>>(), [stored.place]);
 }
