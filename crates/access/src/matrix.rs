@@ -157,6 +157,7 @@ matrix! {
     TypesCreate: TypesWrite, - - - -, !, look;
     TypesUpdate: TypesWrite, - - - -, !, look;
     TypesDisable: TypesWrite, - - - -, !, look;
+    TypesVersions: TypesRead, - - - -, !, look;
     TypesImport: TypesWrite, - - - -, !, look;
     TypesUpgrade: TypesWrite, - - - -, !, look;
     TypesSubmit: TypesWrite, - - - -, !, look;
@@ -169,6 +170,8 @@ matrix! {
     RegistryList: TypesRead, O O O O, A, look;
     RegistryVersions: TypesRead, O O O O, A, look;
     RegistryGet: TypesRead, O O O O, A, look;
+    PackagesList: TypesRead, - - - -, !, look;
+    PackagesClean: TypesWrite, - - - -, !, look;
     CredentialsList: CredentialsRead, o o o o, a, look;
     CredentialsGet: CredentialsRead, o o o o, a, look;
     CredentialsUsage: CredentialsRead, o o o o, a, look;

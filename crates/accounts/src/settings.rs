@@ -63,6 +63,8 @@ pub struct Settings {
     pub public_registry: bool,
     /// Whether a type whose tools are others than the approved ones is launched no more (`catalog.changed_tools`).
     pub refuses_changed_tools: bool,
+    /// How long an installed package stays that nothing needs any more (`packages.keep_unused_days`).
+    pub keep_packages: Duration,
 }
 
 /// HTTPS, HTTP and DNS over TCP.
@@ -111,6 +113,7 @@ impl Settings {
             refuses_changed_tools: rows
                 .get("catalog.changed_tools")
                 .is_some_and(|value| value == kinds::REFUSE),
+            keep_packages: Duration::from_hours(24 * number("packages.keep_unused_days", 7)),
         })
     }
 }

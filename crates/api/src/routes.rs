@@ -7,6 +7,7 @@ mod exports;
 mod instances;
 mod keys;
 mod master_key;
+mod packages;
 mod people;
 mod public;
 mod retention;
@@ -23,6 +24,7 @@ pub(crate) fn api() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
         .merge(instances::routes())
         .merge(types::routes())
+        .merge(packages::routes())
         .merge(credentials::routes())
         .merge(people::routes())
         .merge(keys::routes())

@@ -9,6 +9,7 @@ mod keys;
 mod logs;
 mod master_key;
 mod organization;
+mod packages;
 mod people;
 mod person;
 mod registry;
@@ -50,6 +51,7 @@ pub use organization::{
     AcceptBody, Invitation, InviteBody, Member, MemberBody, Organization, OrganizationBody,
     OrganizationPatchBody, OrganizationQuotas, Project, ProjectBody, ProjectPatchBody,
 };
+pub use packages::{CleanBody, CleanedPackages, Package, TypeName, TypeVersion};
 pub use people::PortEntry;
 pub use person::{KeySummary, Me, MePatchBody, Membership, SuspendBody, User, UserBody, UserPatchBody};
 pub(crate) use registry::registry_name;

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod audit;
 pub mod keys;
 pub mod many;
+pub mod packages;
 pub mod people;
 pub mod retention;
 pub mod review;
@@ -19,6 +20,7 @@ pub use crate::arguments::{JsonObject, KeyValue, Since, Span};
 use admin::{CredentialsCommand, MasterKeyCommand, TypesCommand};
 use keys::KeysCommand;
 use many::{Bulk, LogsCommand, Patch, Sort, Which};
+use packages::PackagesCommand;
 use people::{AccountCommand, Members, OrgsCommand, ProjectsCommand, UsersCommand};
 use retention::RetentionCommand;
 use settings::SettingsCommand;
@@ -159,6 +161,13 @@ pub enum ClientCommand {
         /// What to do; without it, list
         #[command(subcommand)]
         command: Option<SettingsCommand>,
+    },
+    /// List installed packages, and remove those that nothing needs (administrators)
+    #[command(after_help = packages::PACKAGES_EXAMPLES)]
+    Packages {
+        /// What to do; without it, list
+        #[command(subcommand)]
+        command: Option<PackagesCommand>,
     },
     /// Show and change what is kept for how long, and remove what is old (administrators)
     #[command(after_help = retention::RETENTION_EXAMPLES)]

@@ -16,6 +16,7 @@ mod many;
 mod master_key;
 mod members;
 mod orgs;
+mod packages;
 mod projects;
 mod retention;
 mod settings;
@@ -85,6 +86,7 @@ async fn dispatch(command: ClientCommand, session: &Session<'_>) -> Result<(), C
         ClientCommand::Account { command } => account::account(session, command).await,
         ClientCommand::Keys { command } => keys::keys(session, command).await,
         ClientCommand::Settings { command } => settings::settings(session, command).await,
+        ClientCommand::Packages { command } => packages::packages(session, command).await,
         ClientCommand::Retention { command } => retention::retention(session, command).await,
         ClientCommand::MasterKey { command } => master_key::master_key(session, command).await,
         ClientCommand::ClientConfig(wanted) => client_config::client_config(session, &wanted).await,

@@ -40,7 +40,8 @@ struct Entry {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let Some(cargo) = &request.tools.cargo else {
-        return Err(Error::MissingTool { what: "cargo", how: "install Rust with rustup" });
+        let how = "install it for the whole machine, for example: apt install cargo";
+        return Err(request.tools.missing("cargo", "cargo", how));
     };
     let package = match &request.version {
         Some(version) => format!("{}@={version}", request.name),
@@ -61,7 +62,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         if ended.said_any(MISSING) {
             return Err(Error::NotFound { registry: "the registry of crates", package });
         }
-        return Err(Error::Failed { manager: "cargo", package, said: ended.said });
+        return Err(ended.failed("cargo", package));
     }
     let record: Record = file::json(&request.folder.join(".crates2.json"))?;
     let unknown = || refused(&package, "cargo does not tell what it installed");
@@ -70,7 +71,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let (packages, lock) = locked(&cargo_home, &request.name, &version)?;
     let integrity = archive_hash(&cargo_home, &request.name, &version)?;
     file::remove(&home)?;
-    let executables = install.bins.into_iter().filter(|name| file::is_below(Path::new(name)));
+    let executables = install.bins.into_iter().filter(|name| file::is_program_name(name));
     let executables: Vec<_> = executables
         .map(|name| Executable { path: Path::new("bin").join(&name), name, interpreter: Interpreter::None })
         .collect();

@@ -19,6 +19,11 @@ const DNS_PORT: u16 = 53;
 
 pub(crate) fn enter(request: &Request) -> Result<(), Error> {
     limits(request)?;
+    for group in &request.groups {
+        // The number zero stands for whoever writes it.
+        std::fs::write(group.join("cgroup.procs"), "0")
+            .map_err(|error| Error::Confinement(format!("a control group was not to be entered: {error}")))?;
+    }
     let refused = |error: &dyn std::fmt::Display| Error::Confinement(error.to_string());
     privilege::empty_bounding_set();
     if let Some(id) = request.user {
@@ -28,8 +33,9 @@ pub(crate) fn enter(request: &Request) -> Result<(), Error> {
     privilege::forbid_new_privileges().map_err(|error| refused(&error))?;
     let mut connect = request.ports.clone();
     connect.push(DNS_PORT);
+    let machine = MACHINE.iter().map(PathBuf::from).filter(|path| path.exists());
     let rules = Rules {
-        read: MACHINE.iter().map(PathBuf::from).filter(|path| path.exists()).collect(),
+        read: machine.chain(request.groups.iter().cloned()).collect(),
         execute: request.tools.places.clone(),
         write: vec![request.folder.clone()],
         connect,

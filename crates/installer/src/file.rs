@@ -48,6 +48,12 @@ pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Whether something can be called so on a command line, and nothing takes it for more than a name.
+pub(crate) fn is_program_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+~".contains(&byte))
+}
+
 /// Whether a path that a package names stays below where it is looked up.
 pub(crate) fn is_below(path: &Path) -> bool {
     !path.as_os_str().is_empty()

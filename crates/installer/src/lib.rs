@@ -17,6 +17,7 @@ mod request;
 mod run;
 mod say;
 mod tree;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -54,6 +55,7 @@ pub fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
 
 fn install(request: &Request) -> Result<Installed, Error> {
     confine::enter(request)?;
+    watch::end_with_whoever_asked();
     let mut installed = match request.manager {
         Manager::Npm => npm::install(request)?,
         Manager::Pypi => pypi::install(request)?,

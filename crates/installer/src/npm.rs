@@ -7,13 +7,25 @@ use serde::Deserialize;
 
 use crate::file;
 use crate::request::{Error, Executable, Installed, Interpreter, Locked, Request};
-use crate::run::{HOME, run};
+use crate::run::{HOME, OTHER_HASH, run};
 use crate::say;
 
 const MODULES: &str = "node_modules";
 const LOCK: &str = "package-lock.json";
 /// What npm says of a package or a version that is not there.
 const MISSING: &[&str] = &["E404", "ETARGET", "No matching version"];
+/// What npm says of what it was told not to fetch, since it does not come from the registry.
+const ELSEWHERE: &[&str] = &["EALLOWGIT", "EALLOWREMOTE", "EALLOWFILE", "EALLOWDIRECTORY"];
+/// What npm says of an archive that is not the one whose hash the registry tells.
+const FORGED: &[&str] = &["EINTEGRITY"];
+/// Whether to fetch what does not come from the registry. An npm that does not know one of these passes it over; what it fetched
+/// then is found in its lock file.
+const FROM_REGISTRY_ALONE: &[(&str, &str)] = &[
+    ("npm_config_allow_git", "none"),
+    ("npm_config_allow_remote", "none"),
+    ("npm_config_allow_file", "none"),
+    ("npm_config_allow_directory", "none"),
+];
 /// What the first line of a script for Node names.
 const NODE_LINE: &str = "node";
 
@@ -32,6 +44,8 @@ struct Entry {
     link: bool,
     in_bundle: bool,
     has_install_script: bool,
+    dependencies: BTreeMap<String, String>,
+    optional_dependencies: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -49,10 +63,8 @@ enum Bin {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let (Some(node), Some(npm)) = (&request.tools.node, &request.tools.npm) else {
-        return Err(Error::MissingTool {
-            what: "Node.js with npm",
-            how: "install it, for example: apt install nodejs npm",
-        });
+        let how = "install it for the whole machine, for example: apt install nodejs npm";
+        return Err(request.tools.missing("node", "Node.js with npm", how));
     };
     let package = match &request.version {
         Some(version) => format!("{}@{version}", request.name),
@@ -83,12 +95,19 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         &package,
     ];
     say::progress("installing", &format!("npm installs {package}"));
-    let ended = run(request, "installing", node, &args, &[])?;
+    let ended = run(request, "installing", node, &args, FROM_REGISTRY_ALONE)?;
     if !ended.is_well {
         if ended.said_any(MISSING) {
             return Err(Error::NotFound { registry: "the npm registry", package });
         }
-        return Err(Error::Failed { manager: "npm", package, said: ended.said });
+        if ended.said_any(ELSEWHERE) {
+            let why = "what it needs does not come from the registry: a repository, an address or a folder";
+            return Err(refused(&package, &format!("{why} ({})", ended.said)));
+        }
+        if ended.said_any(FORGED) {
+            return Err(refused(&package, &format!("{OTHER_HASH} ({})", ended.said)));
+        }
+        return Err(ended.failed("npm", package));
     }
     file::remove(&request.folder.join(HOME))?;
     let text = file::read(&request.folder.join(LOCK))?;
@@ -125,13 +144,22 @@ fn locked(lock: &Lock) -> Result<(Vec<Locked>, Vec<String>), Error> {
         let name = entry.name.as_deref().unwrap_or(name);
         let version = entry.version.as_deref().unwrap_or_default();
         if entry.link {
-            return Err(refused(name, "it is a link to a folder, not a package of the registry"));
+            return Err(refused(name, "it is a link to a folder, and does not come from the registry"));
         }
         if let Some(resolved) = &entry.resolved
             && !resolved.starts_with("https://")
             && !resolved.starts_with("http://")
         {
-            return Err(refused(name, "it comes from a repository or a file, not from the registry"));
+            return Err(refused(
+                name,
+                "it is of a repository or a file, and does not come from the registry",
+            ));
+        }
+        // An address leads to an archive with a hash like any other: what was asked for tells them apart.
+        let needs = entry.dependencies.iter().chain(&entry.optional_dependencies);
+        if let Some((needed, from)) = needs.into_iter().find(|(_, from)| !is_of_registry(from)) {
+            let why = format!("{name} wants it from {from:?}, and it does not come from the registry");
+            return Err(refused(needed, &say::plain(&why)));
         }
         if entry.has_install_script {
             unrun.push(format!("{name}@{version}"));
@@ -154,6 +182,14 @@ fn locked(lock: &Lock) -> Result<(Vec<Locked>, Vec<String>), Error> {
     Ok((packages, unrun))
 }
 
+/// Whether a dependency is asked for by a range of versions or a tag, and not by where it lies.
+fn is_of_registry(wanted: &str) -> bool {
+    let wanted = wanted.strip_prefix("npm:@").or_else(|| wanted.strip_prefix("npm:")).unwrap_or(wanted);
+    // Of another name with a scope, one slash is the name's.
+    let (name, version) = wanted.rsplit_once('@').unwrap_or(("", wanted));
+    !version.contains([':', '/']) && !name.contains(':') && name.matches('/').count() <= 1
+}
+
 fn executables(folder: &Path, name: &str) -> Result<Vec<Executable>, Error> {
     let below = Path::new(MODULES).join(name);
     let package: Package = file::json(&folder.join(&below).join("package.json"))?;
@@ -164,7 +200,8 @@ fn executables(folder: &Path, name: &str) -> Result<Vec<Executable>, Error> {
         None => Vec::new(),
     };
     let mut executables = Vec::new();
-    for (name, path) in named {
+    // A name that is more than one would be a trap for whoever types it; npm itself changes such names.
+    for (name, path) in named.into_iter().filter(|(name, _)| file::is_program_name(name)) {
         if !file::is_below(&path) {
             return Err(refused(&name, "its package.json names a program outside the package"));
         }
@@ -211,12 +248,38 @@ mod tests {
     }
 
     #[test]
+    fn a_dependency_by_its_place_is_told_from_one_by_its_version() {
+        for of_registry in
+            ["^1.2.3", "1.x || >=2", "latest", "*", "", "npm:other@1.0.0", "npm:@s/other@^2", "npm:other"]
+        {
+            assert!(is_of_registry(of_registry), "{of_registry}");
+        }
+        for other in [
+            "file:../a",
+            "link:a",
+            "../a",
+            "git+ssh://git@host/a.git",
+            "git://host/a",
+            "https://host/a.tgz",
+            "http://user@host/a.tgz",
+            "github:b/a",
+            "b/a",
+            "b/a#1",
+            "workspace:*",
+        ] {
+            assert!(!is_of_registry(other), "{other}");
+        }
+    }
+
+    #[test]
     fn what_does_not_come_from_the_registry_is_refused() {
         for entry in [
             r#"{"version": "1.0.0", "resolved": "git+ssh://git@host/a.git#1", "integrity": "sha512-A"}"#,
             r#"{"version": "1.0.0", "resolved": "file:../a", "integrity": "sha512-A"}"#,
             r#"{"resolved": "../a", "link": true}"#,
             r#"{"version": "1.0.0", "resolved": "https://host/a.tgz"}"#,
+            r#"{"version": "1.0.0", "resolved": "https://r/b.tgz", "integrity": "sha512-B", "dependencies": {"a": "https://host/a.tgz"}}"#,
+            r#"{"version": "1.0.0", "resolved": "https://r/b.tgz", "integrity": "sha512-B", "optionalDependencies": {"a": "b/a"}}"#,
         ] {
             let error = lock(&format!(r#"{{"packages": {{"node_modules/a": {entry}}}}}"#)).unwrap_err();
             assert!(matches!(error, Error::Refused { ref package, .. } if package == "a"), "{entry}");

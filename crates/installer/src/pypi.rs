@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::file;
 use crate::request::{Error, Executable, Installed, Interpreter, Locked, Request};
-use crate::run::{HOME, run};
+use crate::run::{Ended, HOME, OTHER_HASH, run};
 use crate::say;
 
 const SITE: &str = "site";
@@ -16,6 +16,11 @@ const REPORT: &str = "pip-report.json";
 /// What pip says of a package or a version that is not there, or only as source.
 const MISSING: &[&str] = &["No matching distribution found", "Could not find a version"];
 
+/// What pip says of an archive that is not the one whose hash the index tells.
+const FORGED: &[&str] = &["DO NOT MATCH THE HASHES"];
+/// What pip says of what it could not fetch from elsewhere.
+const ELSEWHERE: &[&str] = &["git clone", "Cannot find command 'git'", "file:///"];
+
 #[derive(Deserialize)]
 struct Report {
     install: Vec<Item>,
@@ -23,6 +28,9 @@ struct Report {
 
 #[derive(Deserialize)]
 struct Item {
+    /// Whether an address was asked for, not the index.
+    #[serde(default)]
+    is_direct: bool,
     download_info: Download,
     metadata: Metadata,
 }
@@ -47,10 +55,8 @@ struct Metadata {
 
 pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     let Some(python) = &request.tools.python else {
-        return Err(Error::MissingTool {
-            what: "Python with pip",
-            how: "install it, for example: apt install python3 python3-pip",
-        });
+        let how = "install it for the whole machine, for example: apt install python3 python3-pip";
+        return Err(request.tools.missing("python3", "Python with pip", how));
     };
     let extras =
         if request.extras.is_empty() { String::new() } else { format!("[{}]", request.extras.join(",")) };
@@ -81,15 +87,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     say::progress("installing", &format!("pip installs {package}"));
     let ended = run(request, "installing", python, &args, &[])?;
     if !ended.is_well {
-        if ended.said_any(MISSING) {
-            let registry = if request.scripts {
-                "the Python package index"
-            } else {
-                "the Python package index, as a wheel,"
-            };
-            return Err(Error::NotFound { registry, package });
-        }
-        return Err(Error::Failed { manager: "pip", package, said: ended.said });
+        return Err(failed(request, ended, package));
     }
     let text = file::read(&request.folder.join(REPORT))?;
     let report: Report = file::json(&request.folder.join(REPORT))?;
@@ -117,6 +115,26 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
     })
 }
 
+/// Why pip came to nothing.
+fn failed(request: &Request, ended: Ended, package: String) -> Error {
+    if ended.said_any(MISSING) {
+        let registry = if request.scripts {
+            "the Python package index"
+        } else {
+            "the Python package index, as a wheel,"
+        };
+        return Error::NotFound { registry, package };
+    }
+    if ended.said_any(FORGED) {
+        return refused(&package, &format!("{OTHER_HASH} ({})", ended.said));
+    }
+    if ended.said_any(ELSEWHERE) {
+        let why = "what it needs does not come from the index: a repository, an address or a folder";
+        return refused(&package, &format!("{why} ({})", ended.said));
+    }
+    ended.failed("pip", package)
+}
+
 /// Nothing can be written there later, and to read source anew at each start takes most of it. Bound to no time of a file, so
 /// that the same package is the same bytes.
 fn compile(request: &Request, python: &Path) -> Result<(), Error> {
@@ -134,16 +152,17 @@ fn locked(report: &Report) -> Result<Vec<Locked>, Error> {
     let mut packages = Vec::new();
     for item in &report.install {
         let (name, version) = (&item.metadata.name, &item.metadata.version);
+        if item.is_direct || item.download_info.url.starts_with("git+") {
+            let why = format!("it does not come from the index, but from {}", item.download_info.url);
+            return Err(refused(name, &say::plain(&why)));
+        }
         let hash = item.download_info.archive_info.as_ref().and_then(|archive| archive.hashes.get("sha256"));
         let Some(hash) = hash else {
             return Err(refused(
                 name,
-                "it has no hash: it comes from a repository or a folder, not from the index",
+                "it has no hash: it does not come from the index, but from a repository or a folder",
             ));
         };
-        if item.download_info.url.starts_with("git+") {
-            return Err(refused(name, "it comes from a repository, not from the index"));
-        }
         packages.push(Locked {
             name: name.clone(),
             version: version.clone(),
@@ -213,11 +232,7 @@ fn scripts(text: &str) -> Vec<(&str, &str, &str)> {
         let target = target.split('[').next().unwrap_or_default();
         let Some((module, function)) = target.split_once(':') else { continue };
         let (name, module, function) = (name.trim(), module.trim(), function.trim());
-        let is_name = !name.is_empty()
-            && !name.starts_with('-')
-            && !name.starts_with('.')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if is_name && is_dotted(module) && is_dotted(function) {
+        if file::is_program_name(name) && is_dotted(module) && is_dotted(function) {
             found.push((name, module, function));
         }
     }
@@ -282,5 +297,8 @@ mod tests {
         ] {
             assert!(locked(&report(bad)).is_err(), "{bad}");
         }
+        let mut direct = good;
+        direct.install[0].is_direct = true;
+        assert!(locked(&direct).is_err(), "an address that has a hash is no index");
     }
 }

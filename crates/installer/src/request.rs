@@ -1,7 +1,7 @@
 //! What is asked, and what is answered.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,18 @@ pub struct Tools {
     pub cargo: Option<PathBuf>,
     /// Folders that these need to read beside what every program may.
     pub places: Vec<PathBuf>,
+    /// Programs that lie where whoever installs and runs packages does not get: by their names, for a message.
+    pub closed: BTreeMap<String, PathBuf>,
+}
+
+impl Tools {
+    /// Why there is no such program to use: it is nowhere, or out of reach.
+    pub(crate) fn missing(&self, name: &str, what: &'static str, how: &'static str) -> Error {
+        match self.closed.get(name) {
+            Some(path) => Error::ClosedTool { what, path: path.clone(), how },
+            None => Error::MissingTool { what, how },
+        }
+    }
 }
 
 /// What to install, and where.
@@ -70,6 +82,12 @@ pub struct Request {
     pub max_bytes: u64,
     /// In so many files and folders.
     pub max_files: u64,
+    /// Control groups to enter.
+    #[serde(default)]
+    pub groups: Vec<PathBuf>,
+    /// What these let it have of memory, for whoever is told that it was too little.
+    #[serde(default)]
+    pub max_memory_bytes: u64,
 }
 
 /// A line of the answer.
@@ -168,6 +186,19 @@ pub enum Error {
         /// Where to get it.
         how: &'static str,
     },
+    /// It is there, for somebody else.
+    #[error(
+        "{what} lies at {}, where the user that installs packages and those that run them do not get, or only chooses what lies \
+         in somebody's home; {how}, or put it where everybody may read and enter, on the service's PATH", path.display()
+    )]
+    ClosedTool {
+        /// What is out of reach.
+        what: &'static str,
+        /// Where it is.
+        path: PathBuf,
+        /// Where to get another.
+        how: &'static str,
+    },
     /// The walls could not be put up.
     #[error("the installation could not be confined: {0}")]
     Confinement(String),
@@ -203,6 +234,12 @@ pub enum Error {
         /// Of what.
         what: String,
     },
+    /// There is no room for it.
+    #[error("there is no room left on the disk to install {package}")]
+    DiskFull {
+        /// What.
+        package: String,
+    },
     /// There is nothing in it to run.
     #[error("{package} brings no program; what runs it has to be named by hand")]
     NoExecutable {
@@ -222,27 +259,30 @@ pub enum Error {
 
 impl Error {
     /// One word for programs.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Request(_) => "request",
-            Self::MissingTool { .. } => "missing_tool",
+            Self::MissingTool { .. } | Self::ClosedTool { .. } => "missing_tool",
             Self::Confinement(_) => "confinement",
             Self::Failed { .. } => "failed",
             Self::NotFound { .. } => "not_found",
             Self::Refused { .. } => "refused",
             Self::TooLarge { .. } => "too_large",
+            Self::DiskFull { .. } => "disk_full",
             Self::NoExecutable { .. } => "no_executable",
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => "disk_full",
             Self::File { .. } => "file",
         }
     }
 }
 
-/// Reads the request.
+/// Reads the request: one line. What comes after it is the end, when whoever asked has gone.
 pub(crate) fn read() -> Result<Request, Error> {
     let mut text = String::new();
     std::io::stdin()
+        .lock()
         .take(MAX_REQUEST_BYTES)
-        .read_to_string(&mut text)
+        .read_line(&mut text)
         .map_err(|error| Error::Request(error.to_string()))?;
     serde_json::from_str(&text).map_err(|error| Error::Request(error.to_string()))
 }

@@ -26,6 +26,8 @@ pub const DEFAULT_PAGE: u32 = 20;
 pub const STDERR_TAIL_LINES: usize = 20;
 /// How long installing a package may take, apart from any launch.
 pub const INSTALL_BUDGET: Duration = Duration::from_mins(10);
+/// What installing one may take of memory: cargo builds large programs in half of it.
+pub const MAX_INSTALL_MEMORY_BYTES: u64 = 4 << 30;
 /// What one package with all it needs may take of the disk.
 pub const MAX_PACKAGE_BYTES: u64 = 2 << 30;
 /// In so many files and folders: ten times what large ones have.

@@ -77,6 +77,8 @@ operations! {
     TypesUpdate = "types_update", "type.update";
     /// `DELETE /types/{id}`
     TypesDisable = "types_disable", "type.disable";
+    /// `GET /types/{id}/versions`
+    TypesVersions = "types_versions", "type.versions";
     /// `POST /types/import`
     TypesImport = "types_import", "type.import";
     /// `POST /types/{id}/upgrade`
@@ -101,6 +103,10 @@ operations! {
     RegistryVersions = "registry_versions", "registry.versions";
     /// `GET /v0.1/servers/{name}/versions/{version}`
     RegistryGet = "registry_get", "registry.get";
+    /// `GET /packages`
+    PackagesList = "packages_list", "package.list";
+    /// `POST /packages/clean`
+    PackagesClean = "packages_clean", "package.clean";
     /// `GET /credentials`
     CredentialsList = "credentials_list", "credential.list";
     /// `GET /credentials/{id}`

@@ -17,7 +17,7 @@ use roadstead_catalog::import::{self, Install, PackageRef, Proposal, Registry};
 use roadstead_catalog::{PackageUse, TypeSpec};
 use roadstead_model::ProjectId;
 use roadstead_packages::{
-    Executable, InstallError, Interpreter, Manager, NameError, Package, Progress, Stored, Wanted,
+    Executable, Hold, InstallError, Interpreter, Manager, NameError, Package, Progress, Stored, Wanted,
 };
 use serde_json::Value;
 
@@ -143,18 +143,18 @@ impl Orchestrator {
             return Err(ImportError::NeedsApproval(proposal.needs_approval));
         }
         let approved = proposal.approve();
-        let (spec, unrun_scripts) = match proposal.install.clone() {
-            None => (finished(proposal, "", &[])?, Vec::new()),
+        let (spec, unrun_scripts, _held) = match proposal.install.clone() {
+            None => (finished(proposal, "", &[])?, Vec::new(), None),
             Some(install) => {
                 let wanted = wanted(&install, request.scripts)?;
-                let stored = self.installed(&wanted, hear).await?;
+                let (stored, hold) = self.installed(&wanted, hear).await?;
                 has_hash(&install, &stored)?;
                 let entry = request.entry.as_deref().or(install.entry.as_deref());
                 let executable = executable(&stored, entry)?;
                 let (program, leading) = self.command(&stored, executable)?;
                 let mut spec = finished(proposal, &program, &leading)?;
                 belongs(&mut spec, &wanted, &stored, executable);
-                (spec, stored.installed.unrun_scripts.clone())
+                (spec, stored.installed.unrun_scripts.clone(), Some(hold))
             }
         };
         let value =
@@ -164,15 +164,17 @@ impl Orchestrator {
         Ok(Imported { row: Some(row), spec, notes, approved, unrun_scripts })
     }
 
-    /// A package, unless the service stops meanwhile.
+    /// A package, unless the service stops meanwhile; held, until the type that names it is written down.
     async fn installed(
         &self,
         wanted: &Wanted,
         hear: impl FnMut(Progress) + Send,
-    ) -> Result<Stored, ImportError> {
+    ) -> Result<(Stored, Hold), ImportError> {
         let work = self.0.parts.packages.install(wanted, hear);
         let done = self.0.parts.stopping.run_until_cancelled(work).await;
-        Ok(done.ok_or(ImportError::ShuttingDown)??)
+        let (stored, hold) = done.ok_or(ImportError::ShuttingDown)??;
+        self.0.mark_packages([stored.place.as_str()]);
+        Ok((stored, hold))
     }
 
     /// The program that runs an executable, and what comes first among its arguments.
@@ -333,7 +335,7 @@ fn package_use(scripts: bool, stored: &Stored, executable: &Executable) -> Packa
     }
 }
 
-const fn manager_word(manager: Manager) -> &'static str {
+pub(crate) const fn manager_word(manager: Manager) -> &'static str {
     match manager {
         Manager::Npm => "npm",
         Manager::Pypi => "pypi",

@@ -4,6 +4,7 @@
 mod again;
 mod autostart;
 mod confine;
+mod made_of;
 mod plan;
 mod quota;
 mod reserve;

@@ -28,6 +28,7 @@ mod leave;
 mod lifecycle;
 mod live;
 mod logs;
+mod packages;
 mod parts;
 mod patch;
 mod ports;
@@ -56,6 +57,7 @@ pub use import::{Document, ImportError, ImportRequest, Imported, UpgradeRequest}
 pub use inspect::{InspectRequest, InspectTypeError};
 pub use launch::{LaunchRequest, Launched, Wait};
 pub use logs::{LogTask, LogWriter};
+pub use packages::{CleanRequest, Cleaned, Kept, PackageReport, TypeVersion};
 pub use parts::{Limits, Node, Orchestrator, Parts};
 pub use patch::{InstanceChange, Patched};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};

@@ -1,6 +1,6 @@
 //! Installs what is not there yet, once, and finds what is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, chown};
@@ -10,15 +10,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use roadstead_installer::{Installed, Line, Request, Tools};
-use roadstead_supervisor::{ErrandError, run_long_errand};
+use roadstead_supervisor::{ErrandError, ErrandGroup, ErrandGroups, ErrandLimits, run_long_errand};
 
+use crate::hold::{self, Asked, Hold};
 use crate::name::{Package, is_version, word};
+use crate::place::named_in;
 use crate::record::{FILE, Stored, TREE};
 use crate::seal;
 
 const STAGING: &str = ".staging";
 /// How much of the digest is in a folder's name.
 const DIGEST_CHARS: usize = 16;
+/// How long a package may be asked for that somebody decides about: as long as a database takes to answer.
+const HOLD_PATIENCE: Duration = Duration::from_secs(20);
+/// The pause between two such questions.
+const HOLD_PAUSE: Duration = Duration::from_millis(5);
+/// Processes and threads of one installation together.
+const MAX_PROCESSES: u64 = 1024;
+/// How often a package is installed that is taken away before it can be held.
+const ATTEMPTS: usize = 3;
 
 /// Where packages are, and how they get there.
 #[derive(Debug, Clone)]
@@ -43,6 +53,10 @@ pub struct StoreConfig {
     pub max_bytes: u64,
     /// In so many files and folders.
     pub max_files: u64,
+    /// Where control groups are made for what works on it; none where none are wanted.
+    pub groups: Option<ErrandGroups>,
+    /// The memory that an installation may take.
+    pub max_memory_bytes: u64,
 }
 
 /// What is to be installed.
@@ -83,6 +97,9 @@ pub enum InstallError {
     /// What it said cannot be.
     #[error("the installer told a version that is none: {0:?}")]
     Version(String),
+    /// It is being taken away.
+    #[error("the package is about to be removed; try again in a moment")]
+    Leaving,
     /// The store's own folder.
     #[error("the package store cannot be written: {what}")]
     Store {
@@ -108,7 +125,7 @@ struct Inner {
     staged: AtomicU64,
 }
 
-fn failed(what: &'static str) -> impl FnOnce(io::Error) -> InstallError {
+pub(crate) fn failed(what: &'static str) -> impl FnOnce(io::Error) -> InstallError {
     move |source| InstallError::Store { what, source }
 }
 
@@ -118,27 +135,26 @@ impl PackageStore {
         let make = |folder: &Path| DirBuilder::new().recursive(true).mode(0o755).create(folder);
         make(&config.folder).map_err(failed("make its folder"))?;
         let staging = config.folder.join(STAGING);
-        seal::remove(&staging).map_err(failed("clear what was left half way"))?;
         make(&staging).map_err(failed("make its folder"))?;
+        for left in fs::read_dir(&staging).map_err(failed("look for what was left half way"))?.flatten() {
+            clear(&left.path());
+        }
         Ok(Self(Arc::new(Inner { config, turns: Mutex::default(), staged: AtomicU64::new(0) })))
     }
 
     /// The package, installed now if it is not there yet. Of those who want the same at once, one installs it and hears of the
-    /// progress; the others wait.
+    /// progress; the others wait. It stays there as long as it is held.
     pub async fn install(
         &self,
         wanted: &Wanted,
-        hear: impl FnMut(Progress) + Send,
-    ) -> Result<Stored, InstallError> {
+        mut hear: impl FnMut(Progress) + Send,
+    ) -> Result<(Stored, Hold), InstallError> {
         let turn = Arc::clone(
             self.0.turns.lock().unwrap_or_else(PoisonError::into_inner).entry(wanted.clone()).or_default(),
         );
         let outcome = {
             let _mine = turn.lock().await;
-            match self.find(&wanted.package, wanted.scripts) {
-                Some(stored) => Ok(stored),
-                None => self.install_anew(wanted, hear).await,
-            }
+            self.held_or_installed(wanted, &mut hear).await
         };
         let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // The table's and ours: nobody else waits.
@@ -148,12 +164,53 @@ impl PackageStore {
         outcome
     }
 
+    async fn held_or_installed(
+        &self,
+        wanted: &Wanted,
+        hear: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<(Stored, Hold), InstallError> {
+        for _ in 0..ATTEMPTS {
+            let stored = match self.find(&wanted.package, wanted.scripts) {
+                Some(stored) => stored,
+                None => self.install_anew(wanted, &mut *hear).await?,
+            };
+            // Whoever cleans may have been quicker.
+            if let Some(hold) = self.hold(&stored.place).await? {
+                return Ok((stored, hold));
+            }
+        }
+        Err(InstallError::Leaving)
+    }
+
+    /// Keeps a package where it is; none when it is not there. Waits while somebody decides whether it goes.
+    pub async fn hold(&self, place: &str) -> Result<Option<Hold>, InstallError> {
+        let folder = self.path_of(place);
+        let until = tokio::time::Instant::now() + HOLD_PATIENCE;
+        loop {
+            match hold::hold(&folder).map_err(failed("lock a package"))? {
+                Asked::Got(hold) => return Ok(Some(hold)),
+                Asked::Gone => return Ok(None),
+                Asked::Busy if tokio::time::Instant::now() >= until => return Err(InstallError::Leaving),
+                Asked::Busy => tokio::time::sleep(HOLD_PAUSE).await,
+            }
+        }
+    }
+
+    /// The places of packages that texts name by their paths.
+    pub fn places_in<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for text in texts {
+            named_in(self.folder(), text, &mut found);
+        }
+        found
+    }
+
     /// A package that is there, by its exact version.
     pub fn find(&self, package: &Package, scripts: bool) -> Option<Stored> {
         package.version()?;
         let folder = self.0.config.folder.join(word(package.manager())).join(package.folder());
         let entries = fs::read_dir(folder).ok()?;
-        let mut all = entries.flatten().filter_map(|entry| read(&entry.path()));
+        let mut all = entries.flatten().filter_map(|entry| self.read(&entry.path()));
         all.find(|stored| stored.is(package, scripts))
     }
 
@@ -173,21 +230,38 @@ impl PackageStore {
         ];
         let folders =
             managers.into_iter().flat_map(|manager| below(self.0.config.folder.join(word(manager))));
-        folders.flat_map(below).filter_map(|folder| read(&folder)).collect()
+        folders.flat_map(below).filter_map(|folder| self.read(&folder)).collect()
     }
 
-    /// Takes a package away. Who asks has made sure that nothing needs it.
-    pub fn remove(&self, stored: &Stored) -> Result<(), InstallError> {
-        let Some(folder) = stored.tree.parent() else { return Ok(()) };
-        // Out of its place in one step: what is half gone is found by nobody.
-        let going = self.staging_folder();
-        fs::rename(folder, &going).map_err(failed("move a package out of its place"))?;
-        seal::remove(&going).map_err(failed("remove a package"))
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0.config.folder
     }
 
-    fn staging_folder(&self) -> PathBuf {
-        let number = self.0.staged.fetch_add(1, Ordering::Relaxed);
-        self.0.config.folder.join(STAGING).join(number.to_string())
+    pub(crate) fn path_of(&self, place: &str) -> PathBuf {
+        self.folder().join(place)
+    }
+
+    /// A new, empty folder that only we know of.
+    pub(crate) fn staging_folder(&self) -> Result<PathBuf, InstallError> {
+        loop {
+            let number = self.0.staged.fetch_add(1, Ordering::Relaxed);
+            let folder = self.folder().join(STAGING).join(number.to_string());
+            match DirBuilder::new().mode(0o755).create(&folder) {
+                // What a run before could not clear away.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => {
+                    return made.map(|()| folder).map_err(failed("make a folder to install into"));
+                }
+            }
+        }
+    }
+
+    fn read(&self, folder: &Path) -> Option<Stored> {
+        let text = fs::read(folder.join(FILE)).ok()?;
+        let mut stored: Stored = serde_json::from_slice(&text).ok()?;
+        folder.strip_prefix(self.folder()).ok()?.to_str()?.clone_into(&mut stored.place);
+        stored.tree = folder.join(TREE);
+        Some(stored)
     }
 
     async fn install_anew(
@@ -195,11 +269,10 @@ impl PackageStore {
         wanted: &Wanted,
         hear: impl FnMut(Progress) + Send,
     ) -> Result<Stored, InstallError> {
-        let staged = Staged(self.staging_folder());
-        let tree = staged.0.join(TREE);
-        let make = |folder: &Path, mode| DirBuilder::new().mode(mode).create(folder);
-        make(&staged.0, 0o755).map_err(failed("make a folder to install into"))?;
-        make(&tree, 0o755).map_err(failed("make a folder to install into"))?;
+        let staged = Staged::new(self.staging_folder()?)?;
+        let tree = staged.path.join(TREE);
+        let made = DirBuilder::new().mode(0o755).create(&tree);
+        made.map_err(failed("make a folder to install into"))?;
         if let Some(user) = self.0.config.user {
             chown(&tree, Some(user), Some(user)).map_err(failed("give a folder to the installer"))?;
         }
@@ -220,6 +293,8 @@ impl PackageStore {
     ) -> Result<Installed, InstallError> {
         let config = &self.0.config;
         let package = &wanted.package;
+        let limits = ErrandLimits { memory_bytes: config.max_memory_bytes, processes: MAX_PROCESSES };
+        let group = config.groups.as_ref().map(|groups| groups.make(limits));
         let request = Request {
             manager: package.manager(),
             name: package.name().to_owned(),
@@ -233,9 +308,12 @@ impl PackageStore {
             scripts: wanted.scripts,
             max_bytes: config.max_bytes,
             max_files: config.max_files,
+            groups: group.as_ref().map_or_else(Vec::new, ErrandGroup::folders),
+            max_memory_bytes: config.max_memory_bytes,
         };
-        let request = serde_json::to_vec(&request)
+        let mut request = serde_json::to_vec(&request)
             .map_err(|error| InstallError::Store { what: "write a request", source: error.into() })?;
+        request.push(b'\n');
         let mut last = None;
         let work = run_long_errand(&config.installer, &request, config.budget, |line| {
             match serde_json::from_slice(line) {
@@ -245,11 +323,18 @@ impl PackageStore {
                 Err(error) => tracing::debug!(%error, "the installer said something unknown"),
             }
         });
-        work.await?;
+        let ended = work.await;
+        if let Some(group) = group {
+            group.end().await;
+        }
+        if let Some(Line::Failed { code, message }) = last {
+            // Also of one that had to end itself by force.
+            return Err(InstallError::Refused { code, message });
+        }
+        ended?;
         match last {
             Some(Line::Installed(installed)) => Ok(*installed),
-            Some(Line::Failed { code, message }) => Err(InstallError::Refused { code, message }),
-            Some(Line::Progress { .. }) | None => Err(InstallError::Silent),
+            _ => Err(InstallError::Silent),
         }
     }
 
@@ -267,12 +352,13 @@ impl PackageStore {
             extras: package.extras().to_vec(),
             scripts: wanted.scripts,
             installed,
+            place: String::new(),
             tree: PathBuf::new(),
         };
         let record = serde_json::to_vec_pretty(&stored)
             .map_err(|error| InstallError::Store { what: "write a record", source: error.into() })?;
-        fs::write(staged.0.join(FILE), record).map_err(failed("write a record"))?;
-        seal::seal(&staged.0.join(TREE), config.owner).map_err(failed("seal a package"))?;
+        fs::write(staged.path.join(FILE), record).map_err(failed("write a record"))?;
+        seal::seal(&staged.path.join(TREE), config.owner).map_err(failed("seal a package"))?;
         let folder = config.folder.join(word(package.manager())).join(package.folder());
         DirBuilder::new()
             .recursive(true)
@@ -280,7 +366,7 @@ impl PackageStore {
             .create(&folder)
             .map_err(failed("make a package's folder"))?;
         let place = folder.join(name);
-        match fs::rename(&staged.0, &place) {
+        match fs::rename(&staged.path, &place) {
             Ok(()) => {}
             // The newest version was asked for, and it is the one that is there.
             Err(error)
@@ -293,24 +379,43 @@ impl PackageStore {
         // Only when the disk has it is it there: a name without files would be found after a power cut.
         let synced = fs::File::open(&folder).and_then(|folder| folder.sync_all());
         synced.map_err(failed("write a package to the disk"))?;
-        Ok(Stored { tree: place.join(TREE), ..stored })
+        // Gone again, it is installed again.
+        Ok(self.read(&place).unwrap_or(stored))
     }
 }
 
-/// A folder that goes unless it got its place.
-struct Staged(PathBuf);
+/// A folder that goes unless it got its place. Its lock, which ends with us, tells others that it is no remains.
+struct Staged {
+    path: PathBuf,
+    _lock: Hold,
+}
 
-impl Drop for Staged {
-    fn drop(&mut self) {
-        if let Err(error) = seal::remove(&self.0) {
-            tracing::warn!(path = %self.0.display(), %error, "what was left of an installation could not be removed");
+impl Staged {
+    fn new(path: PathBuf) -> Result<Self, InstallError> {
+        match hold::hold(&path).map_err(failed("lock a folder to install into"))? {
+            Asked::Got(lock) => Ok(Self { path, _lock: lock }),
+            Asked::Busy | Asked::Gone => Err(InstallError::Leaving),
         }
     }
 }
 
-fn read(folder: &Path) -> Option<Stored> {
-    let text = fs::read(folder.join(FILE)).ok()?;
-    let mut stored: Stored = serde_json::from_slice(&text).ok()?;
-    stored.tree = folder.join(TREE);
-    Some(stored)
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Err(error) = seal::remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "what was left of an installation could not be removed");
+        }
+    }
+}
+
+/// Removes what a run before left half way, unless it is somebody's who lives. What cannot be removed, because an installer
+/// still dies, say, is in nobody's way: the next start tries again.
+fn clear(left: &Path) {
+    let outcome = match hold::claim(left) {
+        Ok(Asked::Got(_sole)) => seal::remove(left),
+        Ok(Asked::Busy | Asked::Gone) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        tracing::warn!(path = %left.display(), %error, "what was left of an installation could not be removed");
+    }
 }

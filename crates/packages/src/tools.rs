@@ -40,7 +40,14 @@ pub fn find_tools(search_path: &str, for_others: bool) -> Tools {
             places.push(prefix.to_owned());
         }
     }
-    Tools { node, npm, python, cargo, places }
+    let anywhere =
+        |name: &str| folders.iter().map(|folder| folder.join(name)).find(|program| program.is_file());
+    let closed = [("node", &node), ("python3", &python), ("cargo", &cargo)]
+        .into_iter()
+        .filter(|(_, found)| found.is_none())
+        .filter_map(|(name, _)| Some((name.to_owned(), anywhere(name)?)))
+        .collect();
+    Tools { node, npm, python, cargo, places, closed }
 }
 
 fn is_named(program: &Path, name: &str) -> bool {
@@ -72,10 +79,19 @@ mod tests {
         let node = home.join("bin/node");
         fs::write(&node, "").unwrap();
         fs::set_permissions(&node, Permissions::from_mode(0o755)).unwrap();
+        // What only chooses another program is none.
+        let chooser = home.join("bin/chooser");
+        fs::write(&chooser, "").unwrap();
+        std::os::unix::fs::symlink(&chooser, home.join("bin/cargo")).unwrap();
         let path = format!("relative:{}", home.join("bin").display());
-        assert_eq!(find_tools(&path, true).node, Some(node.canonicalize().unwrap()));
+        let open = find_tools(&path, true);
+        assert_eq!((open.node, open.cargo), (Some(node.canonicalize().unwrap()), None));
+        assert_eq!(open.closed, [("cargo".to_owned(), home.join("bin/cargo"))].into());
         fs::set_permissions(&home, Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(find_tools(&path, true).node, None);
+        let closed = find_tools(&path, true);
+        assert_eq!(closed.node, None);
+        let named = ["cargo", "node"].map(|name| (name.to_owned(), home.join("bin").join(name)));
+        assert_eq!(closed.closed, named.into(), "it is said where they lie");
         assert!(find_tools(&path, false).node.is_some());
     }
 }

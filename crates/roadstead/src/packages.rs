@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use roadstead_model::limits;
-use roadstead_packages::{PackageStore, StoreConfig, find_tools};
+use roadstead_orchestrator::Orchestrator;
+use roadstead_packages::{ErrandGroups, PackageStore, StoreConfig, find_tools};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Environment};
 use crate::data_folder::make_folder;
@@ -30,6 +33,8 @@ const VARIABLES: &[&str] = &[
 ];
 /// Registries answer there.
 const HTTPS: u16 = 443;
+/// How often it is looked which packages are needed: as exactly is known when one was needed last.
+const LOOK: Duration = Duration::from_hours(1);
 /// Where nothing says where programs are.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -40,7 +45,12 @@ pub(crate) fn variables(environment: &dyn Environment) -> BTreeMap<String, Strin
 }
 
 /// Opens the store in a data folder.
-pub(crate) fn store(config: &Config, data_folder: &Path, programs: &Path) -> anyhow::Result<PackageStore> {
+pub(crate) fn store(
+    config: &Config,
+    data_folder: &Path,
+    programs: &Path,
+    groups: ErrandGroups,
+) -> anyhow::Result<PackageStore> {
     let is_root = nix::unistd::geteuid().is_root();
     let folder = data_folder.join("packages");
     make_folder(&folder, 0o755).with_context(|| format!("could not make {}", folder.display()))?;
@@ -56,8 +66,24 @@ pub(crate) fn store(config: &Config, data_folder: &Path, programs: &Path) -> any
         budget: limits::INSTALL_BUDGET,
         max_bytes: limits::MAX_PACKAGE_BYTES,
         max_files: limits::MAX_PACKAGE_FILES,
+        groups: Some(groups),
+        max_memory_bytes: limits::MAX_INSTALL_MEMORY_BYTES,
     };
     PackageStore::open(config).context("the package store could not be opened")
+}
+
+/// Keeps in mind which packages are needed, and cleans the store once a day, until `soft` is cancelled. By the service that
+/// holds the data folder, whoever reaps: the store is that folder's, and a reaper of its own may run beside another service.
+pub(crate) async fn look_after(orchestrator: Orchestrator, soft: CancellationToken) {
+    crate::tasks::every(LOOK, &soft, || async {
+        if let Err(error) = orchestrator.look_after_packages().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "installed packages were not looked after; the next look is the retry"
+            );
+        }
+    })
+    .await;
 }
 
 /// HTTPS, and the ports of proxies and registries that are named.

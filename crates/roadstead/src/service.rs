@@ -138,6 +138,7 @@ impl Works {
                 crate::reaper::beside(orchestrator, cleaner, &ground.clock, &ground.randomness, soft);
             self.chores.spawn(reaping);
         }
+        self.chores.spawn(crate::packages::look_after(orchestrator.clone(), soft.clone()));
         let rotation = crate::rotation::rotate(accounts.clone(), Arc::clone(metrics), soft.clone());
         self.chores.spawn(rotation);
         self.chores.spawn(crate::audit::look_after(accounts.clone(), soft.clone()));
@@ -397,6 +398,12 @@ impl Wired<'_> {
         let orchestrator = Orchestrator::new(roadstead_orchestrator::Parts {
             store: store.clone(),
             accounts: accounts.clone(),
+            packages: crate::packages::store(
+                config,
+                ground.folder.path(),
+                &programs,
+                supervisor.errand_groups(ground.installation),
+            )?,
             supervisor: Arc::new(supervisor),
             routes: Routes::default(),
             clock: ground.clock.clone(),
@@ -414,7 +421,6 @@ impl Wired<'_> {
             },
             limits: times(),
             workplaces,
-            packages: crate::packages::store(config, ground.folder.path(), &programs)?,
             bundled: programs,
             hidden: self.ours.folders,
             closed_ports: self.ours.ports,

@@ -83,7 +83,7 @@ pub(crate) async fn timed<T, E>(
     outcome
 }
 
-async fn every<F: Future<Output = ()>>(
+pub(crate) async fn every<F: Future<Output = ()>>(
     period: Duration,
     soft: &CancellationToken,
     mut work: impl FnMut() -> F,

@@ -207,6 +207,8 @@ nouns! {
     organizations: Organizations in organization,
     /// The port pool.
     ports: Ports in port,
+    /// Who needs an installed package.
+    packages: Packages in package,
     /// Projects.
     projects: Projects in project,
     /// Who reaps on each machine.

@@ -101,9 +101,19 @@ impl Cgroups {
         instance: InstanceId,
         limits: &Limits,
     ) -> io::Result<Group> {
+        self.create_named(installation, &instance.to_string(), limits)
+    }
+
+    /// Makes a group with its limits in force.
+    pub(crate) fn create_named(
+        &self,
+        installation: InstallationId,
+        name: &str,
+        limits: &Limits,
+    ) -> io::Result<Group> {
         let mut group = Group::default();
         for place in &self.places {
-            let folder = place.of_installation(installation)?.join(instance.to_string());
+            let folder = place.of_installation(installation)?.join(name);
             std::fs::create_dir(&folder)?;
             group.folders.push(folder.clone());
             place.limit(&folder, limits)?;

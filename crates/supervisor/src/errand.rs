@@ -1,5 +1,6 @@
 //! A program of ours that does one thing and ends: told on its standard input, heard on its standard output.
 
+mod groups;
 mod long;
 
 use std::io;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
+pub use groups::{ErrandGroup, ErrandGroups, ErrandLimits};
 pub use long::run_long_errand;
 
 /// Errands at one time; more wait.

@@ -24,7 +24,7 @@ mod start;
 mod survivors;
 
 pub use cgroups::Controller;
-pub use errand::{ErrandError, run_errand, run_long_errand};
+pub use errand::{ErrandError, ErrandGroup, ErrandGroups, ErrandLimits, run_errand, run_long_errand};
 pub use figures::{Figures, Known, Look};
 pub use free_memory::FreeMemory;
 pub use look::{Left, left_over, ports_held, unlimited};

@@ -13,7 +13,7 @@ use roadstead_control::{
     ControlSecret, FrameError, LAUNCH_FILE, LaunchNote, ProcessId, Ready, SHIM_LOG_FILE, Secrets,
     Specification, frame,
 };
-use roadstead_model::{Clock, InstanceId, Step};
+use roadstead_model::{Clock, InstallationId, InstanceId, Step};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cgroups::{Cgroups, Group};
+use crate::errand::ErrandGroups;
 use crate::owner::{Owner, Process};
 use crate::shim::{LaunchError, Shim, ShimControl};
 use crate::{link, process};
@@ -63,7 +64,7 @@ pub(crate) struct Watch {
 pub struct Supervisor {
     pub(crate) config: SupervisorConfig,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) cgroups: Cgroups,
+    pub(crate) cgroups: Arc<Cgroups>,
     pub(crate) tasks: TaskTracker,
     pub(crate) entropy: Entropy,
     seen: OnceLock<Seen>,
@@ -131,8 +132,13 @@ impl Supervisor {
         DirBuilder::new().recursive(true).mode(mode).create(root).map_err(failed)?;
         std::fs::set_permissions(root, std::fs::Permissions::from_mode(mode)).map_err(failed)?;
         let (leaving, owners_leave) = (CancellationToken::new(), CancellationToken::new());
-        let (cgroups, owners, seen) = (Cgroups::find(), TaskTracker::new(), OnceLock::new());
+        let (cgroups, owners, seen) = (Arc::new(Cgroups::find()), TaskTracker::new(), OnceLock::new());
         Ok(Self { config, clock, cgroups, tasks, entropy, seen, leaving, owners, owners_leave })
+    }
+
+    /// Control groups for errands, beside those of instances.
+    pub fn errand_groups(&self, installation: InstallationId) -> ErrandGroups {
+        ErrandGroups::new(Arc::clone(&self.cgroups), installation)
     }
 
     /// Tells each step of the launches to come; told already to somebody, it stays with them.

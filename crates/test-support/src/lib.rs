@@ -5,6 +5,7 @@ pub mod database;
 pub mod poll;
 pub mod process;
 pub mod raw;
+pub mod registry;
 pub mod rows;
 pub mod subjects;
 pub mod suite;

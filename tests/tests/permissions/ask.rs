@@ -109,6 +109,7 @@ pub fn of(operation: Operation) -> Ask {
         | O::PortsList
         | O::RetentionList
         | O::RetentionRuns
+        | O::PackagesList
         | O::MasterKeyGet => simple(Platform),
         O::InstancesLaunch => with(Nothing, json!({"type": "plain"})),
         O::InstancesGet | O::InstancesLogs | O::InstancesEvents | O::InstancesStats => simple(Instance),
@@ -131,7 +132,8 @@ pub fn of(operation: Operation) -> Ask {
             let body = json!({"name": "spare", "display_name": "Spare", "program": "/bin/true"});
             Ask { body: Some(body), ..on("spare") }
         }
-        O::TypesDisable => on("spare"),
+        O::TypesDisable | O::TypesVersions => on("spare"),
+        O::PackagesClean => with(Platform, json!({"dry_run": false})),
         O::TypesImport => {
             let document = json!({"mcpServers": {"made": {"url": "https://mcp.example.com/mcp"}}});
             with(Platform, json!({"document": document, "name": "imported-{number}"}))

@@ -91,6 +91,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("catalog.public_registry", Kind::Flag),
     ("catalog.require_approval", Kind::Flag),
     ("catalog.changed_tools", Kind::Word(&["warn", REFUSE])),
+    ("packages.keep_unused_days", Kind::Number(0, 3_650)),
     ("confinement.min", Kind::Level),
     ("confinement.outbound_ports", Kind::Ports),
     ("confinement.allowed_roots", Kind::Roots),

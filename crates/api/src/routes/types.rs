@@ -20,4 +20,5 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(types::review::tool))
         .routes(routes!(types::import::import))
         .routes(routes!(types::import::upgrade))
+        .routes(routes!(crate::packages::versions))
 }

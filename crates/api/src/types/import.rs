@@ -248,6 +248,7 @@ fn of_package(error: &roadstead_orchestrator::InstallError) -> ApiError {
         E::Installer(roadstead_orchestrator::ErrandError::Slow { .. }) => {
             ApiError::new(Code::PackageFailed, "the package was not installed within its time")
         }
+        E::Leaving => ApiError::new(Code::PackageFailed, error.to_string()),
         E::Installer(_) | E::Silent | E::Version(_) | E::Store { .. } => {
             tracing::error!(error = error as &dyn std::error::Error, "a package could not be installed");
             ApiError::new(Code::PackageFailed, error.to_string())

@@ -48,6 +48,15 @@ Examples:
 
 The package is installed once, confined, without its own scripts; launches execute its program directly.")]
     Add(AddType),
+    /// List the versions of a type's package that are installed: the way to each takes no time (administrators)
+    #[command(
+        after_help = "Examples:\n  roadstead types versions time\n  roadstead types versions time --json"
+    )]
+    Versions {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Change the version of a type's package: forward, or back (administrators)
     #[command(after_help = "\
 Examples:

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, packages};
 use crate::client_config::merge::read_json;
 use crate::command::admin::TypesCommand;
 use crate::command::review::Status;
@@ -34,6 +34,7 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
             tell(session, &created, "created")
         }
         TypesCommand::Add(add) => add::add(session, add).await,
+        TypesCommand::Versions { name } => packages::versions(session, &name).await,
         TypesCommand::Upgrade { name, to } => add::upgrade(session, &name, to).await,
         TypesCommand::Disable { name } => {
             let path = format!("{}/disable", find::type_path(&name)?);

@@ -1,8 +1,8 @@
 //! Another version of a type's package: a later one, or the one before. What runs goes on with what it was launched with.
 
 use roadstead_access::AdminPermit;
+use roadstead_accounts::TypeRow;
 use roadstead_accounts::types::spec_of;
-use roadstead_accounts::{AccountsError, TypeRow};
 use roadstead_catalog::TypeSpec;
 use roadstead_catalog::import::Registry;
 use roadstead_packages::{Progress, Wanted};
@@ -49,7 +49,7 @@ impl Orchestrator {
                 }
             })?;
         let wanted = Wanted { package, scripts: used.scripts };
-        let stored = self.installed(&wanted, hear).await?;
+        let (stored, _held) = self.installed(&wanted, hear).await?;
         let executable = executable(&stored, Some(&used.entry))?;
         let (program, leading) = self.command(&stored, executable)?;
         replace(&mut spec, &used.tree, &program, &leading);
@@ -64,7 +64,10 @@ impl Orchestrator {
         // Whoever changed the type while the package was fetched is not overwritten.
         let expected = Some(request.expected.unwrap_or(row.version));
         let updated = self.0.parts.accounts.update_type(permit, &row.name, expected, value, None).await;
-        updated.map_err(|error: AccountsError| error.into())
+        let updated = updated.map_err(ImportError::Accounts)?;
+        // The way back takes no time for as long as the version before stays from now on.
+        self.0.mark_packages(self.0.places_in(&row.definition.spec).iter().map(String::as_str));
+        Ok(updated)
     }
 }
 

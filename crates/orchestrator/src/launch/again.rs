@@ -141,6 +141,7 @@ impl Orchestrator {
             verb,
             life,
             type_version: plan.type_version,
+            packages: plan.made_of.places.clone(),
             credential: plan.credential,
             node: self.0.parts.node.node,
             boot: self.0.parts.node.boot,
@@ -259,6 +260,9 @@ impl Orchestrator {
         let plan = Plan::again(&self.0, &row, Life::Same).await?;
         let unreachable = || ChangeError::Unreachable { instance: id };
         let handle = self.0.live.find(id).ok_or_else(unreachable)?;
+        // Ended half way, it may already be another one than its row said.
+        let packages = &plan.made_of.places;
+        self.0.store().packages().add(id, packages).await.map_err(LaunchError::Store)?;
         let (begun, begins) = oneshot::channel();
         let (done, is_done) = oneshot::channel();
         let under_way = self.0.parts.tasks.token();

@@ -8,11 +8,12 @@ use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
-use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, TypeStatus, UserId};
-use roadstead_store::{InstanceRow, Probed, TypeRow, UsedCredential};
+use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
+use roadstead_store::{InstanceRow, Probed, UsedCredential};
 use serde_json::{Map, Value};
 
 use crate::error::{ChangeError, LaunchError, Problem};
+use crate::launch::made_of::{self, MadeOf, Which};
 use crate::launch::{LaunchRequest, Life};
 use crate::parts::Inner;
 
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(super) type_id: TypeId,
     pub(super) type_version: i32,
     pub(super) spec: TypeSpec,
+    /// The packages that its program belongs to.
+    pub(super) made_of: MadeOf,
     /// The era that an earlier instance of this version was found to speak.
     pub(super) probed: Option<Probed>,
     pub(super) name: Option<String>,
@@ -47,12 +50,9 @@ impl Plan {
         request: LaunchRequest,
     ) -> Result<Self, LaunchError> {
         let unknown = || LaunchError::TypeNotFound { name: request.type_name.clone() };
-        let found = inner.store().types().by_name(&request.type_name).await?;
-        // A type of another project is not there for this one.
-        let is_here = |row: &TypeRow| row.project.is_none_or(|project| project == permit.project());
-        let found = found
-            .filter(|row| request.inspects || (row.status == TypeStatus::Approved && is_here(row)))
-            .ok_or_else(unknown)?;
+        let project = (!request.inspects).then(|| permit.project());
+        let found = made_of::held(inner, Which::Named(&request.type_name), project).await?;
+        let (found, made_of) = found.ok_or_else(unknown)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| unknown())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());
 
@@ -87,6 +87,7 @@ impl Plan {
             type_id: found.id,
             type_version: found.version,
             spec,
+            made_of,
             probed: found.probed,
             name: request.name,
             credential,
@@ -105,10 +106,8 @@ impl Plan {
     /// secrets that it was launched with.
     pub(crate) async fn again(inner: &Inner, row: &InstanceRow, life: Life) -> Result<Self, LaunchError> {
         let disabled = || LaunchError::TypeNotActive { name: row.type_name.clone() };
-        let found = inner.store().types().get(row.type_id).await?;
-        let is_here = |found: &TypeRow| found.project.is_none_or(|project| project == row.project);
-        let found = found.filter(|found| found.status == TypeStatus::Approved && is_here(found));
-        let found = found.ok_or_else(disabled)?;
+        let found = made_of::held(inner, Which::Id(row.type_id), Some(row.project)).await?;
+        let (found, made_of) = found.ok_or_else(disabled)?;
         let mut spec = roadstead_accounts::types::spec_of(&found).map_err(|_| disabled())?;
         spec.place_program_in(&inner.parts.bundled.to_string_lossy());
 
@@ -131,6 +130,7 @@ impl Plan {
             type_id: found.id,
             type_version: found.version,
             spec,
+            made_of,
             probed: found.probed,
             name: Some(row.name.clone()),
             credential,

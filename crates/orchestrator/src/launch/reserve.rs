@@ -117,6 +117,7 @@ pub(super) fn new_row(
         project: permit.project(),
         type_id: plan.type_id,
         type_version: plan.type_version,
+        packages: plan.made_of.places.clone(),
         credential: plan.credential,
         node: inner.parts.node.node,
         boot: inner.parts.node.boot,

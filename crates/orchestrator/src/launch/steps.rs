@@ -403,8 +403,9 @@ impl Ready {
         }
         let plan = &self.reserved.plan;
         let (version, credential) = (plan.type_version, plan.credential.map(|used| used.version));
-        let desired =
-            inner.store().instances().mark_restarted(instance, version, credential, started).await?;
+        let instances = inner.store().instances();
+        let packages = &plan.made_of.places;
+        let desired = instances.mark_restarted(instance, version, credential, packages, started).await?;
         let Some(desired) = desired else { return Ok(false) };
         let generation = desired.generation.unsigned_abs();
         if generation == self.reserved.generation {

@@ -143,6 +143,7 @@ impl Instances<System<'_>> {
         id: InstanceId,
         type_version: i32,
         credential_version: Option<i32>,
+        packages: &[String],
         started: &Started,
     ) -> Result<Option<Desired>, StoreError> {
         let actor = ActorColumns::from(&started.actor);
@@ -153,7 +154,7 @@ impl Instances<System<'_>> {
                  update mcp_instances
                  set started_at = $2, process_id = $3, process_started = $4, shim_pid = $5, shim_started = $6,
                      type_version = $12, confinement = $13, control_key = coalesce($14, control_key),
-                     credential_version = $15, error_message = null, spool_seq = 0
+                     credential_version = $15, error_message = null, spool_seq = 0, packages = $16::text[]
                  where id = $1 and status = 'running' and stopping_at is null
                  returning id, generation, expires_at, access_token_hash
                ), event as (
@@ -177,6 +178,7 @@ impl Instances<System<'_>> {
             started.confinement.map(Json) as _,
             started.control_key.map(i64::from),
             credential_version,
+            packages,
         )
         .fetch_optional(self.db.pool)
         .await

@@ -46,6 +46,8 @@ pub struct Reopening {
     pub life: Option<NewLife>,
     /// The type's version, as it is now.
     pub type_version: i32,
+    /// The installed packages that it needs.
+    pub packages: Vec<String>,
     /// The credential that it was launched with, as it is now.
     pub credential: Option<UsedCredential>,
     /// Where it will run.
@@ -160,7 +162,8 @@ async fn update(
                  deadline_set_at = case when $7::timestamptz is null then deadline_set_at else $6 end,
                  started_at = null, stopping_at = null, stop_reason = null, ended_at = null, error_message = null,
                  exit = null, process_id = null, process_started = null, shim_pid = null, shim_started = null,
-                 spool_seq = 0, credential_version = $15, memory_mb = $16, cpu_percent = $17
+                 spool_seq = 0, credential_version = $15, memory_mb = $16, cpu_percent = $17,
+                 packages = $18::text[]
              where id = $1
              returning id, generation, expires_at, access_token_hash
            ), port as (
@@ -195,6 +198,7 @@ async fn update(
         reopening.credential.map(|used| used.version),
         reopening.takes.memory_mb,
         reopening.takes.cpu_percent,
+        &reopening.packages,
     )
     .fetch_one(&mut **transaction)
     .await

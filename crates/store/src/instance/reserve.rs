@@ -61,6 +61,8 @@ pub struct NewInstance {
     pub type_id: TypeId,
     /// The type's version.
     pub type_version: i32,
+    /// The installed packages that it needs.
+    pub packages: Vec<String>,
     /// The credential it is launched with.
     pub credential: Option<UsedCredential>,
     /// Where it will run.
@@ -200,9 +202,9 @@ async fn insert(transaction: &mut Transaction<'_, Postgres>, new: &NewInstance) 
                id, user_id, organization_id, project_id, mcp_type_id, type_version, credential_id, node_id, boot_id,
                name, status, config, access_token_hash, token_hint, assigned_port, expires_at, created_at, updated_at,
                began_at, deadline_set_at, lifetime_s, keep, idle_limit_s, autostart, credential_version,
-               memory_mb, cpu_percent)
+               memory_mb, cpu_percent, packages)
              select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', $11, $12, $13, $14, $15, $16, $16,
-                    $16, $16, $24, $25, $26, $27, $28, $29, $30
+                    $16, $16, $24, $25, $26, $27, $28, $29, $30, $31::text[]
              returning id
            ), secrets as (
              insert into instance_secrets (instance_id, slot, sealed)
@@ -253,6 +255,7 @@ async fn insert(transaction: &mut Transaction<'_, Postgres>, new: &NewInstance) 
         new.credential.map(|used| used.version),
         new.takes.memory_mb,
         new.takes.cpu_percent,
+        &new.packages,
     )
     .fetch_one(&mut **transaction)
     .await

@@ -27,6 +27,7 @@ pub fn reopening(world: &World, id: InstanceId, verb: Verb, number: u16) -> Reop
         verb,
         life: (verb == Verb::Renew).then_some(life),
         type_version: 3,
+        packages: Vec::new(),
         credential: None,
         node: world.node,
         boot: world.boot,
@@ -173,10 +174,10 @@ async fn a_restarted_row_names_its_new_processes_and_what_changed_meanwhile() {
     let id = world.running(3_001).await;
     let mut instances = world.store().instances();
     instances.set_token(id, token(&[9; 32], "wxyz"), &Actor::SYSTEM, world.now()).await.unwrap();
-    let desired = instances.mark_restarted(id, 2, None, &world.started()).await.unwrap().unwrap();
+    let desired = instances.mark_restarted(id, 2, None, &[], &world.started()).await.unwrap().unwrap();
     assert_eq!((desired.generation, desired.token_hash), (2, [9; 32]));
     instances.finish(id, &world.stopped()).await.unwrap();
-    assert_eq!(instances.mark_restarted(id, 2, None, &world.started()).await.unwrap(), None);
+    assert_eq!(instances.mark_restarted(id, 2, None, &[], &world.started()).await.unwrap(), None);
     let told = [
         EventType::Created,
         EventType::Started,

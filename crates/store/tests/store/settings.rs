@@ -39,6 +39,7 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
         ("logs.search_lines", json!(5_000)),
         ("mcp.default_duration_minutes", json!(60)),
         ("mcp.max_instances_per_user", json!(10)),
+        ("packages.keep_unused_days", json!(7)),
         ("port.range_end", json!(3_100)),
         ("port.range_start", json!(3_001)),
         ("process.max_cpu_percent", json!(50)),

@@ -122,6 +122,7 @@ impl World {
             project: self.user.default_project,
             type_id: self.type_id,
             type_version: 1,
+            packages: Vec::new(),
             credential: None,
             node: self.node,
             boot: self.boot,

@@ -29,8 +29,9 @@ impl Drop for Group {
     }
 }
 
-/// Runs a program with nothing of our environment, tells it `input`, and hands each line of its answer to `hear`. However this
-/// ends, the program and what it started have, but for what left its group.
+/// Runs a program with nothing of our environment, tells it `input`, and hands each line of its answer to `hear`. Its input stays
+/// open until it has ended: the end of that tells it that we were killed. However this ends, the program and what it started
+/// have, but for what left its group.
 pub async fn run_long_errand(
     program: &Path,
     input: &[u8],
@@ -84,7 +85,6 @@ async fn converse(
     let tell = async {
         // One that ended before it read everything says why by its status.
         let _ = to.write_all(input).await;
-        drop(to);
         Ok::<_, io::Error>(())
     };
     let listen = async {
@@ -102,6 +102,7 @@ async fn converse(
     let mut errors = errors.take(MAX_SAID_BYTES);
     tokio::try_join!(tell, listen, errors.read_to_end(&mut said))?;
     let status = child.wait().await?;
+    drop(to);
     Ok((said, status))
 }
 

@@ -1,89 +1,19 @@
 //! Real packages of real registries, installed by the real installer, confined as in service.
 
-#![expect(clippy::unwrap_used, reason = "in a test, that is its failure")]
-
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use roadstead_packages::{
-    InstallError, Interpreter, Manager, Package, PackageStore, Progress, StoreConfig, Stored, Tools, Wanted,
-    find_tools,
-};
+use roadstead_packages::{InstallError, Interpreter, Manager, Progress, Stored, Tools, Wanted, find_tools};
 
-/// Nobody of this machine.
-const USER: u32 = 165_000;
-/// How the registries are reached is this machine's.
-const ENVIRONMENT: &[&str] = &[
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    "PIP_CERT",
-    "PIP_INDEX_URL",
-    "npm_config_registry",
-];
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the machine's own settings, which a service reads from its configuration"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
-struct Room {
-    _folder: tempfile::TempDir,
-    store: PackageStore,
-    root: PathBuf,
-}
-
-fn room_with(change: impl FnOnce(&mut StoreConfig)) -> Room {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let root = folder.path().join("packages");
-    let names = ENVIRONMENT.iter().filter_map(|name| Some(((*name).to_owned(), variable(name)?)));
-    let path = variable("PATH").unwrap_or_default();
-    let mut config = StoreConfig {
-        folder: root.clone(),
-        installer: installer(),
-        user: is_root().then_some(USER),
-        owner: is_root().then_some(0),
-        tools: find_tools(&format!("{path}:/usr/bin"), is_root()),
-        environment: names.collect::<BTreeMap<_, _>>(),
-        ports: vec![80, 443],
-        budget: Duration::from_mins(5),
-        max_bytes: 256 << 20,
-        max_files: 20_000,
-    };
-    change(&mut config);
-    Room { _folder: folder, store: PackageStore::open(config).unwrap(), root }
-}
-
-/// Built beside this test's own program.
-fn installer() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let program = own.parent().and_then(Path::parent).unwrap().join("roadstead-installer");
-    assert!(program.exists(), "{} is missing: cargo build --workspace makes it", program.display());
-    program
-}
-
-fn wanted(manager: Manager, name: &str, version: Option<&str>) -> Wanted {
-    let package = Package::new(manager, name, Vec::new(), version.map(str::to_owned)).unwrap();
-    Wanted { package, scripts: false }
-}
+use crate::room::{Room, is_root, nothing_is_left, room_with, variable, wanted};
 
 async fn installed(room: &Room, wanted: &Wanted) -> (Stored, Vec<Progress>) {
     let heard = Mutex::new(Vec::new());
     let stored = room.store.install(wanted, |progress| heard.lock().unwrap().push(progress)).await;
-    (stored.unwrap_or_else(|error| panic!("{error}: {error:?}")), heard.into_inner().unwrap())
+    let (stored, _hold) = stored.unwrap_or_else(|error| panic!("{error}: {error:?}"));
+    (stored, heard.into_inner().unwrap())
 }
 
 #[expect(clippy::disallowed_methods, reason = "what was installed is run as a shim would run it, in short")]
@@ -102,11 +32,6 @@ fn runs(stored: &Stored, tools: &Tools, name: &str, args: &[&str]) -> String {
         Interpreter::Python => output(tools.python.as_ref().unwrap(), &[&["-I", "-S", path], args].concat()),
         Interpreter::None => output(Path::new(path), args),
     }
-}
-
-fn nothing_is_left(room: &Room) {
-    let left: Vec<_> = std::fs::read_dir(room.root.join(".staging")).unwrap().flatten().collect();
-    assert!(left.is_empty(), "{left:?}");
 }
 
 fn everything_is_sealed(folder: &Path) {
@@ -145,7 +70,8 @@ async fn a_package_of_npm_is_installed_once_sealed_and_runs() {
     // Found again by another who opens the store, and by its digest when the newest is asked for.
     let names: Vec<_> = room.store.all().into_iter().map(|stored| stored.name).collect();
     assert_eq!(names, ["semver"]);
-    room.store.remove(&stored).unwrap();
+    let claim = room.store.claim(stored).unwrap().unwrap();
+    room.store.take_out(claim).unwrap().remove().unwrap();
     assert!(room.store.all().is_empty());
     nothing_is_left(&room);
 }
@@ -193,7 +119,12 @@ async fn limits_of_size_time_and_scripts_are_kept() {
     assert!(matches!(error, InstallError::Installer(_)), "{error:?}");
     nothing_is_left(&hasty);
 
-    let room = room_with(|config| config.tools = Tools::default());
-    let error = room.store.install(&semver, |_| {}).await.unwrap_err();
-    assert!(matches!(&error, InstallError::Refused { code, .. } if code == "missing_tool"), "{error:?}");
+    for (closed, words) in [(None, "not installed"), (Some("/root/bin/node"), "lies at /root/bin/node")] {
+        let closed = closed.map(|path| ("node".to_owned(), path.into())).into_iter().collect();
+        let room = room_with(|config| config.tools = Tools { closed, ..Tools::default() });
+        let error = room.store.install(&semver, |_| {}).await.unwrap_err();
+        let InstallError::Refused { code, message } = error else { panic!("{error:?}") };
+        assert_eq!(code, "missing_tool");
+        assert!(message.contains(words), "{message}");
+    }
 }
