@@ -29,7 +29,7 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
             let created = session.rest()?.post("/types", &description(&file)?).await?;
             tell(session, &created, "created")
         }
-        TypesCommand::Add(add) => add::add(session, add).await,
+        TypesCommand::Add(add) => add::add(session, *add).await,
         TypesCommand::Upgrade { name, to } => add::upgrade(session, &name, to).await,
         TypesCommand::Disable { name } => {
             let path = format!("{}/disable", find::type_path(&name)?);
