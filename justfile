@@ -42,6 +42,10 @@ queries:
 attempts:
     cargo build --release --workspace && ROADSTEAD_WRITE_ATTEMPTS=1 cargo test --release --workspace --test confinement a_hostile
 
+# Ten servers of public registries, each by one command, and the table of them in docs/packages.md. Needs the network.
+public-servers:
+    cargo build --release --workspace && ROADSTEAD_WRITE_PUBLIC_SERVERS=1 cargo test --release --workspace --test public_servers ten -- --ignored --nocapture
+
 # Before a release: licences and advisories; needs cargo-deny, cargo-audit and the network.
 release-check:
     tools/check-advisories.sh --strict

@@ -1,31 +1,20 @@
 //! Types made of packages of public registries and of what others wrote about servers: installed once, confined, launched
 //! without a package manager, moved to another version and back under a running instance.
 
+#[path = "support/ways.rs"]
+mod ways;
+
 use std::path::Path;
 
 use roadstead_test_support::app::{Answer, App, AppOptions};
 use roadstead_test_support::raw::{Session, http_client, only_answer};
 use serde_json::{Value, json};
 
-/// How this machine reaches registries; a service gets it from its environment.
-const WAYS: &[&str] = &[
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "NODE_EXTRA_CA_CERTS",
-    "PIP_CERT",
-    "PIP_INDEX_URL",
-    "npm_config_registry",
-];
 /// A value that is in a client's configuration and must be nowhere else.
 const CANARY: &str = "ghp_canary0000000000000000000000000000";
 
-#[expect(clippy::disallowed_methods, reason = "the machine's own settings")]
 async fn service() -> App {
-    let set = |name: &&str| Some(((*name).to_owned(), std::env::var(name).ok()?));
-    let environment = WAYS.iter().filter_map(set).collect();
-    App::start_with(AppOptions { environment, ..AppOptions::default() }).await
+    App::start_with(AppOptions { environment: ways::of_this_machine(), ..AppOptions::default() }).await
 }
 
 fn has(answer: &Answer, status: u16, code: &str) {
@@ -163,6 +152,21 @@ async fn what_others_wrote_is_taken_without_its_secrets_or_refused() {
     ] {
         let answer = app.ask("POST", "/types/import", Some(json!({"source": source}))).await;
         has(&answer, 422, "VALIDATION_FAILED");
+    }
+    // What an administrator adds is looked at before anything is fetched.
+    for added in [
+        json!({"transport": "smoke"}),
+        json!({"env": {"HOME": "/root"}}),
+        json!({"env": {"PORT": 3000}}),
+        json!({"secrets": ["not a name"]}),
+        json!({"url": "http://localhost:${port}/mcp"}),
+        json!({"url": "http://example.com/mcp", "args": ["${port}"]}),
+    ] {
+        let mut body =
+            json!({"source": "npm:@modelcontextprotocol/server-everything@2026.8.31", "name": "added"});
+        body.as_object_mut().expect("an object").extend(added.as_object().expect("an object").clone());
+        has(&app.ask("POST", "/types/import", Some(body)).await, 422, "VALIDATION_FAILED");
+        assert!(!app.data().join("packages/npm").exists(), "nothing is installed for {added}");
     }
     // A crate is built here, and so runs what it says: that needs an administrator's word.
     let answer = app.ask("POST", "/types/import", Some(json!({"source": "cargo:hexyl"}))).await;

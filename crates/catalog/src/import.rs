@@ -17,6 +17,7 @@ pub mod reference;
 pub mod server_json;
 pub mod suspicion;
 
+mod additions;
 mod draft;
 mod hidden;
 mod json;
@@ -28,6 +29,7 @@ use serde::Serialize;
 use crate::problem::{Problem, none_of};
 use crate::spec::{Author, TypeSpec};
 use crate::template::escape;
+pub use additions::Additions;
 pub use reference::{PackageRef, Registry};
 
 /// Longest document that is read: far more than any of its kind takes.

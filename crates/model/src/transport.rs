@@ -26,6 +26,17 @@ impl Transport {
     }
 }
 
+impl std::str::FromStr for Transport {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        [Self::Stdio, Self::StreamableHttp, Self::Sse]
+            .into_iter()
+            .find(|each| each.as_str() == word)
+            .ok_or(())
+    }
+}
+
 /// What a legacy session has to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

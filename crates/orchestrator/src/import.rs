@@ -13,7 +13,7 @@ use roadstead_accounts::{AccountsError, TypeRow};
 use roadstead_catalog::import::client_config::parse_client_config;
 use roadstead_catalog::import::reference::PackageVersion;
 use roadstead_catalog::import::server_json::{Pick, parse_server_json};
-use roadstead_catalog::import::{self, Install, PackageRef, Proposal, Registry};
+use roadstead_catalog::import::{self, Additions, Install, PackageRef, Proposal, Registry};
 use roadstead_catalog::{PackageUse, TypeSpec};
 use roadstead_model::ProjectId;
 use roadstead_packages::{
@@ -52,8 +52,8 @@ pub struct ImportRequest {
     pub project: Option<ProjectId>,
     /// Which of the package's programs.
     pub entry: Option<String>,
-    /// Arguments behind those of the document.
-    pub args: Vec<String>,
+    /// What an administrator adds to what the document says.
+    pub additions: Additions,
     /// Whether the packages' own scripts may run at installation.
     pub scripts: bool,
     /// Whether what needs an administrator's yes has it, the type itself too.
@@ -120,7 +120,7 @@ impl Orchestrator {
         if let Some(name) = request.display_name {
             proposal.spec.display_name = name;
         }
-        proposal.spec.args.extend(request.args);
+        proposal.add(request.additions).map_err(invalid)?;
         // Before anything is fetched for it.
         let name = proposal.spec.name.clone();
         if self.0.store().types().by_name(&name).await.map_err(AccountsError::from)?.is_some() {

@@ -63,6 +63,7 @@ pub use patch::{InstanceChange, Patched};
 pub use query::{InstanceQuery, LogFollower, LogQuery, Readiness};
 pub use reap::{Lease, LeaseKind, ReapStatus, Reaper, ReaperParts};
 pub use recover::{RecoverError, RecoverStatus};
+pub use roadstead_catalog::import::Additions;
 pub use roadstead_control::Alive;
 pub use roadstead_metrics::Metrics;
 pub use roadstead_model::Extension;

@@ -1,5 +1,6 @@
 //! `POST /types/import`, `POST /types/{id}/upgrade`: types whose programs are installed from packages.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use axum::extract::State;
@@ -9,7 +10,7 @@ use futures_util::{Stream, stream};
 use http::{HeaderMap, StatusCode, header};
 use roadstead_access::AdminPermit;
 use roadstead_model::{Operation, ProjectId};
-use roadstead_orchestrator::{Document, ImportRequest, Progress, UpgradeRequest};
+use roadstead_orchestrator::{Additions, Document, ImportRequest, Progress, UpgradeRequest};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,8 @@ use crate::wire::{ImportBody, ImportedType, ServerType, UpgradeBody};
 const MAX_SOURCE_CHARS: usize = 400;
 /// The longest argument.
 const MAX_ARG_CHARS: usize = 4096;
+/// The longest address of a server.
+const MAX_URL_CHARS: usize = 2048;
 /// The longest name of a program or of a server in a document.
 const MAX_NAME_CHARS: usize = 200;
 /// Steps that wait for a slow listener; more are left out, since the next one says more.
@@ -121,10 +124,7 @@ fn read(mut fields: Fields) -> Result<ImportRequest, ApiError> {
     let source = fields.text("source", MAX_SOURCE_CHARS);
     let document = fields.object("document");
     let project: Option<ProjectId> = fields.parsed("project_id", "a project's id");
-    let args = fields.words::<String>("args", "an argument").unwrap_or_default();
-    if args.iter().any(|arg| arg.chars().count() > MAX_ARG_CHARS) {
-        fields.problem("args", format!("each has at most {MAX_ARG_CHARS} characters"));
-    }
+    let additions = additions(&mut fields);
     let document = match (source, document) {
         (Some(source), None) => Some(Document::Reference(source)),
         (None, Some(document)) => Some(Document::Json(Value::Object(document))),
@@ -152,11 +152,37 @@ fn read(mut fields: Fields) -> Result<ImportRequest, ApiError> {
         display_name,
         project,
         entry,
-        args,
+        additions,
         scripts,
         approve,
         dry_run,
     })
+}
+
+/// What the administrator says beyond the document. Whether it makes a type is for the type's own rules.
+fn additions(fields: &mut Fields) -> Additions {
+    let args = fields.words::<String>("args", "an argument").unwrap_or_default();
+    if args.iter().any(|arg| arg.chars().count() > MAX_ARG_CHARS) {
+        fields.problem("args", format!("each has at most {MAX_ARG_CHARS} characters"));
+    }
+    let mut env = BTreeMap::new();
+    for (name, value) in fields.object("env").unwrap_or_default() {
+        match value {
+            Value::String(value) if value.chars().count() <= MAX_ARG_CHARS => {
+                env.insert(name, value);
+            }
+            _ => fields.problem("env", format!("must hold strings of at most {MAX_ARG_CHARS} characters")),
+        }
+    }
+    Additions {
+        args,
+        env,
+        secrets: fields.words("secrets", "variable").unwrap_or_default(),
+        secret_files: fields.words("secret_files", "variable").unwrap_or_default(),
+        url: fields.text("url", MAX_URL_CHARS),
+        transport: fields.parsed("transport", "one of stdio, streamable_http, sse"),
+        allow_any_interface: fields.flag("allow_any_interface").unwrap_or_default(),
+    }
 }
 
 fn wants_events(headers: &HeaderMap) -> bool {

@@ -147,8 +147,21 @@ pub struct ImportBody {
     /// Which of the package's programs, where it brings several.
     #[schema(max_length = 200)]
     pub entry: Option<String>,
-    /// Arguments behind those of the document.
+    /// Arguments behind those of the document: templates, as in a type.
     pub args: Option<Vec<String>>,
+    /// Variables over those of the document: templates.
+    pub env: Option<std::collections::BTreeMap<String, String>>,
+    /// Variables that hold a secret of each user: a slot is made for each.
+    pub secrets: Option<Vec<String>>,
+    /// Variables that hold the path of a file with a secret of each user.
+    pub secret_files: Option<Vec<String>>,
+    /// Where it answers, if it speaks HTTP itself: a template with `${port}`.
+    #[schema(example = "http://localhost:${port}/mcp", max_length = 2048)]
+    pub url: Option<String>,
+    /// `stdio`, `streamable_http` or `sse`; with an address alone, `streamable_http`.
+    pub transport: Option<String>,
+    /// Whether it may listen on more than the loopback address.
+    pub allow_any_interface: Option<bool>,
     /// Whether what packages bring to be run at installation may run.
     pub scripts: Option<bool>,
     /// Whether what needs an administrator's yes has it.

@@ -21,7 +21,7 @@ const MAX_DEFAULT: usize = 2048;
 /// Longest text of a stranger's in a note.
 const MAX_SHOWN: usize = 200;
 /// Where a package's program is, while it is checked whether the rest is sound.
-const ANY_PROGRAM: &str = "/program";
+pub(super) const ANY_PROGRAM: &str = "/program";
 
 /// A piece of a template. Only what is not `Text` is a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]

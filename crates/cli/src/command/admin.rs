@@ -41,13 +41,16 @@ pub enum TypesCommand {
 Examples:
   roadstead types add npm:@modelcontextprotocol/server-everything
   roadstead types add pypi:mcp-server-time@2026.1.26 --name time
+  roadstead types add npm:@modelcontextprotocol/server-memory --env 'MEMORY_FILE_PATH=${dir}/memory.jsonl'
+  roadstead types add npm:@modelcontextprotocol/server-github --secret GITHUB_PERSONAL_ACCESS_TOKEN
+  roadstead types add pypi:excel-mcp-server --arg streamable-http --arg --port --arg '${port}' --http 'http://127.0.0.1:${port}/mcp'
   roadstead types add cargo:some-mcp-server@1.2.3 --scripts
   roadstead types add server.json --dry-run
   roadstead types add ~/.cursor/mcp.json --server github
   roadstead types add https://registry.example.com/v0.1/servers/io.example%2Ftime/versions/latest
 
 The package is installed once, confined, without its own scripts; launches execute its program directly.")]
-    Add(AddType),
+    Add(Box<AddType>),
     /// List the versions of a type's package that are installed: the way to each takes no time (administrators)
     #[command(
         after_help = "Examples:\n  roadstead types versions time\n  roadstead types versions time --json"
@@ -102,9 +105,9 @@ pub struct AddType {
     /// Which of the package's programs, where it brings several
     #[arg(long, value_name = "PROGRAM")]
     pub entry: Option<String>,
-    /// An argument for the program; may be given several times
-    #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
-    pub args: Vec<String>,
+    /// What the source does not say.
+    #[command(flatten)]
+    pub additions: Additions,
     /// Let the packages run their own scripts at installation, confined
     #[arg(long)]
     pub scripts: bool,
@@ -114,6 +117,32 @@ pub struct AddType {
     /// Tell what would be made, and make nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What an administrator knows of a server beyond its description.
+#[derive(Debug, Args)]
+pub struct Additions {
+    /// An argument for the program; may be given several times
+    #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// A variable for the program, as NAME=VALUE; may be given several times
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// A variable that holds a secret of each user; may be given several times
+    #[arg(long = "secret", value_name = "NAME")]
+    pub secrets: Vec<String>,
+    /// A variable that holds the path of a file with a secret of each user; may be given several times
+    #[arg(long = "secret-file", value_name = "NAME")]
+    pub secret_files: Vec<String>,
+    /// It speaks Streamable HTTP itself, at this address, with ${port} for its port
+    #[arg(long = "http", value_name = "URL")]
+    pub http: Option<String>,
+    /// It speaks HTTP+SSE itself, at this address of its event stream
+    #[arg(long = "sse", value_name = "URL", conflicts_with = "http")]
+    pub sse: Option<String>,
+    /// Let it listen on more than the loopback address, where others reach it without a token
+    #[arg(long)]
+    pub any_interface: bool,
 }
 
 /// `credentials …`.

@@ -33,7 +33,7 @@ pub(super) async fn types(session: &Session<'_>, command: Option<TypesCommand>) 
             let created = session.rest()?.post("/types", &description(&file)?).await?;
             tell(session, &created, "created")
         }
-        TypesCommand::Add(add) => add::add(session, add).await,
+        TypesCommand::Add(add) => add::add(session, *add).await,
         TypesCommand::Versions { name } => packages::versions(session, &name).await,
         TypesCommand::Upgrade { name, to } => add::upgrade(session, &name, to).await,
         TypesCommand::Disable { name } => {

@@ -28,6 +28,8 @@ const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
 const REGISTRIES: &[&str] = &["npm:", "pypi:", "cargo:"];
 
 pub(super) async fn add(session: &Session<'_>, add: AddType) -> Result<(), CliError> {
+    let more = add.additions;
+    let transport = more.http.as_ref().map(|_| "streamable_http").or(more.sse.as_ref().map(|_| "sse"));
     let mut body = Map::new();
     if REGISTRIES.iter().any(|registry| add.source.starts_with(registry)) {
         body.insert("source".to_owned(), json!(add.source));
@@ -39,14 +41,24 @@ pub(super) async fn add(session: &Session<'_>, add: AddType) -> Result<(), CliEr
         ("display_name", add.display_name),
         ("server", add.server),
         ("entry", add.entry),
+        ("transport", transport.map(str::to_owned)),
+        ("url", more.http.or(more.sse)),
     ];
     body.extend(texts.into_iter().filter_map(|(field, value)| Some((field.to_owned(), json!(value?)))));
-    let flags = [("scripts", add.scripts), ("approve", add.yes), ("dry_run", add.dry_run)];
+    let flags = [
+        ("allow_any_interface", more.any_interface),
+        ("scripts", add.scripts),
+        ("approve", add.yes),
+        ("dry_run", add.dry_run),
+    ];
     body.extend(
         flags.into_iter().filter(|(_, is_set)| *is_set).map(|(field, _)| (field.to_owned(), json!(true))),
     );
-    if !add.args.is_empty() {
-        body.insert("args".to_owned(), json!(add.args));
+    let lists = [("args", more.args), ("secrets", more.secrets), ("secret_files", more.secret_files)];
+    let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    body.extend(given.map(|(field, list)| (field.to_owned(), json!(list))));
+    if !more.env.is_empty() {
+        body.insert("env".to_owned(), Value::Object(variables(&more.env)?));
     }
     let imported = followed(session, "/types/import", &Value::Object(body)).await?;
     if session.screen.is_json() {
@@ -80,6 +92,17 @@ pub(super) async fn add(session: &Session<'_>, add: AddType) -> Result<(), CliEr
         if slots { format!("roadstead credentials add {name} --name mine, then ") } else { String::new() };
     screen::note(&printable(&format!("next: {first}roadstead launch {name}")));
     Ok(())
+}
+
+/// Variables as they are typed.
+fn variables(typed: &[String]) -> Result<Map<String, Value>, CliError> {
+    let pairs = typed.iter().map(|pair| {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| CliError::Usage("--env takes a variable as NAME=VALUE".to_owned()))?;
+        Ok((name.to_owned(), json!(value)))
+    });
+    pairs.collect()
 }
 
 pub(super) async fn upgrade(session: &Session<'_>, name: &str, to: Option<String>) -> Result<(), CliError> {
