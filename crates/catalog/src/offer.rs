@@ -80,6 +80,7 @@ impl Differences {
 
 impl Offer {
     /// Puts the tools in order and hashes each.
+    #[must_use]
     pub fn sealed(mut self) -> Self {
         self.tools.sort_by(|one, other| one.name.cmp(&other.name));
         for tool in &mut self.tools {

@@ -49,7 +49,7 @@ async fn list(session: &Session<'_>, all: bool, status: Option<Status>) -> Resul
     if all {
         query.push(("all", true.to_string()));
     }
-    query.extend(status.map(|status| ("status", review::word(status))));
+    query.extend(status.map(|status| ("status", review::word(&status))));
     let types = session.rest()?.all("/types", &query, usize::MAX).await?;
     if session.screen.is_json() {
         return screen::value(&types);

@@ -35,7 +35,7 @@ pub(super) async fn review(session: &Session<'_>, command: ReviewCommand) -> Res
         }
         ReviewCommand::History { name, limit } => history(session, &name, limit).await,
         ReviewCommand::Risk { name, tool, level, notes } => {
-            let mut body = json!({ "tool": tool, "risk_level": word(level) });
+            let mut body = json!({ "tool": tool, "risk_level": word(&level) });
             if let Some(notes) = notes {
                 body["notes"] = notes.into();
             }
@@ -49,7 +49,7 @@ pub(super) async fn review(session: &Session<'_>, command: ReviewCommand) -> Res
 }
 
 /// The word of a choice, as the service takes it.
-pub(super) fn word(choice: impl ValueEnum) -> String {
+pub(super) fn word(choice: &impl ValueEnum) -> String {
     choice.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
