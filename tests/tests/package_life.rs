@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use roadstead_test_support::app::{App, AppOptions, programs};
 use roadstead_test_support::raw::{Session, http_client};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Longer than the week that an unneeded package stays.
 const EIGHT_DAYS: Duration = Duration::from_hours(8 * 24);
 /// A server that reads one of its files anew at each call, as large ones read what they need when they need it.
-const SERVER: &str = r#"#!/usr/bin/env node
+const SERVER: &str = r"#!/usr/bin/env node
 const fs = require('fs'), path = require('path');
 const answers = {
   initialize: m => ({ protocolVersion: m.params.protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'tool', version: '1' } }),
@@ -30,7 +30,7 @@ require('readline').createInterface({ input: process.stdin }).on('line', line =>
   const rest = answer ? { result: answer(m) } : { error: { code: -32601, message: 'no such method' } };
   console.log(JSON.stringify({ jsonrpc: '2.0', id: m.id, ...rest }));
 });
-"#;
+";
 
 fn published(registry: &Registry, version: &str) {
     registry.npm(&NpmPackage {
@@ -102,12 +102,15 @@ fn folders(data: &Path, version: &str) -> Vec<PathBuf> {
 
 /// Lets time pass over a package, as far as the store knows of it.
 fn age(data: &Path, version: &str) {
-    let then = SystemTime::now() - EIGHT_DAYS;
     let [folder] = &folders(data, version)[..] else { panic!("{version} is there once") };
-    for name in ["used", "record.json"] {
-        let file = std::fs::File::options().append(true).open(folder.join(name)).expect("it is there");
-        file.set_modified(then).expect("it is ours");
-    }
+    age_file(&folder.join("used"));
+    age_file(&folder.join("record.json"));
+}
+
+fn age_file(path: &Path) {
+    let file = std::fs::File::options().append(true).open(path).expect("it is there");
+    let written = file.metadata().and_then(|meta| meta.modified()).expect("it has a time");
+    file.set_modified(written - EIGHT_DAYS).expect("it is ours");
 }
 
 struct Client(Session, Value);
@@ -216,11 +219,7 @@ async fn what_nobody_needs_goes_by_itself_after_a_week() {
     assert!(status.success(), "{status}");
     age(data.path(), "1.0.0");
     // The store was cleaned yesterday, too.
-    let cleaned = std::fs::File::options()
-        .append(true)
-        .open(data.path().join("packages/.cleaned"))
-        .expect("it was cleaned");
-    cleaned.set_modified(SystemTime::now() - EIGHT_DAYS).expect("it is ours");
+    age_file(&data.path().join("packages/.cleaned"));
     let app = service(&registry, Some(data)).await;
     wait_for("what nobody needs to go", Duration::from_secs(30), async || {
         folders(app.data(), "1.0.0").is_empty().then_some(())
