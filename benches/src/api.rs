@@ -151,6 +151,14 @@ impl Api {
         Ok(())
     }
 
+    /// Makes a server type of a public package; answers with what the API says of it.
+    pub async fn import(&mut self, body: &Value, prepared: &mut Prepared) -> anyhow::Result<Value> {
+        let mut answer = self.ask("POST", "/types/import", Some(body), 201).await?;
+        let made = answer["type"].take();
+        prepared.types.push(made["id"].as_str().context("a type was answered without an id")?.to_owned());
+        Ok(made)
+    }
+
     /// Puts back what was changed; goes on after a failure and tells the first.
     pub async fn put_back(&mut self, prepared: Prepared) -> anyhow::Result<()> {
         let mut outcome = Ok(());

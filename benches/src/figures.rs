@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub mod packages;
 mod peers;
 
 pub use peers::{PeerFigure, relate_peers};
@@ -197,6 +198,10 @@ pub struct Report {
     pub data: Option<crate::data::DataFigure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<crate::audit::AuditFigure>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<packages::PackageFigure>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bundled: Vec<packages::BundledFigure>,
     pub launch: Vec<LaunchFigure>,
     pub burst: Vec<BurstFigure>,
     pub calls: Vec<CallFigure>,
@@ -275,6 +280,8 @@ impl Report {
     }
 
     fn print_others(&self) {
+        self.packages.iter().for_each(packages::PackageFigure::print);
+        packages::print_bundled(&self.bundled);
         if let Some(confinement) = &self.confinement {
             confinement.print();
         }
@@ -334,6 +341,13 @@ pub fn percentile(durations: &mut [Duration], percent: usize) -> Duration {
     *durations.select_nth_unstable(at).1
 }
 
+/// The same of whole numbers; none of none.
+pub fn percentile_of(numbers: &mut [u64], percent: usize) -> Option<f64> {
+    let last = numbers.len().checked_sub(1)?;
+    let number = *numbers.select_nth_unstable(last * percent / 100).1;
+    Some(u32::try_from(number).map_or(f64::INFINITY, f64::from))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,6 +358,8 @@ mod tests {
         assert_eq!(percentile(&mut values, 50), Duration::from_millis(51));
         assert_eq!(percentile(&mut values, 99), Duration::from_millis(100));
         assert_eq!(percentile(&mut [], 50), Duration::ZERO);
+        assert_eq!(percentile_of(&mut [9, 1, 5], 50), Some(5.0));
+        assert_eq!(percentile_of(&mut [], 50), None);
     }
 
     #[test]

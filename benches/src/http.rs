@@ -9,6 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const READ_BYTES: usize = 64 * 1024;
+const JSON: &str = "application/json";
+/// What a client of MCP has to take.
+const EITHER: &str = "application/json, text/event-stream";
 
 /// Where to call and what goes with every request.
 #[derive(Debug, Clone)]
@@ -93,15 +96,21 @@ impl Connection {
         method: &str,
         body: &[u8],
     ) -> anyhow::Result<Answer> {
-        self.send(endpoint, method, body).await?;
+        self.send(endpoint, method, EITHER, body).await?;
         self.read_answer().await
     }
 
-    async fn send(&mut self, endpoint: &Endpoint, method: &str, body: &[u8]) -> anyhow::Result<()> {
+    async fn send(
+        &mut self,
+        endpoint: &Endpoint,
+        method: &str,
+        accepted: &str,
+        body: &[u8],
+    ) -> anyhow::Result<()> {
         self.request.clear();
         write!(
             self.request,
-            "{method} {} HTTP/1.1\r\nHost: {}\r\nAccept: application/json, text/event-stream\r\n\
+            "{method} {} HTTP/1.1\r\nHost: {}\r\nAccept: {accepted}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n{}\r\n",
             endpoint.path,
             endpoint.authority,
@@ -114,7 +123,7 @@ impl Connection {
 
     /// Asks for something long that comes in chunks, and keeps nothing of it but the count.
     pub async fn count(&mut self, endpoint: &Endpoint) -> anyhow::Result<Counted> {
-        self.send(endpoint, "GET", b"").await?;
+        self.send(endpoint, "GET", EITHER, b"").await?;
         self.body.clear();
         let head = self.read_head().await?;
         ensure!(head.is_chunked, "what is to be counted does not come in chunks");
@@ -158,7 +167,9 @@ impl Connection {
         body: Option<&Value>,
     ) -> anyhow::Result<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let answer = self.exchange(endpoint, method, body.as_bytes()).await?;
+        // What takes long is told as events to whoever takes them.
+        self.send(endpoint, method, JSON, body.as_bytes()).await?;
+        let answer = self.read_answer().await?;
         let value = if self.body.is_empty() { Value::Null } else { serde_json::from_slice(&self.body)? };
         Ok((answer.status, value))
     }

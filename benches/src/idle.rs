@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use crate::api::{Api, Instance};
-use crate::processes::{cpu_of, every, name_of, parent_of, threads_named};
+use crate::processes::{cpu_of, every, name_of, parent_of, pss_kib, threads_named};
 
 /// How long the processes get to come to rest after the last launch.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -103,7 +103,7 @@ fn ours(service: i32) -> (Vec<i32>, Vec<i32>) {
 
 fn kind(pids: &[i32], before: &HashMap<i32, u64>) -> Kind {
     let woken: Vec<u64> = pids.iter().map(|pid| wakeups(*pid).saturating_sub(before[pid])).collect();
-    let pss: Option<Vec<u64>> = pids.iter().map(|pid| pss_kib(*pid)).collect();
+    let pss: Option<Vec<u64>> = pids.iter().map(|pid| pss_kib(&[*pid])).collect();
     let pss = pss.filter(|pss| !pss.is_empty());
     Kind {
         processes: pids.len(),
@@ -121,10 +121,6 @@ fn mean(numbers: &[u64]) -> f64 {
 
 fn wakeups(pid: i32) -> u64 {
     number(&format!("/proc/{pid}/status"), "voluntary_ctxt_switches:").unwrap_or_default()
-}
-
-fn pss_kib(pid: i32) -> Option<u64> {
-    number(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
 fn number(path: &str, name: &str) -> Option<u64> {

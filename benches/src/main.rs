@@ -2,6 +2,7 @@
 
 mod api;
 mod audit;
+mod bundled;
 mod calls;
 mod confinement;
 mod data;
@@ -11,6 +12,7 @@ mod http;
 mod idle;
 mod launch;
 mod mcp;
+mod packages;
 mod payloads;
 mod peers;
 mod pipes;
@@ -84,6 +86,10 @@ struct Args {
     #[arg(long, value_name = "FOLDER")]
     peers: Option<PathBuf>,
 
+    /// Where uvx is [default: on the search path]
+    #[arg(long, value_name = "FILE")]
+    uvx: Option<PathBuf>,
+
     /// Print the figures as JSON.
     #[arg(long)]
     json: bool,
@@ -107,6 +113,10 @@ enum What {
     Data,
     /// Verifying and exporting an audit log of a million entries. Not part of `all`.
     Audit,
+    /// Servers of public registries: through Roadstead, by hand, and by npx or uvx. Not part of `all`.
+    Packages,
+    /// The bundled servers beside others for the same services. Not part of `all`.
+    Bundled,
     /// Bridges written by others: needs what tools/install-bench-peers.sh installs. Not part of `all`.
     Peers,
     /// All of these.
@@ -168,6 +178,16 @@ async fn run(args: &Args) -> anyhow::Result<Report> {
         }
         if args.what == What::Peers {
             api.create_type(&mixed_type(), &programs.stdio, &[peers::OUT_OF_ORDER], &mut prepared).await?;
+        }
+        if args.what == What::Packages {
+            let uvx = args.uvx.as_deref();
+            let packages = packages::measure(&mut api, args.launches, uvx, &mut prepared).await?;
+            return Ok(Report { packages, ..Report::default() });
+        }
+        if args.what == What::Bundled {
+            let folder = programs.stdio.parent().unwrap_or(Path::new("/"));
+            let bundled = bundled::measure(&mut api, folder, args.launches, &mut prepared).await?;
+            return Ok(Report { bundled, ..Report::default() });
         }
         if matches!(args.what, What::Data | What::Audit) {
             return over_large_tables(args, &programs, &mut api, &service).await;

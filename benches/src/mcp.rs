@@ -7,6 +7,10 @@ use crate::http::{Connection, Endpoint};
 
 pub const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
 pub const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+/// Asks for the tools.
+pub const LIST: &str = r#"{"jsonrpc":"2.0","id":"list","method":"tools/list"}"#;
+/// Under this id.
+pub const LIST_ID: &str = "list";
 const VERSION: &str = "2025-11-25";
 
 /// Ids begin here, so that all of them have the same length.
@@ -42,6 +46,14 @@ pub async fn begin(connection: &mut Connection, endpoint: &Endpoint) -> anyhow::
 pub async fn confirm(connection: &mut Connection, endpoint: &Endpoint) -> anyhow::Result<()> {
     let answer = connection.exchange(endpoint, "POST", INITIALIZED.as_bytes()).await?;
     ensure!(answer.status == 202, "initialized was answered with {}: {}", answer.status, shown(connection));
+    Ok(())
+}
+
+/// Asks for the tools.
+pub async fn list(connection: &mut Connection, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let answer = connection.exchange(endpoint, "POST", LIST.as_bytes()).await?;
+    let is_list = answer.status == 200 && memmem::find(connection.body(), b"\"tools\"").is_some();
+    ensure!(is_list, "tools/list was answered with {}: {}", answer.status, shown(connection));
     Ok(())
 }
 

@@ -1,11 +1,15 @@
 //! A server over its own pipes, the way a client without any bridge runs it.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe::{Receiver, Sender};
 
@@ -13,6 +17,8 @@ use crate::figures::Load;
 use crate::mcp;
 
 const READ_BYTES: usize = 64 * 1024;
+/// How long somebody else's server may take for its first answers, or a runner for finding it.
+const ANSWER_PATIENCE: Duration = Duration::from_mins(2);
 
 /// A program that we start.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts a process")]
@@ -20,7 +26,17 @@ pub fn program(path: &Path) -> Command {
     Command::new(path)
 }
 
-/// A running server; dropping it ends it.
+/// What somebody types to start a server.
+#[derive(Debug, Clone)]
+pub struct Typed {
+    pub program: PathBuf,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// Whether it has our own environment as well.
+    pub inherits: bool,
+}
+
+/// A running server; dropping it ends it, and what it has started.
 #[derive(Debug)]
 pub struct PipeServer {
     child: Child,
@@ -32,11 +48,26 @@ pub struct PipeServer {
 
 impl PipeServer {
     pub fn spawn(path: &Path) -> anyhow::Result<Self> {
-        let mut child = program(path)
+        Self::started(&mut program(path))
+    }
+
+    /// Starts what somebody else wrote, and shows nothing of what it says beside its answers.
+    pub fn typed(typed: &Typed) -> anyhow::Result<Self> {
+        let mut command = program(&typed.program);
+        if !typed.inherits {
+            command.env_clear();
+        }
+        command.args(&typed.args).envs(typed.env.iter().map(|(name, value)| (name, value)));
+        Self::started(command.stderr(Stdio::null()))
+    }
+
+    fn started(command: &mut Command) -> anyhow::Result<Self> {
+        let mut child = command
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .with_context(|| format!("could not start {}", path.display()))?;
+            .with_context(|| format!("could not start {}", command.get_program().display()))?;
         let input = child.stdin.take().context("its input is no pipe")?;
         let output = child.stdout.take().context("its output is no pipe")?;
         let input = Sender::from_owned_fd(OwnedFd::from(input))?;
@@ -61,6 +92,34 @@ impl PipeServer {
         let line = self.line().await?;
         ensure!(mcp::is_answer(&line, id), "the first call was refused: {}", String::from_utf8_lossy(&line));
         Ok(())
+    }
+
+    /// The first thing that a client says.
+    pub async fn initialize(&mut self) -> anyhow::Result<()> {
+        let result = self.asked(mcp::INITIALIZE, &json!(1)).await?;
+        ensure!(result["serverInfo"].is_object(), "initialize was refused: {result}");
+        self.input.write_all(format!("{}\n", mcp::INITIALIZED).as_bytes()).await?;
+        Ok(())
+    }
+
+    /// How many tools it lists.
+    pub async fn tools(&mut self) -> anyhow::Result<usize> {
+        let result = self.asked(mcp::LIST, &json!(mcp::LIST_ID)).await?;
+        result["tools"].as_array().map(Vec::len).with_context(|| format!("no list of tools: {result}"))
+    }
+
+    /// Says one message and waits for the answer of this id, whatever else the server says meanwhile.
+    async fn asked(&mut self, message: &str, id: &Value) -> anyhow::Result<Value> {
+        self.input.write_all(format!("{message}\n").as_bytes()).await.context("the server does not read")?;
+        let answered = async {
+            loop {
+                let mut said: Value = serde_json::from_slice(&self.line().await?).unwrap_or_default();
+                if said["id"] == *id && said.get("method").is_none() {
+                    return anyhow::Ok(said["result"].take());
+                }
+            }
+        };
+        tokio::time::timeout(ANSWER_PATIENCE, answered).await.context("the server does not answer")?
     }
 
     /// Keeps so many calls in flight for a while: each answer is followed by the next call.
@@ -145,8 +204,38 @@ impl PipeServer {
 
 impl Drop for PipeServer {
     fn drop(&mut self) {
-        // Gone already: what we wanted.
-        let _ = self.child.kill();
+        // Gone already: what we wanted. It was not waited for yet, so the group is still its own.
+        let _ = killpg(Pid::from_raw(self.pid()), Signal::SIGKILL);
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_server_says_beside_its_answers_is_passed_over() {
+        let script = r#"
+            read line; echo starting; echo '{"method":"notifications/message","params":{}}'
+            echo '{"id":1,"method":"roots/list"}'; echo "{\"id\":1,\"result\":{\"serverInfo\":{\"name\":\"$NAME\"}}}"
+            read line; read line; echo '{"id":"list","result":{"tools":[{},{}]}}'; read line"#;
+        let typed = Typed {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("NAME".to_owned(), "x".to_owned())],
+            inherits: false,
+        };
+        let mut server = PipeServer::typed(&typed).unwrap();
+        server.initialize().await.unwrap();
+        assert_eq!(server.tools().await.unwrap(), 2);
+        let pid = server.pid();
+        let seen = crate::processes::started_with(pid).unwrap();
+        assert!(
+            seen.line[0].ends_with("sh") && seen.env.contains(&("NAME".to_owned(), "x".to_owned())),
+            "{seen:?}"
+        );
+        drop(server);
+        assert!(crate::processes::name_of(pid).is_none(), "it is gone");
     }
 }

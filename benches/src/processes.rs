@@ -81,6 +81,42 @@ fn cpu(pid: i32) -> Duration {
     Duration::from_micros(ticks * 1_000_000 / a_second.unwrap_or(100).max(1))
 }
 
+/// The memory of processes in KiB, each page shared out among those that have it; none where we may not look.
+pub fn pss_kib(pids: &[i32]) -> Option<u64> {
+    pids.iter().map(|pid| memory(*pid, "Pss:")).sum()
+}
+
+fn memory(pid: i32, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+/// What a process was started with.
+#[derive(Debug)]
+pub struct StartedWith {
+    /// The first is its program.
+    pub line: Vec<String>,
+    pub env: Vec<(String, String)>,
+}
+
+/// Of a process that we may look into.
+pub fn started_with(pid: i32) -> anyhow::Result<StartedWith> {
+    let read = |what: &str| -> anyhow::Result<Vec<String>> {
+        let bytes = fs::read(format!("/proc/{pid}/{what}"))
+            .with_context(|| format!("could not read the {what} of process {pid}; that needs root"))?;
+        let texts = bytes.split(|byte| *byte == 0).filter(|text| !text.is_empty());
+        Ok(texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect())
+    };
+    let split = |pair: &String| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(StartedWith { line: read("cmdline")?, env: read("environ")?.iter().filter_map(split).collect() })
+}
+
+/// How much the machine has to do: processes that run or wait for a disk, over the last minute.
+pub fn load() -> f64 {
+    let line = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    line.split(' ').next().and_then(|number| number.parse().ok()).unwrap_or(f64::NAN)
+}
+
 /// Keeps processes on one processor; dropping it lets them run where they could before.
 #[derive(Debug)]
 #[must_use = "the processes run anywhere again as soon as this is dropped"]
