@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
+
+use nix::sys::signal::Signal;
 
 use crate::file;
 use crate::request::{Error, Request};
@@ -32,6 +35,8 @@ pub(crate) struct Ended {
     pub(crate) said: String,
     /// The most bytes that one file may have.
     max_bytes: u64,
+    /// Whether the kernel ended it because a file had more.
+    was_too_long: bool,
 }
 
 impl Ended {
@@ -40,7 +45,7 @@ impl Ended {
         if self.said_any(FULL) {
             return Error::DiskFull { package };
         }
-        if self.said_any(TOO_LONG) {
+        if self.was_too_long || self.said_any(TOO_LONG) {
             return Error::TooLarge { what: format!("a file of it has more than {} bytes", self.max_bytes) };
         }
         Error::Failed { manager, package, said: self.said }
@@ -104,7 +109,8 @@ pub(crate) fn run(
         return Err(Error::TooLarge { what });
     }
     let said = Vec::from(said.into_inner().unwrap_or_default()).join("; ");
-    Ok(Ended { is_well: status.success(), said, max_bytes: request.max_bytes })
+    let was_too_long = status.signal() == Some(Signal::SIGXFSZ as i32);
+    Ok(Ended { is_well: status.success(), said, max_bytes: request.max_bytes, was_too_long })
 }
 
 /// How often the kernel ended a process of these control groups because their memory was used up.
