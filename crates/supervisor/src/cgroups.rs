@@ -22,6 +22,9 @@ use place::Place;
 const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Rest between two attempts.
 const REMOVE_REST: Duration = Duration::from_millis(5);
+/// Thousandths of a processor that a server has at least until it is ready: a start is short, and somebody waits for it. As
+/// many start at one time as `launches.at_once` says.
+const STARTING_MILLIS: u32 = 1000;
 
 /// What can be limited for all processes of an instance together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,16 @@ pub(crate) struct GroupPart<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     folders: Vec<PathBuf>,
+    /// Where more of the processor is given than the limit until the server is ready, and the limit.
+    generous: Vec<Generous>,
+}
+
+/// A folder that gives its processes more of the processor than their limit, for the time being.
+#[derive(Debug)]
+struct Generous {
+    folder: PathBuf,
+    is_v2: bool,
+    millis: u32,
 }
 
 /// What no group would limit for instances of a process, found without changing any group but for one that is made and removed.
@@ -94,14 +107,25 @@ impl Cgroups {
         Controller::ALL.into_iter().filter(|controller| !has(*controller)).collect()
     }
 
-    /// Makes the group of an instance with its limits in force.
+    /// Makes the group of an instance with its limits in force, but for the processor's: that one comes with `settle`.
     pub(crate) fn create(
         &self,
         installation: InstallationId,
         instance: InstanceId,
         limits: &Limits,
     ) -> io::Result<Group> {
-        self.create_named(installation, &instance.to_string(), limits)
+        let limit = limits.cpu_millis.filter(|millis| *millis < STARTING_MILLIS);
+        let Some(millis) = limit else {
+            return self.create_named(installation, &instance.to_string(), limits);
+        };
+        let starting = Limits { cpu_millis: Some(STARTING_MILLIS), ..limits.clone() };
+        let mut group = self.create_named(installation, &instance.to_string(), &starting)?;
+        let with_cpu = self.places.iter().zip(&group.folders);
+        let with_cpu = with_cpu.filter(|(place, _)| place.controllers.contains(&Controller::Cpu));
+        group.generous = with_cpu
+            .map(|(place, folder)| Generous { folder: folder.clone(), is_v2: place.is_v2, millis })
+            .collect();
+        Ok(group)
     }
 
     /// Makes a group with its limits in force.
@@ -131,7 +155,8 @@ impl Cgroups {
     /// The group that an earlier run made for an instance; empty where there is none.
     pub(crate) fn existing(&self, installation: InstallationId, instance: InstanceId) -> Group {
         let folder = |place: &Place| place.installation_folder(installation).join(instance.to_string());
-        Group { folders: self.places.iter().map(folder).filter(|folder| folder.is_dir()).collect() }
+        let folders = self.places.iter().map(folder).filter(|folder| folder.is_dir()).collect();
+        Group { folders, generous: Vec::new() }
     }
 
     /// Removes the groups that earlier runs of this installation left. The kernel keeps those with processes.
@@ -150,6 +175,16 @@ impl Group {
     /// What whoever belongs to it has to enter.
     pub(crate) fn folders(&self) -> &[PathBuf] {
         &self.folders
+    }
+
+    /// The server is ready: from now on its limit of the processor holds.
+    pub(crate) fn settle(&mut self) {
+        for part in self.generous.drain(..) {
+            if let Err(error) = place::limit_cpu(&part.folder, part.is_v2, part.millis) {
+                // Gone with its processes, perhaps; otherwise it has one whole processor and no more.
+                tracing::warn!(folder = %part.folder.display(), %error, "the limit of the processor was not set");
+            }
+        }
     }
 
     /// Removes it, once its processes have ended.

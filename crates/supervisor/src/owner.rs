@@ -96,7 +96,12 @@ impl Owner {
                         }
                         link = self.connect();
                     }
-                    Report::Ready(ready) => self.decide(Ok(ready)),
+                    Report::Ready(ready) => {
+                        if let Some(group) = &mut self.group {
+                            group.settle();
+                        }
+                        self.decide(Ok(ready));
+                    }
                     Report::Failed(why) => failure = Some(why),
                     _ => {}
                 }

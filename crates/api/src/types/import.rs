@@ -187,7 +187,10 @@ fn additions(fields: &mut Fields) -> Additions {
 
 fn wants_events(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/event-stream"))
+    let kinds: Vec<&str> = accepted.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let takes = |kind: &str| kinds.iter().any(|one| one.starts_with(kind));
+    // Whoever takes a plain answer as well gets that.
+    takes("text/event-stream") && !takes("application/json")
 }
 
 /// Does the work, whoever listens, and tells of it as it goes on.

@@ -36,6 +36,9 @@ const CHANGES: &[(&str, &str)] = &[
     ("credentials", "update credentials set is_active = false"),
     ("credentials", "delete from credentials"),
     ("mcp_types", "update mcp_types set program = '/usr/bin/other'"),
+    ("mcp_tools", "insert into mcp_tools (type_id, name, updated_at) select id, 'add', now() from mcp_types"),
+    ("mcp_tools", "update mcp_tools set risk_level = 'high'"),
+    ("mcp_tools", "delete from mcp_tools"),
     ("mcp_types", "delete from mcp_types"),
     ("system_settings", "update system_settings set value = '7' where key = 'logs.search_lines'"),
     ("system_settings", "delete from system_settings where key = 'logs.search_lines'"),
@@ -129,7 +132,7 @@ async fn every_table_of_changes_is_audited() {
     changed.sort_unstable();
     changed.dedup();
     assert_eq!(guarded, changed);
-    assert_eq!(guarded.len(), 9);
+    assert_eq!(guarded.len(), 10);
 }
 
 #[tokio::test]

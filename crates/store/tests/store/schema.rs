@@ -93,7 +93,8 @@ async fn the_application_changes_rows_and_nothing_else() {
     .unwrap();
     assert!(tables.len() >= 16);
     for table in tables {
-        let is_appended_to = ["audit_logs", "audit_links", "audit_anchors"].contains(&table.as_str());
+        let is_appended_to =
+            ["audit_logs", "audit_links", "audit_anchors", "mcp_type_reviews"].contains(&table.as_str());
         for right in ["select", "insert", "update", "delete"] {
             let question = format!("select has_table_privilege('{APPLICATION_ROLE}', '{table}', '{right}')");
             let allowed: bool =

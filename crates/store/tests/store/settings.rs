@@ -20,6 +20,9 @@ async fn settings_have_defaults_and_none_is_made_by_misspelling() {
     let expected = [
         ("accounts.erase_after_days", json!(30)),
         ("api.trusted_proxies", json!([])),
+        ("catalog.changed_tools", json!("warn")),
+        ("catalog.public_registry", json!(false)),
+        ("catalog.require_approval", json!(false)),
         ("cleanup.retention_days", json!(30)),
         ("confinement.allowed_roots", json!([])),
         ("confinement.min", json!("none")),

@@ -20,7 +20,7 @@ const OWN_GROUP: &str = "roadstead";
 #[derive(Debug)]
 pub(super) struct Place {
     base: PathBuf,
-    is_v2: bool,
+    pub(super) is_v2: bool,
     pub(super) controllers: Vec<Controller>,
 }
 
@@ -188,7 +188,11 @@ impl Place {
         for controller in &self.controllers {
             match controller {
                 Controller::Memory => self.limit_memory(folder, limits)?,
-                Controller::Cpu => self.limit_cpu(folder, limits)?,
+                Controller::Cpu => {
+                    if let Some(millis) = limits.cpu_millis {
+                        limit_cpu(folder, self.is_v2, millis)?;
+                    }
+                }
                 Controller::Pids => {
                     if let Some(processes) = limits.processes {
                         // Init is counted too, and is nobody's server.
@@ -210,16 +214,16 @@ impl Place {
         // Memory and swap together: present only where the kernel counts swap.
         set_if_there(folder, "memory.memsw.limit_in_bytes", &bytes.to_string())
     }
+}
 
-    fn limit_cpu(&self, folder: &Path, limits: &Limits) -> io::Result<()> {
-        let Some(millis) = limits.cpu_millis else { return Ok(()) };
-        let quota = (u64::from(millis) * CPU_PERIOD_US / 1000).max(SHORTEST_QUOTA_US);
-        if self.is_v2 {
-            return set(folder, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"));
-        }
-        set(folder, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
-        set(folder, "cpu.cfs_quota_us", &quota.to_string())
+/// Limits the processor for a group: thousandths of one.
+pub(super) fn limit_cpu(folder: &Path, is_v2: bool, millis: u32) -> io::Result<()> {
+    let quota = (u64::from(millis) * CPU_PERIOD_US / 1000).max(SHORTEST_QUOTA_US);
+    if is_v2 {
+        return set(folder, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"));
     }
+    set(folder, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+    set(folder, "cpu.cfs_quota_us", &quota.to_string())
 }
 
 fn set(folder: &Path, name: &str, value: &str) -> io::Result<()> {
