@@ -105,7 +105,7 @@ impl Accounts {
     ) -> Result<TypeRow, AccountsError> {
         let mut change = self.store().change(permit.view()).await?;
         let before = find(&mut change.types(), named).await?;
-        let spec = validated(spec)?;
+        let spec = validated_beside(spec, Some(&before))?;
         if spec.name != before.name {
             let message = format!("cannot change; this type is {:?}", before.name);
             return Err(AccountsError::Invalid(vec![("name".to_owned(), message)]));
@@ -207,13 +207,21 @@ pub fn spec_of(row: &TypeRow) -> Result<TypeSpec, AccountsError> {
 }
 
 fn validated(spec: Value) -> Result<TypeSpec, AccountsError> {
+    validated_beside(spec, None)
+}
+
+/// A definition that is sound; the program that comes with us may stay what it is, although nobody else may name one so.
+fn validated_beside(spec: Value, before: Option<&TypeRow>) -> Result<TypeSpec, AccountsError> {
     let spec: TypeSpec = serde_json::from_value(spec)
         .map_err(|error| AccountsError::Invalid(vec![("type".to_owned(), error.to_string())]))?;
     match spec.validate(Author::Admin) {
         Ok(()) => Ok(spec),
         Err(problems) => {
-            let pairs = problems.into_iter().map(|problem| (problem.field, problem.message)).collect();
-            Err(AccountsError::Invalid(pairs))
+            let ours = before.filter(|before| before.bundled.is_some());
+            let stays = ours.is_some_and(|before| before.definition.program == spec.program);
+            let told = problems.into_iter().filter(|problem| !(stays && problem.field == "program"));
+            let pairs: Vec<_> = told.map(|problem| (problem.field, problem.message)).collect();
+            if pairs.is_empty() { Ok(spec) } else { Err(AccountsError::Invalid(pairs)) }
         }
     }
 }

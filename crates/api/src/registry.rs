@@ -75,8 +75,8 @@ pub(crate) async fn list(
         }
         parsed
     });
-    fields.flag("include_deleted");
-    let limit: usize = fields.number::<u16>("limit").map_or(DEFAULT_LIMIT, usize::from);
+    fields.parsed::<bool>("include_deleted", "true or false");
+    let limit = fields.parsed::<usize>("limit", "a whole number from 1 to 100").unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         fields.problem("limit", format!("must be from 1 to {MAX_LIMIT}"));
     }

@@ -214,11 +214,13 @@ fn printer(json: bool) -> Box<dyn StepPrinter> {
     }
 }
 
-/// What PostgreSQL remarks on statements of ours, such as the rollback of what a caller hung up on, is no news.
-const NO_REMARKS: &str = "sqlx::postgres::notice=error";
+/// What is no news, unless the filter itself speaks of it: what PostgreSQL remarks on statements of ours, such as the rollback of
+/// what a caller hung up on, and each step of the client that asks servers what they offer.
+const NO_REMARKS: [(&str, &str); 2] = [("sqlx", "sqlx::postgres::notice=error"), ("rmcp", "rmcp=warn")];
 
 fn begin_logging(filter: &str, json: bool) {
-    let filter = if filter.contains("sqlx") { filter } else { &format!("{filter},{NO_REMARKS}") };
+    let quiet = NO_REMARKS.iter().filter(|(speaker, _)| !filter.contains(speaker)).map(|(_, quiet)| *quiet);
+    let filter = std::iter::once(filter).chain(quiet).collect::<Vec<_>>().join(",");
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| "info".into());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
