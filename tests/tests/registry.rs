@@ -152,7 +152,7 @@ async fn tools_that_change_under_an_approval_are_found_out() {
         "{changed}"
     );
     assert_eq!(changed["status"], "approved", "it is told, and no more");
-    let events = done(&app, "GET", "/system/events?type=type.tools_changed", json!(null)).await;
+    let events = done(&app, "GET", "/system-events?type=type.tools_changed", json!(null)).await;
     assert_eq!(events["data"][0]["context"]["differences"]["changed"], json!(["add"]), "{events}");
 
     done(&app, "PUT", "/settings/catalog.changed_tools", json!({"value": "refuse"})).await;
@@ -217,7 +217,9 @@ async fn a_client_with_a_gallery_reads_what_may_be_launched() {
     is(&app.ask("GET", "/v0.1/servers/local.roadstead%2Fother-echo/versions", None).await, 404, "NOT_FOUND");
 
     // What we tell, our own import reads.
-    let document = json!({"document": entry["server"], "name": "gallery", "dry_run": true});
+    let mut server = entry["server"].clone();
+    server["remotes"][0]["url"] = json!("https://mcp.example.com/i/{instance}/mcp");
+    let document = json!({"document": server, "name": "gallery", "dry_run": true});
     let read = done(&app, "POST", "/types/import", document).await;
     assert!(read["manifest"]["url"].as_str().is_some_and(|url| url.contains("/i/")), "{read}");
 
