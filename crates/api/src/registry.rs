@@ -53,12 +53,12 @@ impl FromRequestParts<ApiState> for Reader {
 /// The approved types, by name, in the form of the official MCP registry, for clients with a gallery. With the setting
 /// `catalog.public_registry`, those that are for everybody are shown without a key, too.
 #[utoipa::path(get, operation_id = "registry_list", path = "/v0.1/servers", tag = "registry",
-    params(("search" = Option<String>, Query, pattern = "^[^\\x00]{0,200}$", description = "Part of the name"),
-        ("version" = Option<String>, Query, pattern = "^[^\\x00]{0,200}$", description = "`latest`, which all are, or exactly this one"),
+    params(("search" = Option<String>, Query, pattern = "^[^\\x00]{1,200}$", description = "Part of the name"),
+        ("version" = Option<String>, Query, pattern = "^[^\\x00]{1,200}$", description = "`latest`, which all are, or exactly this one"),
         ("updated_since" = Option<String>, Query, format = DateTime, description = "Changed at this time or later, RFC 3339"),
         ("include_deleted" = Option<bool>, Query, description = "Taken, and without effect: what is deprecated is not told"),
         ("limit" = Option<u32>, Query, description = "How many entries one page may hold, from 1 to 100: 30 unless it says so"),
-        ("cursor" = Option<String>, Query, pattern = "^[^\\x00]{0,200}$", description = "`nextCursor` of the page before")),
+        ("cursor" = Option<String>, Query, pattern = "^[^\\x00]{1,200}$", description = "`nextCursor` of the page before")),
     responses((status = 200, body = RegistryList), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(

@@ -22,7 +22,7 @@ use roadstead_model::{Operation, TypeStatus};
 ///
 /// By name: those that may be launched, those of another status, or all of them with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
-    params(("all" = Option<bool>, Query, description = "Of every status"),
+    params(("all" = Option<bool>, Query, description = "Of every status, where none is named"),
         ("status" = Option<words::TypeStatus>, Query, description = "Of this one"),
         ("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
@@ -38,11 +38,8 @@ pub(crate) async fn list(
     let limit = long_limit_field(&mut fields);
     let all: bool = fields.parsed("all", "true or false").unwrap_or_default();
     let status = fields.parsed::<TypeStatus>("status", "draft, pending, approved, rejected or deprecated");
-    if all && status.is_some() {
-        fields.problem("all", "give either all or status, not both");
-    }
     fields.finish()?;
-    let status = if all { None } else { status.or(Some(TypeStatus::Approved)) };
+    let status = status.or_else(|| (!all).then_some(TypeStatus::Approved));
     let types = state
         .accounts()
         .types(&permit, status, after.as_ref().map(|place| place.name.as_str()), limit)

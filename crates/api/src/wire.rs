@@ -62,7 +62,7 @@ pub use retention::{
 pub use settings::{ChangedSetting, Setting, SettingBody, SettingChange, Settings};
 pub(crate) use stats::Stats;
 pub use type_reviews::{
-    DecisionBody, InspectBody, ToolBody, ToolDifferences, ToolOpinion, TypeManifest, TypeReview,
+    DecisionBody, InspectBody, RejectBody, ToolBody, ToolDifferences, ToolOpinion, TypeManifest, TypeReview,
 };
 pub use types::{ImportBody, ImportedType, ServerType, Slot, TypeBody, UpgradeBody};
 pub use usage::{UsageEntry, UsageTotal};

@@ -118,7 +118,7 @@ impl Cgroups {
         let Some(millis) = limit else {
             return self.create_named(installation, &instance.to_string(), limits);
         };
-        let starting = Limits { cpu_millis: Some(STARTING_MILLIS), ..limits.clone() };
+        let starting = Limits { cpu_millis: Some(STARTING_MILLIS), ..*limits };
         let mut group = self.create_named(installation, &instance.to_string(), &starting)?;
         let with_cpu = self.places.iter().zip(&group.folders);
         let with_cpu = with_cpu.filter(|(place, _)| place.controllers.contains(&Controller::Cpu));

@@ -269,7 +269,7 @@ impl Accounts {
 fn reason(decision: &Decision) -> Result<String, AccountsError> {
     let reason = decision.reason.clone().unwrap_or_default();
     let wrong = |message: &str| Err(AccountsError::Invalid(vec![("reason".to_owned(), message.to_owned())]));
-    if decision.status == TypeStatus::Rejected && reason.trim().is_empty() {
+    if decision.status == TypeStatus::Rejected && reason.is_empty() {
         return wrong("is required: whoever made it has to know what to change");
     }
     if reason.chars().count() > MAX_REASON_CHARS || reason.contains('\0') {

@@ -12,7 +12,7 @@ use crate::extract::{Authenticated, JsonBody, PathName, QueryFields, Tagged, if_
 use crate::limit_layer;
 use crate::state::ApiState;
 use crate::wire::{
-    DecisionBody, InspectBody, Page, ServerType, ToolBody, ToolOpinion, TypeManifest, TypeReview,
+    DecisionBody, InspectBody, Page, RejectBody, ServerType, ToolBody, ToolOpinion, TypeManifest, TypeReview,
     cursor_field, limit_field,
 };
 
@@ -67,7 +67,7 @@ pub(crate) async fn approve(
 ///
 /// Platform admins only, with a reason. One that was approved is disabled instead.
 #[utoipa::path(post, operation_id = "types_reject", path = "/types/{id}/reject", tag = "types",
-    request_body = DecisionBody,
+    request_body = RejectBody,
     params(("id" = String, Path, pattern = "^[A-Za-z0-9-]{1,50}$", description = "Its id or its name"), ("If-Match" = Option<String>, Header)),
     responses((status = 200, body = ServerType), (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
         (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),

@@ -12,11 +12,20 @@ use super::{rfc3339, words};
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionBody {
-    /// Why; a rejection needs it.
-    #[schema(example = "reads the whole home folder", max_length = 1000)]
+    /// Why.
+    #[schema(example = "read its source", max_length = 1000)]
     pub reason: Option<String>,
     /// Whether grave findings were looked at, and are no reason against an approval.
     pub accept_findings: Option<bool>,
+}
+
+/// Why a type is rejected.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RejectBody {
+    /// What would have to change.
+    #[schema(example = "reads the whole home folder", min_length = 1, max_length = 1000)]
+    pub reason: String,
 }
 
 /// What a server is asked with.
