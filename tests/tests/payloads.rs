@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use roadstead_test_support::app::App;
-use roadstead_test_support::process::memory_kib;
+use roadstead_test_support::process::own_memory_kib;
 use roadstead_test_support::raw::{PATIENCE, Session, call, http_client};
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ async fn back_to(pid: i32, before: u64, who: &str) {
     let mut now = 0;
     let what = format!("{who} to give back what it held beyond {before} KiB");
     wait_for(&what, GIVEN_BACK, async || {
-        let held = memory_kib(pid);
+        let held = own_memory_kib(pid);
         if held != now {
             eprintln!("{who}: {held} KiB");
         }
@@ -89,7 +89,7 @@ async fn payloads_of_every_size_arrive_whole_and_leave_no_memory_behind() {
         }
         sessions.push(session);
     }
-    let before = (memory_kib(place.shim), memory_kib(app.pid()));
+    let before = (own_memory_kib(place.shim), own_memory_kib(app.pid()));
     let sent: String = text(&mut random, LARGEST);
     let calls = (0..AT_ONCE).map(|number| {
         let (session, sent) = (&sessions[number % sessions.len()], &sent);
@@ -100,8 +100,8 @@ async fn payloads_of_every_size_arrive_whole_and_leave_no_memory_behind() {
     let mut most = (0, 0);
     let watch = async {
         loop {
-            most.0 = most.0.max(memory_kib(place.shim));
-            most.1 = most.1.max(memory_kib(app.pid()));
+            most.0 = most.0.max(own_memory_kib(place.shim));
+            most.1 = most.1.max(own_memory_kib(app.pid()));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -137,7 +137,7 @@ async fn connected(url: &str, room: u32) -> (TcpStream, String) {
 
 /// The client takes nothing until all that can move has moved: the rest waits in the shim, and not with us.
 async fn no_body_is_held_for_a_slow_reader(app: &App, place: &Place) {
-    let before = memory_kib(app.pid());
+    let before = own_memory_kib(app.pid());
     let session = Session::open(&http_client(false), &place.gateway, &place.token).await;
     let message = call(&json!("slow"), "echo", &json!({ "text": "x".repeat(LARGEST) }), None).to_string();
     let (mut stream, head) = connected(&place.gateway, 16 * 1024).await;
@@ -153,12 +153,12 @@ async fn no_body_is_held_for_a_slow_reader(app: &App, place: &Place) {
     stream.readable().await.expect("an answer begins");
     let mut last = (0, 0);
     wait_for("nothing to move any more", PATIENCE, async || {
-        let now = memory_kib(place.shim);
+        let now = own_memory_kib(place.shim);
         last = if now.abs_diff(last.0) < 64 { (now, last.1 + 1) } else { (now, 0) };
         (last.1 == 25).then_some(())
     })
     .await;
-    let meanwhile = memory_kib(app.pid());
+    let meanwhile = own_memory_kib(app.pid());
     assert!(
         meanwhile <= before + HELD_BY_THE_GATEWAY_KIB + LEFT_KIB,
         "the service held {meanwhile} KiB, {before} before"
@@ -171,7 +171,7 @@ async fn no_body_is_held_for_a_slow_reader(app: &App, place: &Place) {
 
 /// A body that never ends is passed on as it comes, and refused by the shim when it is too large: with us it leaves nothing.
 async fn no_body_is_held_for_a_writer_without_end(app: &App, place: &Place) {
-    let before = memory_kib(app.pid());
+    let before = own_memory_kib(app.pid());
     let (mut stream, head) = connected(&place.gateway, 64 * 1024).await;
     let head = format!("{head}Authorization: Bearer {}\r\nTransfer-Encoding: chunked\r\n\r\n", place.token);
     stream.write_all(head.as_bytes()).await.expect("sent");
@@ -183,7 +183,7 @@ async fn no_body_is_held_for_a_writer_without_end(app: &App, place: &Place) {
             writer.write_all(&chunk).await.expect("taken");
             sent += 0x10000;
             if sent % MIB == 0 {
-                most = most.max(memory_kib(app.pid()));
+                most = most.max(own_memory_kib(app.pid()));
             }
             // The answer is under way to us while we write.
             assert!(sent <= 256 * MIB, "{sent} bytes were taken without a word");

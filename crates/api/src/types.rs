@@ -23,7 +23,7 @@ use roadstead_model::{Operation, TypeStatus};
 /// By name: those that may be launched, those of another status, or all of them with `all=true`.
 #[utoipa::path(get, operation_id = "types_list", path = "/types", tag = "types",
     params(("all" = Option<bool>, Query, description = "Of every status, where none is named"),
-        ("status" = Option<words::TypeStatus>, Query, description = "Of this one"),
+        ("status" = inline(Option<words::TypeStatus>), Query, description = "Of this one"),
         ("limit" = Option<u32>, Query, description = "How many items one page may hold: 100 unless it says so"), ("cursor" = Option<String>, Query)),
     responses((status = 200, body = Page<ServerType>), (status = 401, body = ErrorBody), (status = 403, body = ErrorBody),
         (status = 422, body = ErrorBody)))]

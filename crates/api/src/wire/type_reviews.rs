@@ -24,7 +24,12 @@ pub struct DecisionBody {
 #[serde(deny_unknown_fields)]
 pub struct RejectBody {
     /// What would have to change.
-    #[schema(example = "reads the whole home folder", min_length = 1, max_length = 1000)]
+    #[schema(
+        example = "reads the whole home folder",
+        min_length = 1,
+        max_length = 1000,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$"
+    )]
     pub reason: String,
 }
 
