@@ -98,11 +98,12 @@ async fn payloads_of_every_size_arrive_whole_and_leave_no_memory_behind() {
         async move { session.send(&message).await.bytes().await.expect("a whole answer") }
     });
     let mut most = (0, 0);
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
     let watch = async {
         loop {
+            looks.tick().await;
             most.0 = most.0.max(own_memory_kib(place.shim));
             most.1 = most.1.max(own_memory_kib(app.pid()));
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     let bodies = tokio::select! {

@@ -90,9 +90,10 @@ pub(crate) async fn list(
             && registry_name(&base, &row.name).contains(&search)
     };
     let found = rows.into_iter().filter(fits).map(|row| (row.name.clone(), RegistryServer::new(&base, &row)));
-    let mut found: Vec<_> = found
-        .filter(|(_, server)| version.as_ref().is_none_or(|version| server.has_version(version)))
-        .collect();
+    let found =
+        found.filter(|(_, server)| version.as_ref().is_none_or(|version| server.has_version(version)));
+    // One more than a page says that there is another.
+    let mut found: Vec<_> = found.take(limit + 1).collect();
     let next = (found.len() > limit).then(|| found[limit - 1].0.clone());
     found.truncate(limit);
     Ok(Json(RegistryList::new(found.into_iter().map(|(_, server)| server).collect(), next)))

@@ -191,17 +191,20 @@ impl<D: Db> TypeReviews<D> {
         }))
     }
 
-    /// Keeps what the servers of a type offer, in the place of what they offered before.
+    /// Keeps what the servers of a type offer, in the place of what they offered before. What an approval took stays: the row's
+    /// `accepted` counts only where there was none. Answers with what is accepted now.
     #[tracing::instrument(name = "db.type_manifest.keep", skip_all, err(level = "debug"))]
-    pub async fn keep_manifest(&mut self, row: &ManifestRow) -> Result<(), StoreError> {
+    pub async fn keep_manifest(&mut self, row: &ManifestRow) -> Result<Option<Value>, StoreError> {
         const NAME: &str = "db.type_manifest.keep";
         let mut connection = self.db.connection().await.during(NAME)?;
-        sqlx::query!(
-            "insert into mcp_type_manifests (type_id, type_version, read_at, content, tools_hash, findings, accepted)
+        let accepted = sqlx::query_scalar!(
+            "insert into mcp_type_manifests as kept (type_id, type_version, read_at, content, tools_hash, findings, accepted)
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (type_id) do update
              set type_version = excluded.type_version, read_at = excluded.read_at, content = excluded.content,
-                 tools_hash = excluded.tools_hash, findings = excluded.findings, accepted = excluded.accepted",
+                 tools_hash = excluded.tools_hash, findings = excluded.findings,
+                 accepted = coalesce(kept.accepted, excluded.accepted)
+             returning accepted",
             row.type_id.uuid(),
             row.type_version,
             row.read_at,
@@ -210,10 +213,29 @@ impl<D: Db> TypeReviews<D> {
             row.findings,
             row.accepted,
         )
+        .fetch_one(&mut *connection)
+        .await
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(accepted)
+    }
+
+    /// Takes the tools of these hashes for the right ones, if they are still those that the servers were found to offer.
+    #[tracing::instrument(name = "db.type_manifest.accept", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn accept(&mut self, id: TypeId, tools_hash: &str, hashes: &Value) -> Result<bool, StoreError> {
+        const NAME: &str = "db.type_manifest.accept";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query!(
+            "update mcp_type_manifests set accepted = $3 where type_id = $1 and tools_hash = $2",
+            id.uuid(),
+            tools_hash,
+            hashes,
+        )
         .execute(&mut *connection)
         .await
         .during(NAME)?;
-        connection.done().await.during(NAME)
+        connection.done().await.during(NAME)?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// The tools of every other type, with the type's name: at most `limit`.

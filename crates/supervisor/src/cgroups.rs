@@ -219,3 +219,27 @@ fn removed(folder: &Path) -> bool {
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_the_processor_holds_once_the_server_is_ready() {
+        for (is_v2, name) in [(true, "cpu.max"), (false, "cpu.cfs_quota_us")] {
+            let base = tempfile::tempdir().expect("a folder");
+            let cgroups = Cgroups { places: vec![Place::in_folder(base.path(), is_v2)] };
+            let id = "01980000-0000-7000-8000-000000000001";
+            let (installation, instance) = (id.parse().expect("an id"), id.parse().expect("an id"));
+            let limits = Limits { cpu_millis: Some(250), ..Limits::default() };
+            let mut group = cgroups.create(installation, instance, &limits).expect("folders are made");
+            let quota = |group: &Group| {
+                let text = std::fs::read_to_string(group.folders()[0].join(name)).expect("it is written");
+                text.split_whitespace().next().map(str::to_owned)
+            };
+            assert_eq!(quota(&group).as_deref(), Some("100000"), "a whole processor for the start");
+            group.settle();
+            assert_eq!(quota(&group).as_deref(), Some("25000"));
+        }
+    }
+}

