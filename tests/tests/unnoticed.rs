@@ -10,6 +10,8 @@ mod counter;
 mod instance;
 #[path = "support/kept.rs"]
 mod kept;
+#[path = "support/range.rs"]
+mod range;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{Accounts, AccountsError};
 
 mod review;
+mod tool_rules;
 
 pub use review::{Decision, Manifest, Offered, ToolSet};
 

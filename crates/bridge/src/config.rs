@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roadstead_model::ToolRules;
+
 /// Which protocol generation the server behind the bridge speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {
@@ -68,7 +70,7 @@ pub struct BridgeConfig {
     pub max_input_backlog: usize,
     /// How long a message waits for room in that backlog.
     pub write_timeout: Duration,
-    /// A server silent to `ping` counts as ready when it is still alive after this time.
+    /// A server silent to `ping` counts as ready when it is still alive after this time and does nothing.
     pub silent_ready: Duration,
     /// How long a server may take to answer `server/discover` when its era is being found out.
     pub discover_timeout: Duration,
@@ -111,6 +113,8 @@ pub struct BridgeConfig {
     /// How long a request waits for a server that is being started again before it is refused. Longer than the first pauses before
     /// a restart, and shorter than the time after which clients give up by themselves.
     pub restart_wait: Duration,
+    /// Which tools clients see and call, and how often. By default all, and without a limit.
+    pub tools: ToolRules,
 }
 
 impl BridgeConfig {
@@ -155,6 +159,7 @@ impl BridgeConfig {
             parked_call_age: Duration::from_mins(10),
             session_mode: SessionMode::PerSession,
             restart_wait: Duration::from_secs(10),
+            tools: ToolRules::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -26,6 +27,12 @@ pub enum Purpose {
 pub trait ServerLauncher {
     /// Starts one more server process.
     fn open(&self, purpose: Purpose) -> Opening;
+
+    /// How much time of a processor the server processes have used so far; none where nobody can tell. One that is silent and works
+    /// is still starting.
+    fn effort(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Why there is no server process.

@@ -25,6 +25,7 @@ mod config;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod history;
 mod http;
 mod launcher;

@@ -1,5 +1,7 @@
 //! What the bridge noticed and nobody asked for.
 
+use roadstead_model::ToolsDiffer;
+
 use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 use crate::usage::Fact;
@@ -79,6 +81,8 @@ pub enum Note {
     },
     /// A client's call is over: told once for each that was let in, before its client can have read the answer.
     CallOver(Fact),
+    /// Tools are others than the approved ones, and more of them than were told of before: all that are known to differ.
+    ToolsDiffer(ToolsDiffer),
     /// The era question has been answered, or what was configured or remembered has proven wrong.
     EraFound {
         /// What the server speaks; never `Auto`.

@@ -22,6 +22,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::gate::NotCalled;
 use crate::history::History;
 use crate::launcher::{EndReason, Ender, Purpose};
 use crate::lines::{Line, Lines};
@@ -76,6 +77,8 @@ pub(crate) enum Refused {
     TooMany,
     /// The process has ended.
     Ended,
+    /// The tool must not be called, or not now.
+    Tool(NotCalled),
 }
 
 /// The reading half, given to [`Server::run`].
@@ -259,6 +262,9 @@ impl Server {
             return Err(Refused::TooMany);
         }
         if let Some(tally) = &mut call.tally {
+            if let Some(tool) = tally.tool() {
+                self.shared.gate.admit(tool).map_err(Refused::Tool)?;
+            }
             tally.let_in(&self.shared, self.is_modern());
         }
         let work = call.stream.is_of_session().then(|| self.shared.work());

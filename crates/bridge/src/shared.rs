@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::config::BridgeConfig;
+use crate::gate::Gate;
 use crate::observer::{Note, Observer};
 use crate::requests::Requests;
 
@@ -94,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Places,
     /// Subscriptions of modern clients.
     pub(crate) listens: Places,
+    /// What was decided of tools.
+    pub(crate) gate: Gate,
 }
 
 impl Shared {
@@ -101,6 +104,7 @@ impl Shared {
         Rc::new(Self {
             streams: Places::new(config.max_streams),
             listens: Places::new(config.max_listens),
+            gate: Gate::new(config.tools.clone()),
             config,
             observer,
             counters: Cell::default(),

@@ -175,6 +175,11 @@ impl Tally {
         Self { fact: Some(fact), began: Instant::now(), shared: None }
     }
 
+    /// The tool that is called, if one is.
+    pub(crate) fn tool(&self) -> Option<&str> {
+        self.fact.as_ref().filter(|fact| fact.method == Called::Tool).map(|fact| &*fact.name)
+    }
+
     /// From now on the call counts. Unless something else is said of it, it will have been cancelled.
     pub(crate) fn let_in(&mut self, shared: &Rc<Shared>, modern: bool) {
         self.shared = Some(Rc::clone(shared));

@@ -84,7 +84,7 @@ impl Offer {
     pub fn sealed(mut self) -> Self {
         self.tools.sort_by(|one, other| one.name.cmp(&other.name));
         for tool in &mut self.tools {
-            let hash = suspicion::tool_hash(
+            let hash = roadstead_tool_hash::tool_hash(
                 &tool.name,
                 tool.description.as_deref(),
                 tool.input_schema.as_ref(),

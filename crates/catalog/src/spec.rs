@@ -122,6 +122,9 @@ pub struct TypeSpec {
     /// What the walls around its servers leave open.
     #[serde(default, skip_serializing_if = "TypeConfinement::is_default")]
     pub confinement: TypeConfinement,
+    /// Calls of tools in a minute, of all clients of an instance together; 0 for any number.
+    #[serde(default = "default_rate_limit_per_minute")]
+    pub rate_limit_per_minute: u32,
     /// Who may launch it, by what they are to their organisation; whoever may launch anything, if nobody is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_roles: Vec<Role>,
@@ -322,6 +325,11 @@ const fn yes() -> bool {
 /// Thirty days, the longest lifetime there is: a type shortens it, none lengthens it.
 pub(crate) const fn default_max_duration_minutes() -> u32 {
     30 * 24 * 60
+}
+
+/// More than a person's agent needs, and less than one that runs in circles does.
+pub(crate) const fn default_rate_limit_per_minute() -> u32 {
+    100
 }
 
 pub(crate) const fn default_ready_timeout_s() -> u32 {

@@ -39,6 +39,8 @@ const MAX_DISK_MB: u32 = 1024 * 1024;
 /// Longest lifetime or idle time: thirty days.
 const MAX_MINUTES: u32 = 30 * 24 * 60;
 
+/// Most calls of tools in a minute that are counted.
+const MAX_CALLS_PER_MINUTE: u32 = 1_000_000;
 /// Longest time of a call without progress: a day.
 const MAX_CALL_S: u32 = 24 * 60 * 60;
 
@@ -290,6 +292,7 @@ impl Check<'_> {
         if let Err(error) = RestartPolicy::try_from(self.spec.restart_fields()) {
             self.report(RestartFields::field_of(error), error.to_string());
         }
+        self.within("rate_limit_per_minute", self.spec.rate_limit_per_minute, 0..=MAX_CALLS_PER_MINUTE);
         if let Some(timeout) = self.spec.call_timeout_s {
             self.within("call_timeout_s", timeout, 1..=MAX_CALL_S);
         }

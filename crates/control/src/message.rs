@@ -1,6 +1,6 @@
 //! What the two ends say to each other.
 
-use roadstead_model::{Era, LogLevel, LogSource, Mechanisms};
+use roadstead_model::{Era, LogLevel, LogSource, Mechanisms, ToolsDiffer};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -40,6 +40,11 @@ pub enum Report {
     EraFound {
         /// Never `Auto`.
         era: Era,
+    },
+    /// Its tools are others than the approved ones: all that are known to differ; said again on each new connection.
+    ToolsDiffer {
+        /// Which.
+        tools: ToolsDiffer,
     },
     /// The oldest of the servers that live is another one now; said again on each new connection.
     ServerChanged {

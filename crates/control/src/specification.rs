@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use roadstead_model::{
-    BootId, BridgeLimits, Era, InstallationId, InstanceId, NodeId, RestartPolicy, SessionMode,
+    BootId, BridgeLimits, Era, InstallationId, InstanceId, NodeId, RestartPolicy, SessionMode, ToolRules,
 };
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +94,8 @@ pub struct BridgeSettings {
     pub era_bridge: bool,
     /// Whether a session outlives its server.
     pub replay_initialize: bool,
+    /// Which tools clients see and call, and how often.
+    pub tools: ToolRules,
 }
 
 impl Default for BridgeSettings {
@@ -104,6 +106,7 @@ impl Default for BridgeSettings {
             session_mode: SessionMode::default(),
             era_bridge: true,
             replay_initialize: false,
+            tools: ToolRules::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use roadstead_installer::{Line, PROGRAM};
 use serde_json::{Value, json};
 
+#[expect(clippy::disallowed_methods, reason = "the program under test")]
 fn run(args: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_roadstead-installer"))
         .args(args)

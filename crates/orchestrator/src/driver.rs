@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use roadstead_control::{ExitRecord, LogEntry, ProcessId, Ready, StopReason, TokenHash};
 use roadstead_gateway::RouteLease;
-use roadstead_model::{Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, Step, TypeId, expiry};
+use roadstead_model::{
+    Actor, Era, EventType, InstanceId, InstanceStatus, LogLevel, Step, ToolsDiffer, TypeId, expiry,
+};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::Probed;
 use roadstead_supervisor::{CommandError, ShimControl, ShimEvent};
@@ -104,6 +106,7 @@ impl Driver {
                     self.inner.parts.usage_writer.hand_in(self.instance, facts, usage_stored.clone()).await;
                 }
                 Event::Shim(Some(ShimEvent::EraFound(era))) => self.remember(era).await,
+                Event::Shim(Some(ShimEvent::ToolsDiffer(tools))) => self.tools_differ(&tools).await,
                 Event::Shim(Some(ShimEvent::ServerChanged(server))) => self.name(server).await,
                 Event::Shim(Some(ShimEvent::Lifecycle(step))) => {
                     self.inner.take_step(self.instance, step, &self.control).await;
@@ -285,6 +288,15 @@ impl Driver {
         if let Err(error) = self.inner.store().types().remember_era(id, version, found).await {
             tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                 "the era of a type that was found out could not be kept; the next launch finds it out again");
+        }
+    }
+
+    /// What a client was told of the tools is not what was approved.
+    async fn tools_differ(&self, tools: &ToolsDiffer) {
+        let (id, version) = self.type_version;
+        if let Err(error) = self.inner.parts.accounts.tools_differ_in_use(id, version, tools).await {
+            tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
+                "that tools are others than the approved ones could not be kept; it is told again when the shim is met again");
         }
     }
 

@@ -82,7 +82,11 @@ impl Orchestrator {
         let heard = roadstead_inspector::ask(&url, &token).await;
         self.away_with(id).await;
         let listed = heard.map_err(|error| InspectTypeError::Inspect { error })?;
-        Ok(self.0.parts.accounts.keep_manifest(&row, offer(listed)).await?)
+        let scanned = match &self.0.parts.scanner {
+            Some(scanner) => crate::scan::scan(scanner, &row.name, &listed).await,
+            None => Vec::new(),
+        };
+        Ok(self.0.parts.accounts.keep_manifest(&row, offer(listed), scanned).await?)
     }
 
     /// Ends the instance, whoever still listens, and takes it out of its owner's lists.

@@ -36,6 +36,7 @@ mod pressure;
 mod query;
 mod reap;
 mod recover;
+mod scan;
 mod sealer;
 mod search;
 mod shortage;

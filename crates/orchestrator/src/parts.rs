@@ -100,6 +100,8 @@ pub struct Parts {
     pub closed_ports: Vec<u16>,
     /// Origins of web pages that may call instances.
     pub allowed_origins: Vec<String>,
+    /// The operator's own program that looks at what a type's servers offer.
+    pub scanner: Option<PathBuf>,
     /// What the settings said at the start.
     pub settings: Settings,
     /// Hears of each step.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +38,10 @@ pub struct ServiceArgs {
         value_delimiter = ','
     )]
     pub allowed_origins: Vec<String>,
+
+    /// A program of yours that looks at what a type's servers offer, beside the built-in checks (docs/registry.md)
+    #[arg(long, value_name = "PROGRAM", env = "ROADSTEAD_SCANNER")]
+    pub scanner: Option<PathBuf>,
 
     /// Do not reap: `roadstead reaper`, in a process of its own, does
     #[arg(long, env = "ROADSTEAD_NO_REAPER")]
@@ -84,6 +88,7 @@ impl Default for ServiceArgs {
             listen,
             public_url: None,
             allowed_origins,
+            scanner: None,
             no_reaper: false,
             log: None,
             log_json: false,
@@ -103,6 +108,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Whose pages may ask, beside our own: scheme, host and port.
     pub allowed_origins: Vec<String>,
+    /// What looks at the tools of a type, beside ourselves.
+    pub scanner: Option<PathBuf>,
     /// Whether the service reaps as well, when nobody else does.
     pub reaps: bool,
     /// The log filter, if it was said.
@@ -226,14 +233,8 @@ impl Config {
             }
             good.then(|| trimmed.to_owned())
         });
-        for origin in &args.allowed_origins {
-            let whole = host::origin_of(origin).map(|(scheme, authority)| format!("{scheme}://{authority}"));
-            if whole.is_none_or(|whole| !origin.starts_with(&whole) || origin.matches('/').count() != 2) {
-                mistakes.push(format!(
-                    "ROADSTEAD_ALLOWED_ORIGINS ({origin}) must be scheme, host and port, as in https://app.example.com"
-                ));
-            }
-        }
+        check_origins(&args.allowed_origins, &mut mistakes);
+        check_scanner(args.scanner.as_deref(), &mut mistakes);
         let mut secret = |name: &str| -> Option<SecretString> {
             if let Ok(text) = environment.take(name)?.into_string() {
                 Some(SecretString::from(text))
@@ -262,6 +263,7 @@ impl Config {
             listen: args.listen,
             public_url,
             allowed_origins: args.allowed_origins.clone(),
+            scanner: args.scanner.clone(),
             reaps: !args.no_reaper,
             log: args.log.clone(),
             log_json: args.log_json,
@@ -284,6 +286,24 @@ impl Config {
             archive_timeout_s,
             witness: None,
         })
+    }
+}
+
+fn check_origins(origins: &[String], mistakes: &mut Vec<String>) {
+    for origin in origins {
+        let whole = host::origin_of(origin).map(|(scheme, authority)| format!("{scheme}://{authority}"));
+        if whole.is_none_or(|whole| !origin.starts_with(&whole) || origin.matches('/').count() != 2) {
+            mistakes.push(format!(
+                "ROADSTEAD_ALLOWED_ORIGINS ({origin}) must be scheme, host and port, as in https://app.example.com"
+            ));
+        }
+    }
+}
+
+fn check_scanner(scanner: Option<&Path>, mistakes: &mut Vec<String>) {
+    if let Some(scanner) = scanner.filter(|scanner| !(scanner.is_absolute() && scanner.is_file())) {
+        let path = scanner.display();
+        mistakes.push(format!("ROADSTEAD_SCANNER ({path}) must be the absolute path of a program"));
     }
 }
 

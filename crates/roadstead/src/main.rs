@@ -160,6 +160,9 @@ async fn background(config: &Config, args: &ServiceArgs, json: bool) -> anyhow::
     for origin in &args.allowed_origins {
         arguments.extend(["--allow-origin".to_owned(), origin.clone()]);
     }
+    if let Some(scanner) = &args.scanner {
+        arguments.extend(["--scanner".to_owned(), scanner.display().to_string()]);
+    }
     if args.no_reaper {
         arguments.push("--no-reaper".to_owned());
     }

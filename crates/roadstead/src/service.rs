@@ -425,6 +425,7 @@ impl Wired<'_> {
             hidden: self.ours.folders,
             closed_ports: self.ours.ports,
             allowed_origins: config.allowed_origins.clone(),
+            scanner: config.scanner.clone(),
             settings: accounts.settings_in_force().await?,
             witness: config.witness.clone().unwrap_or_else(|| Arc::new(Unwitnessed)),
             metrics: Arc::clone(self.metrics),

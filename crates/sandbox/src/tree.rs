@@ -84,6 +84,19 @@ pub fn descendants() -> Vec<Pid> {
     found
 }
 
+/// The time of a processor that all descendants which live have used so far.
+pub fn effort() -> Duration {
+    let ticks = |pid: Pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let user: u64 = fields.nth(11)?.parse().ok()?;
+        Some(user + fields.next()?.parse::<u64>().ok()?)
+    };
+    let all: u64 = descendants().into_iter().filter_map(ticks).sum();
+    let a_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+    Duration::from_secs(all) / u32::try_from(a_second).unwrap_or(100)
+}
+
 /// Parent and start from a line of `/proc/<pid>/stat`; the name in parentheses may hold anything.
 fn parse_stat(stat: &str) -> Option<(i32, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();

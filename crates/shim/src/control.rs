@@ -96,11 +96,13 @@ struct Talk<'i> {
 async fn converse(stream: UnixStream, instance: &Instance) -> io::Result<()> {
     let mut exit = instance.exit.subscribe();
     let (mut era, mut oldest) = (instance.era.subscribe(), instance.spawner.oldest());
+    let mut tools_differ = instance.tools_differ.subscribe();
     // Said again on each connection: on the one before it may have been lost.
     let mut ready = instance.ready.subscribe();
     ready.mark_changed();
     era.mark_changed();
     oldest.mark_changed();
+    tools_differ.mark_changed();
     let mut buffer = vec![0; READ_BYTES];
     let mut talk = Talk::new(stream, instance);
     talk.send(&Report::Hello { version: PROTOCOL_VERSION }).await?;
@@ -121,6 +123,12 @@ async fn converse(stream: UnixStream, instance: &Instance) -> io::Result<()> {
                 let found = *era.borrow_and_update();
                 if let Some(era) = found {
                     talk.send(&Report::EraFound { era }).await?;
+                }
+            }
+            Ok(()) = tools_differ.changed() => {
+                let tools = tools_differ.borrow_and_update().clone();
+                if let Some(tools) = tools {
+                    talk.send(&Report::ToolsDiffer { tools }).await?;
                 }
             }
             Ok(()) = oldest.changed() => {

@@ -9,7 +9,7 @@ use roadstead_control::{
     Specification, Status, StopReason, TokenHash,
 };
 use roadstead_listener::Tidy;
-use roadstead_model::{Clock, Era, Mechanisms};
+use roadstead_model::{Clock, Era, Mechanisms, ToolsDiffer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -69,6 +69,8 @@ pub(crate) struct Instance {
     pub(crate) ready_at: Cell<Option<Duration>>,
     /// The era that the server was found to speak.
     pub(crate) era: watch::Sender<Option<Era>>,
+    /// Which of its tools are others than the approved ones.
+    pub(crate) tools_differ: watch::Sender<Option<ToolsDiffer>>,
     pub(crate) shim: ProcessId,
     pub(crate) init: ProcessId,
     pub(crate) isolation: IsolationLevel,

@@ -134,6 +134,7 @@ impl Life {
             began: Instant::now(),
             ready_at: Cell::new(None),
             era: watch::Sender::new(None),
+            tools_differ: watch::Sender::new(None),
             shim,
             init: init.process,
             isolation: init.isolation,
@@ -334,6 +335,7 @@ async fn first_server(
         logs: Rc::clone(&instance.logs),
         usage: Rc::clone(&instance.usage),
         era: instance.era.clone(),
+        tools_differ: instance.tools_differ.clone(),
     };
     let Some(http) = &plan.http else {
         let opened = launcher.open().await.map_err(|fault| not_started(instance, &fault))?;

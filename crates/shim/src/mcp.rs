@@ -2,6 +2,7 @@
 
 mod config;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use roadstead_bridge::{
 };
 use roadstead_control::Specification;
 use roadstead_listener::Upload;
-use roadstead_model::{Era, LogLevel};
+use roadstead_model::{Era, LogLevel, ToolsDiffer};
 use tokio::sync::watch;
 
 use crate::http_server::HttpServer;
@@ -40,6 +41,8 @@ pub(crate) struct Heard {
     pub(crate) usage: Rc<Usage>,
     /// Told the era, once it was found out.
     pub(crate) era: watch::Sender<Option<Era>>,
+    /// Told which tools are others than the approved ones, whenever there are more of them.
+    pub(crate) tools_differ: watch::Sender<Option<ToolsDiffer>>,
 }
 
 /// Why a server that was started again is not ready.
@@ -211,6 +214,10 @@ impl ServerLauncher for Servers {
             }
         })
     }
+
+    fn effort(&self) -> Option<Duration> {
+        Some(roadstead_sandbox::tree::effort())
+    }
 }
 
 impl Launcher {
@@ -271,6 +278,7 @@ impl Observer for Heard {
             }
             Note::CallOver(fact) => return self.usage.record(fact),
             Note::EraFound { era } => return self.found(era),
+            Note::ToolsDiffer(tools) => return self.differ(tools),
             Note::ServerOpened { .. } => return,
         };
         self.logs.say(level, message);
@@ -278,6 +286,19 @@ impl Observer for Heard {
 }
 
 impl Heard {
+    /// A name is whatever a server says, so it is masked like a line of its output.
+    fn differ(&self, tools: ToolsDiffer) {
+        let masked = |names: BTreeSet<String>| names.into_iter().map(|name| self.logs.masked(name)).collect();
+        let tools = ToolsDiffer { added: masked(tools.added), changed: masked(tools.changed) };
+        let message = format!(
+            "tools are others than the approved ones: {} new, {} changed",
+            tools.added.len(),
+            tools.changed.len()
+        );
+        self.logs.say(LogLevel::Warn, message);
+        self.tools_differ.send_replace(Some(tools));
+    }
+
     fn found(&self, era: roadstead_bridge::Era) {
         self.era.send_replace(Some(match era {
             roadstead_bridge::Era::Auto => Era::Auto,

@@ -51,6 +51,8 @@ pub struct ManifestRow {
     pub findings: Value,
     /// Names and hashes of the tools that an approval took; none before there was one.
     pub accepted: Option<Value>,
+    /// Which tools clients were told of since that are others than those.
+    pub differing: Option<Value>,
 }
 
 /// What a platform admin thinks of a tool.
@@ -64,6 +66,17 @@ pub struct ToolRow {
     pub risk: RiskLevel,
     /// What else there is to say.
     pub notes: String,
+    /// Whether clients see it, and may call it.
+    pub enabled: bool,
+}
+
+/// What a launch has to know of a type's tools.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ToolRulesRow {
+    /// Names and hashes of the tools that an approval took; none before there was one.
+    pub accepted: Option<Value>,
+    /// Names of the tools that are disabled.
+    pub disabled: Vec<String>,
 }
 
 impl Audited for ToolRow {
@@ -72,6 +85,7 @@ impl Audited for ToolRow {
             ("tool", json!(self.name), Care::Plain),
             ("risk_level", json!(self.risk.as_str()), Care::Plain),
             ("notes", json!(self.notes), Care::Plain),
+            ("enabled", json!(self.enabled), Care::Plain),
         ]
     }
 }
@@ -166,13 +180,48 @@ impl<D: Db> TypeReviews<D> {
         Ok(Page::cut(rows, limit, |row| Cursor { at: row.at, id: row.id.uuid() }))
     }
 
+    /// What a launch has to know of a type's tools.
+    #[tracing::instrument(name = "db.tool.rules", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn tool_rules(&mut self, id: TypeId) -> Result<ToolRulesRow, StoreError> {
+        const NAME: &str = "db.tool.rules";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let row = sqlx::query!(
+            r#"select (select accepted from mcp_type_manifests where type_id = $1) as accepted,
+                      array(select name from mcp_tools where type_id = $1 and not enabled) as "disabled!""#,
+            id.uuid(),
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(ToolRulesRow { accepted: row.accepted, disabled: row.disabled })
+    }
+
+    /// Keeps which tools clients were told of that are others than the approved ones; whether these were not known to be.
+    #[tracing::instrument(name = "db.type_manifest.differ", skip_all, fields(type.id = %id), err(level = "debug"))]
+    pub async fn keep_differing(&mut self, id: TypeId, differing: &Value) -> Result<bool, StoreError> {
+        const NAME: &str = "db.type_manifest.differ";
+        let mut connection = self.db.connection().await.during(NAME)?;
+        let done = sqlx::query!(
+            "update mcp_type_manifests set differing = $2
+             where type_id = $1 and (differing is null or not differing @> $2)",
+            id.uuid(),
+            differing,
+        )
+        .execute(&mut *connection)
+        .await
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// What the servers of a type were found to offer last.
     #[tracing::instrument(name = "db.type_manifest.get", skip_all, fields(type.id = %id), err(level = "debug"))]
     pub async fn manifest(&mut self, id: TypeId) -> Result<Option<ManifestRow>, StoreError> {
         const NAME: &str = "db.type_manifest.get";
         let mut connection = self.db.connection().await.during(NAME)?;
         let found = sqlx::query!(
-            "select type_version, read_at, content, tools_hash, findings, accepted from mcp_type_manifests
+            "select type_version, read_at, content, tools_hash, findings, accepted, differing from mcp_type_manifests
              where type_id = $1",
             id.uuid(),
         )
@@ -188,6 +237,7 @@ impl<D: Db> TypeReviews<D> {
             tools_hash: row.tools_hash,
             findings: row.findings,
             accepted: row.accepted,
+            differing: row.differing,
         }))
     }
 
@@ -202,7 +252,7 @@ impl<D: Db> TypeReviews<D> {
              values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (type_id) do update
              set type_version = excluded.type_version, read_at = excluded.read_at, content = excluded.content,
-                 tools_hash = excluded.tools_hash, findings = excluded.findings,
+                 tools_hash = excluded.tools_hash, findings = excluded.findings, differing = null,
                  accepted = coalesce(kept.accepted, excluded.accepted)
              returning accepted",
             row.type_id.uuid(),
@@ -226,7 +276,7 @@ impl<D: Db> TypeReviews<D> {
         const NAME: &str = "db.type_manifest.accept";
         let mut connection = self.db.connection().await.during(NAME)?;
         let done = sqlx::query!(
-            "update mcp_type_manifests set accepted = $3 where type_id = $1 and tools_hash = $2",
+            "update mcp_type_manifests set accepted = $3, differing = null where type_id = $1 and tools_hash = $2",
             id.uuid(),
             tools_hash,
             hashes,
@@ -265,7 +315,7 @@ impl<D: Db> TypeReviews<D> {
         const NAME: &str = "db.tool.list";
         let mut connection = self.db.connection().await.during(NAME)?;
         let rows = sqlx::query!(
-            "select name, risk_level, notes from mcp_tools where type_id = $1 order by name",
+            "select name, risk_level, notes, enabled from mcp_tools where type_id = $1 order by name",
             id.uuid()
         )
         .fetch_all(&mut *connection)
@@ -277,7 +327,7 @@ impl<D: Db> TypeReviews<D> {
                 let risk = row.risk_level.parse().map_err(|error: roadstead_model::era::UnknownWord| {
                     StoreError::inconsistent(TOOLS, id.uuid(), error.to_string())
                 })?;
-                Ok(ToolRow { type_id: id, name: row.name, risk, notes: row.notes })
+                Ok(ToolRow { type_id: id, name: row.name, risk, notes: row.notes, enabled: row.enabled })
             })
             .collect()
     }
@@ -288,14 +338,16 @@ impl<D: Db> TypeReviews<D> {
         const NAME: &str = "db.tool.set";
         let mut connection = self.db.connection().await.during(NAME)?;
         sqlx::query!(
-            "insert into mcp_tools (type_id, name, risk_level, notes, updated_at) values ($1, $2, $3, $4, $5)
+            "insert into mcp_tools (type_id, name, risk_level, notes, updated_at, enabled) values ($1, $2, $3, $4, $5, $6)
              on conflict (type_id, name) do update
-             set risk_level = excluded.risk_level, notes = excluded.notes, updated_at = excluded.updated_at",
+             set risk_level = excluded.risk_level, notes = excluded.notes, updated_at = excluded.updated_at,
+                 enabled = excluded.enabled",
             tool.type_id.uuid(),
             tool.name,
             tool.risk.as_str(),
             tool.notes,
             at,
+            tool.enabled,
         )
         .execute(&mut *connection)
         .await

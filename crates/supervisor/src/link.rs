@@ -149,6 +149,10 @@ impl Link {
                 let _ = self.events.send(ShimEvent::EraFound(era)).await;
                 None
             }
+            Report::ToolsDiffer { tools } => {
+                let _ = self.events.send(ShimEvent::ToolsDiffer(tools)).await;
+                None
+            }
             Report::ServerChanged { server } => {
                 let _ = self.events.send(ShimEvent::ServerChanged(server)).await;
                 None

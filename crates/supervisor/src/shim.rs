@@ -6,7 +6,7 @@ use roadstead_control::{
     Answer, Command, ExitRecord, Failure, LifecycleEntry, LogEntry, ProcessId, Ready, Status, StopReason,
     TokenHash, UsageFact,
 };
-use roadstead_model::{Era, InstanceId};
+use roadstead_model::{Era, InstanceId, ToolsDiffer};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long a shim may take to answer a command.
@@ -31,6 +31,8 @@ pub enum ShimEvent {
     },
     /// The era that the server was found to speak. May be said again.
     EraFound(Era),
+    /// Its tools are others than the approved ones: all that are known to differ. May be said again.
+    ToolsDiffer(ToolsDiffer),
     /// The oldest of the servers that live is another one now. May be said again.
     ServerChanged(ProcessId),
     /// A step that the shim took by itself. May be said again; confirm it with `lifecycle_received` once stored.

@@ -63,15 +63,18 @@ pub fn stateless(client: &reqwest::Client, url: &str, token: &str, message: &Val
     meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
     meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "raw", "version": "1"});
     let params = &message["params"];
-    let name = params["name"].as_str().or(params["uri"].as_str()).expect("a name").to_owned();
-    client
+    let name = params["name"].as_str().or(params["uri"].as_str()).map(str::to_owned);
+    let request = client
         .post(url)
         .bearer_auth(token)
         .header("accept", "application/json, text/event-stream")
         .header("mcp-protocol-version", "2026-07-28")
         .header("mcp-method", message["method"].as_str().expect("a method"))
-        .header("mcp-name", name)
-        .json(&message)
+        .json(&message);
+    match name {
+        Some(name) => request.header("mcp-name", name),
+        None => request,
+    }
 }
 
 impl Session {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use super::stage::{NOBODY, Stage};
 
 /// A wrong token and an unknown instance are one answer.
 pub(crate) async fn tell_nothing(stage: &Stage, mine: &Value) {
@@ -13,7 +13,7 @@ pub(crate) async fn tell_nothing(stage: &Stage, mine: &Value) {
     let theirs = app.launch(json!({"type": "plain"})).await;
     let other = theirs["access_token"].as_str().expect("a token");
     let mut bodies = BTreeSet::new();
-    for id in [id, crate::NOBODY, "x", "%00", "%ff", "' or 1=1 --"] {
+    for id in [id, NOBODY, "x", "%00", "%ff", "' or 1=1 --"] {
         for token in ["rsi_wrong", other, &app.key, "", "' or 1=1 --"] {
             for method in ["POST", "GET", "DELETE"] {
                 let request = app.request(method, &format!("/i/{id}/mcp")).bearer_auth(token).body("{}");

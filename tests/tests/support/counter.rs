@@ -8,7 +8,7 @@ use roadstead_test_support::raw::call;
 use roadstead_test_support::wait_for;
 use serde_json::{Value, json};
 
-use crate::instance::PATIENCE;
+use super::instance::PATIENCE;
 
 /// A count twenty times a second.
 const PULSE: Duration = Duration::from_millis(50);

@@ -1,15 +1,12 @@
 //! What a test asks of an instance: who runs it, who answers for it, what is left of it.
 
-#[path = "range.rs"]
-mod range;
-
 use std::time::Duration;
 
 use roadstead_test_support::app::{App, is_alive};
 use roadstead_test_support::wait_for;
 use serde_json::Value;
 
-pub(crate) use range::set_ports;
+pub(crate) use super::range::set_ports;
 
 /// How long anything that is under way may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);

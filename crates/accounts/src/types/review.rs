@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use roadstead_access::{AdminPermit, TypeReadPermit};
+use roadstead_catalog::import::suspicion::Finding;
 use roadstead_catalog::{Differences, Offer};
 use roadstead_model::{Actor, Changes, NewAudit, ProjectId, ReviewId, RiskLevel, TypeStatus};
 use roadstead_store::{Cursor, Db, ManifestRow, Page, ReviewRow, ToolRow, TypeReviews, TypeRow};
@@ -65,6 +66,8 @@ pub struct ToolSet {
     pub risk: Option<RiskLevel>,
     /// What else there is to say.
     pub notes: Option<String>,
+    /// Whether clients see it, and may call it.
+    pub enabled: Option<bool>,
 }
 
 impl Accounts {
@@ -200,10 +203,12 @@ impl Accounts {
             name: tool.to_owned(),
             risk: RiskLevel::default(),
             notes: String::new(),
+            enabled: true,
         });
         let after = ToolRow {
             risk: set.risk.unwrap_or(before.risk),
             notes: set.notes.unwrap_or_else(|| before.notes.clone()),
+            enabled: set.enabled.unwrap_or(before.enabled),
             ..before.clone()
         };
         change.type_reviews().set_tool(&after, at).await?;
@@ -212,12 +217,18 @@ impl Accounts {
         Ok(after)
     }
 
-    /// Keeps what a type's servers were found to offer. What an approved type offers the first time is taken for approved; what
+    /// Keeps what a type's servers were found to offer, with what a scanner said of it. What an approved type offers the first time is taken for approved; what
     /// differs from that later is told, and, if the setting says so, the type is launched no more until it is approved again.
-    pub async fn keep_manifest(&self, row: &TypeRow, offered: Offer) -> Result<Offered, AccountsError> {
+    pub async fn keep_manifest(
+        &self,
+        row: &TypeRow,
+        offered: Offer,
+        scanned: Vec<Finding>,
+    ) -> Result<Offered, AccountsError> {
         let offered = offered.sealed();
         let others = self.store().type_reviews().other_tools(row.id, MAX_OTHER_TOOLS).await?;
-        let findings = offered.findings(&others);
+        let mut findings = offered.findings(&others);
+        findings.extend(scanned);
         let is_approved = row.status == TypeStatus::Approved;
         let mut manifest = ManifestRow {
             type_id: row.id,
@@ -228,12 +239,16 @@ impl Accounts {
             // Where an approval took others before, those stay.
             accepted: is_approved.then(|| json!(offered.hashes())),
             content: json!(offered),
+            differing: None,
         };
         manifest.accepted = self.store().type_reviews().keep_manifest(&manifest).await?;
         let differences = differences(&manifest, &offered);
         let changed = differences.as_ref().is_some_and(|found| !found.is_empty());
         let row = match differences.as_ref().filter(|_| changed && is_approved) {
-            Some(found) => self.tools_changed(row, found).await?,
+            Some(found) => {
+                let sets_aside = self.known_settings().refuses_changed_tools;
+                self.tools_changed(row, found, sets_aside).await?
+            }
             None => row.clone(),
         };
         let tools = self.store().type_reviews().tools(row.id).await?;
@@ -241,14 +256,18 @@ impl Accounts {
     }
 
     /// Tells of an approved type whose tools are others now, and sets it aside where that is wanted.
-    async fn tools_changed(&self, row: &TypeRow, found: &Differences) -> Result<TypeRow, AccountsError> {
+    pub(super) async fn tools_changed(
+        &self,
+        row: &TypeRow,
+        found: &Differences,
+        sets_aside: bool,
+    ) -> Result<TypeRow, AccountsError> {
         let at = self.now();
-        let refuse = self.known_settings().refuses_changed_tools;
-        let context =
-            json!({"type_id": row.id.to_string(), "type": row.name, "differences": found, "refused": refuse});
+        let context = json!({"type_id": row.id.to_string(), "type": row.name, "differences": found,
+            "refused": sets_aside});
         let name = format!("the tools of {} are others than those that were approved", row.name);
         self.tell_system("type.tools_changed", "warning", name, context).await;
-        if !refuse {
+        if !sets_aside {
             return Ok(row.clone());
         }
         let reason = told(found);

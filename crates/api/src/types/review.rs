@@ -224,6 +224,7 @@ pub(crate) async fn tool(
     let set = ToolSet {
         risk: fields.parsed::<RiskLevel>("risk_level", "low, medium, high or critical"),
         notes: fields.clearable_text("notes", MAX_WORDS).map(Option::unwrap_or_default),
+        enabled: fields.flag("enabled"),
     };
     fields.finish()?;
     let row = state.accounts().set_tool(&permit, &named, &tool, set).await?;

@@ -59,6 +59,8 @@ pub struct ToolBody {
     /// What else there is to say; null for nothing.
     #[schema(max_length = 1000)]
     pub notes: Option<String>,
+    /// Whether clients of instances that start from now on see it, and may call it.
+    pub enabled: Option<bool>,
 }
 
 /// What platform admins think of a tool.
@@ -71,11 +73,13 @@ pub struct ToolOpinion {
     pub risk_level: &'static str,
     /// What else there is to say.
     pub notes: String,
+    /// Whether clients see it, and may call it.
+    pub enabled: bool,
 }
 
 impl ToolOpinion {
     pub(crate) fn new(row: ToolRow) -> Self {
-        Self { tool: row.name, risk_level: row.risk.as_str(), notes: row.notes }
+        Self { tool: row.name, risk_level: row.risk.as_str(), notes: row.notes, enabled: row.enabled }
     }
 }
 
@@ -180,6 +184,7 @@ impl TypeManifest {
             let opinion = tools.iter().find(|one| tool["name"] == one.name.as_str());
             tool["risk_level"] = json!(opinion.map_or("low", |one| one.risk.as_str()));
             tool["notes"] = json!(opinion.map_or("", |one| one.notes.as_str()));
+            tool["enabled"] = json!(opinion.is_none_or(|one| one.enabled));
         }
         Self {
             type_id: row.id.to_string(),

@@ -91,6 +91,9 @@ pub struct TypeBody {
     pub allow_private: Option<bool>,
     /// Whether a server that speaks HTTP may listen on more than the loopback address.
     pub allow_any_interface: Option<bool>,
+    /// Calls of tools in a minute, of all clients of an instance together; 0 for any number, 100 if nothing is said.
+    #[schema(maximum = 1_000_000, default = 100)]
+    pub rate_limit_per_minute: Option<u32>,
     /// Who may launch it, by their role in the organisation: `owner`, `admin`, `member`; everybody without.
     pub allowed_roles: Option<Vec<String>>,
     /// The project that it is for; everybody's without.

@@ -2,11 +2,12 @@
 //!
 //! Never `initialize`: a handshake of ours would fix the client's capabilities before there is a client.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::modern::Modern;
 use super::{Bridge, Inner};
@@ -14,11 +15,12 @@ use crate::config::Era;
 use crate::launcher::{EndReason, Purpose};
 use crate::message::{Id, ResultHead, compose};
 use crate::server::{CallKind, Server};
-use crate::shared::Shared;
 use crate::version;
 
 /// No client would choose this.
 const PING_ID: &str = "\"roadstead/ready\"";
+/// A server that uses less than this part of a processor, one in so many, does nothing.
+const IDLE_SHARE: u32 = 20;
 
 /// How we know that a server is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl Inner {
     ) -> Result<Ready, ReadyFailure> {
         if self.shared.config.era != Era::Modern {
             let began = Instant::now();
-            let ready = ping(&self.shared, server, patience).await;
+            let ready = self.ping(server, patience).await;
             if ready == Ok(Ready::AnsweredPing) {
                 self.startup.set(Some(began.elapsed()));
             }
@@ -107,19 +109,37 @@ impl Inner {
         let pipes = opened.map_err(|_| ReadyFailure::Ended)?;
         let fresh = self.take_in(pipes, Purpose::LegacySession);
         *self.first.borrow_mut() = Some(Rc::clone(&fresh));
-        ping(&self.shared, &fresh, patience).await
+        self.ping(&fresh, patience).await
+    }
+
+    /// Waits for the answer to a ping, but not for one that never comes: a server that is silent and does nothing does not answer
+    /// pings before its handshake, and is ready. One that is silent and works is loading what it needs.
+    async fn ping(&self, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{PING_ID},\"method\":\"ping\"}}\n");
+        let id = Id::Other(PING_ID.into());
+        let mut answer = pin!(server.ask_line(id, CallKind::Other, line.into_bytes(), patience));
+        let pause = self.shared.config.silent_ready;
+        let mut before = self.launcher.effort();
+        let answer = loop {
+            if let Ok(answer) = timeout(pause, answer.as_mut()).await {
+                break answer;
+            }
+            let now = self.launcher.effort();
+            let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
+            if worked.is_none_or(|worked| worked < pause / IDLE_SHARE) {
+                break None;
+            }
+            before = now;
+        };
+        ready_by(server, answer.is_some())
     }
 }
 
-async fn ping(shared: &Rc<Shared>, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
-    let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{PING_ID},\"method\":\"ping\"}}\n");
-    let patience = patience.min(shared.config.silent_ready);
-    let id = Id::Other(PING_ID.into());
-    let answer = server.ask_line(id, CallKind::Other, line.into_bytes(), patience).await;
-    match (server.is_alive(), answer) {
+fn ready_by(server: &Server, answered: bool) -> Result<Ready, ReadyFailure> {
+    match (server.is_alive(), answered) {
         (false, _) => Err(ReadyFailure::Ended),
-        (true, Some(_)) => Ok(Ready::AnsweredPing),
-        (true, None) => Ok(Ready::SilentButAlive),
+        (true, true) => Ok(Ready::AnsweredPing),
+        (true, false) => Ok(Ready::SilentButAlive),
     }
 }
 

@@ -101,12 +101,17 @@ async fn send_call(server: &Server, stream: &Stream, id: &Id, raw: &str, text: &
 }
 
 fn refuse_one(stream: &Stream, refused: &Refused, raw: &str) {
-    let (code, message) = match refused {
-        Refused::IdInUse => (compose::INVALID_REQUEST, "a request with this id is not answered yet"),
-        Refused::TooMany => (compose::REFUSED, "too many calls at one time"),
-        Refused::Ended => (compose::INTERNAL, "the server has ended"),
+    let plain = |code, message: &str| (code, message.to_owned(), None);
+    let (code, message, data) = match refused {
+        Refused::IdInUse => plain(compose::INVALID_REQUEST, "a request with this id is not answered yet"),
+        Refused::TooMany => plain(compose::REFUSED, "too many calls at one time"),
+        Refused::Ended => plain(compose::INTERNAL, "the server has ended"),
+        Refused::Tool(why) => {
+            let (code, message, data) = why.said();
+            (code, message, Some(data))
+        }
     };
-    stream.answer(compose::error(Some(raw), code, message, None).into(), Some(code));
+    stream.answer(compose::error(Some(raw), code, &message, data.as_deref()).into(), Some(code));
 }
 
 /// All answers as one list, for a client that takes no event streams.

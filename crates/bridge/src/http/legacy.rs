@@ -48,6 +48,10 @@ impl Incoming {
                 let kind = match (method, task) {
                     ("initialize", _) => CallKind::Initialize,
                     ("tasks/result", Some(task)) => CallKind::TaskResult(task),
+                    ("tools/list", _) => {
+                        let first = params.is_none_or(|params| params.cursor.is_none());
+                        CallKind::ToolList { first }
+                    }
                     _ => CallKind::Other,
                 };
                 let token = envelope.meta().and_then(|meta| Id::read(meta.progress_token?));
@@ -184,6 +188,11 @@ pub(crate) fn refusal(inner: &Inner, refused: &Refused, raw: &str) -> Answer {
         Refused::Ended => {
             let message = "the server has ended";
             answer::refuse(StatusCode::OK, Some(raw), compose::INTERNAL, message)
+        }
+        // As a server itself would refuse it: a model is to read it, whatever its client makes of other statuses.
+        Refused::Tool(why) => {
+            let (code, message, data) = why.said();
+            answer::refuse_with(StatusCode::OK, raw, code, &message, &data)
         }
     }
 }

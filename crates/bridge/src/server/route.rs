@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{Call, CallKind, Server, Token};
+use crate::gate::Look;
 use crate::message::{Edit, Envelope, Id, Kind, Params, ResultHead, compose, splice, string};
 use crate::observer::{EXCERPT, Note};
 use crate::stream::{Item, Stream};
@@ -68,18 +69,13 @@ impl Server {
         if call.kind == CallKind::Initialize {
             self.initialized(envelope, code);
         }
-        if let (CallKind::ToolList { first }, Some(result), None) = (&call.kind, envelope.result, code) {
-            // One that cannot be read teaches nothing, and is the client's to judge.
-            let _ = self.tools.learn(result.get(), *first);
-        }
-        let line = match envelope.id {
-            Some(theirs) if self.is_modern() => {
-                let head = (call.kind == CallKind::Listen).then(|| envelope.result_head()).flatten();
-                let subscription = head.as_ref().and_then(subscription_of);
-                renamed(text, theirs.get(), subscription, &call.raw)
-            }
-            _ => line.clone(),
+        let look = match (&call.kind, envelope.result, code) {
+            (CallKind::ToolList { first }, Some(result), None) => self.tools_listed(result.get(), *first),
+            _ => Look::AsItIs,
         };
+        let (line, code) = self
+            .as_its_client_knows_it(line, text, envelope, &call, &look)
+            .map_or_else(|| (unreadable_list(&call.raw), Some(compose::INTERNAL)), |line| (line, code));
         let (line, code) = if call.stream.can_hold(line.len()) {
             (line, code)
         } else {
@@ -98,6 +94,43 @@ impl Server {
         if !call.stream.answer(line, code) {
             self.dropped("response");
         }
+    }
+
+    /// Learns from a page of the list of tools, and holds it against what was decided of them.
+    fn tools_listed<'r>(&self, result: &'r str, first: bool) -> Look<'r> {
+        if self.is_modern() {
+            // One that cannot be read teaches nothing, and is the client's to judge.
+            let _ = self.tools.learn(result, first);
+        }
+        let (look, differ) = self.shared.gate.look(result);
+        if let Some(differ) = differ {
+            self.shared.note(Note::ToolsDiffer(differ));
+        }
+        look
+    }
+
+    /// An answer under the id of its client, without the tools that it is not to see; none when nobody can tell which they are.
+    fn as_its_client_knows_it(
+        &self,
+        line: &Bytes,
+        text: &str,
+        envelope: &Envelope<'_>,
+        call: &Call,
+        look: &Look<'_>,
+    ) -> Option<Bytes> {
+        let mut edits: Vec<Edit<'_>> = Vec::new();
+        match look {
+            Look::AsItIs => {}
+            Look::Less(part, less) => edits.push((part, less)),
+            Look::Unreadable => return None,
+        }
+        if let Some(theirs) = envelope.id.filter(|_| self.is_modern()) {
+            let head = (call.kind == CallKind::Listen).then(|| envelope.result_head()).flatten();
+            let subscription = head.as_ref().and_then(subscription_of);
+            edits.push((theirs.get(), &call.raw));
+            edits.extend(subscription.map(|subscription| (subscription.get(), &*call.raw)));
+        }
+        Some(if edits.is_empty() { line.clone() } else { splice(text, &mut edits, 0).into() })
     }
 
     /// An answer nobody waits for. After a cancellation that is how the protocol is meant to be (2025-11-25, Cancellation).
@@ -376,11 +409,9 @@ fn subscription_of<'a>(head: &ResultHead<'a>) -> Option<&'a RawValue> {
     head.meta.as_ref()?.subscription_id
 }
 
-/// An answer under the client's own id, and the subscription named in it too.
-fn renamed(text: &str, id: &str, subscription: Option<&RawValue>, raw: &str) -> Bytes {
-    let mut edits: Vec<Edit<'_>> = vec![(id, raw)];
-    edits.extend(subscription.map(|subscription| (subscription.get(), raw)));
-    splice(text, &mut edits, 0).into()
+fn unreadable_list(raw: &str) -> Bytes {
+    let message = "the server's list of tools cannot be read, and some of them must not be shown";
+    compose::error(Some(raw), compose::INTERNAL, message, Some(r#"{"code":"TOOLS_UNREADABLE"}"#)).into()
 }
 
 fn renamed_one(text: &str, part: &RawValue, replacement: &str) -> Bytes {

@@ -54,7 +54,7 @@ pub(crate) enum CallKind {
     Listen,
     /// Waits for this task, and carries what belongs to it.
     TaskResult(Id),
-    /// Asks for the tools of a modern server, from the first one on or from a later page; the answer is read in passing.
+    /// Asks for the tools, from the first one on or from a later page; the answer is read in passing.
     ToolList {
         first: bool,
     },

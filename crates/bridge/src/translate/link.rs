@@ -55,6 +55,8 @@ fn text_of(refused: &Refused) -> &'static str {
         Refused::IdInUse => "a request with this id is not answered yet",
         Refused::TooMany => "too many calls at one time",
         Refused::Ended => "the server has ended",
+        // Clients' calls alone are judged, before they come here.
+        Refused::Tool(_) => "the tool must not be called",
     }
 }
 

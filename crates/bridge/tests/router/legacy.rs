@@ -307,6 +307,41 @@ async fn a_server_is_ready_when_it_answers_a_ping_in_any_way_or_outlives_its_sil
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_works_in_silence_is_waited_for() {
+    local(async {
+        let patience = std::time::Duration::from_secs(30);
+        let millis = std::time::Duration::from_millis;
+        // It takes three seconds to load, and then does nothing.
+        let (rig, _silent) = Rig::new(Era::Legacy);
+        let began = tokio::time::Instant::now();
+        rig.launcher.works.set(Some((began, millis(3_000))));
+        assert_eq!(rig.bridge.ready(patience).await, Ok(Ready::SilentButAlive));
+        assert_eq!(began.elapsed().as_secs(), 4);
+        assert_eq!(rig.bridge.tracked(), 0);
+
+        // It works all the time, and answers at last.
+        let (rig, mut peer) = Rig::new(Era::Legacy);
+        let began = tokio::time::Instant::now();
+        rig.launcher.works.set(Some((began, millis(60_000))));
+        let answered = async {
+            let ping = peer.hears().await;
+            tokio::time::sleep(millis(5_500)).await;
+            peer.answers(&ping, "late").await;
+        };
+        let (ready, ()) = tokio::join!(rig.bridge.ready(patience), answered);
+        assert_eq!((ready, began.elapsed().as_millis() / 100), (Ok(Ready::AnsweredPing), 55));
+
+        // It works, and never says a word: its time is over at some time.
+        let (rig, _busy) = Rig::new(Era::Legacy);
+        let began = tokio::time::Instant::now();
+        rig.launcher.works.set(Some((began, millis(600_000))));
+        assert_eq!(rig.bridge.ready(patience).await, Ok(Ready::SilentButAlive));
+        assert_eq!(began.elapsed().as_secs(), 30);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_initialize_is_never_cancelled_by_its_client() {
     local(async {
         let (rig, mut peer) = Rig::new(Era::Legacy);

@@ -153,6 +153,8 @@ pub struct Launcher {
     came: Notify,
     pub opens: Cell<usize>,
     pub fails: Cell<bool>,
+    /// From when until when its processes work.
+    pub works: Cell<Option<(tokio::time::Instant, Duration)>>,
 }
 
 impl ServerLauncher for Launcher {
@@ -166,6 +168,10 @@ impl ServerLauncher for Launcher {
         self.opened.borrow_mut().push_back(peer);
         self.came.notify_waiters();
         Box::pin(async { Ok(pipes) })
+    }
+
+    fn effort(&self) -> Option<Duration> {
+        self.works.get().map(|(since, most)| since.elapsed().min(most))
     }
 }
 

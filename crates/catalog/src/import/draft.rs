@@ -390,6 +390,7 @@ fn blank(name: &str) -> TypeSpec {
         session_mode: roadstead_model::SessionMode::default(),
         call_timeout_s: None,
         call_timeout_max_s: None,
+        rate_limit_per_minute: crate::spec::default_rate_limit_per_minute(),
         allowed_roles: Vec::new(),
         era_bridge: true,
         replay_initialize: false,

@@ -3,15 +3,13 @@
 //! A finding is a reason to look, never a verdict: honest servers have some of the low ones, and no list of phrases is
 //! complete. What was approved is kept by its hash, so that a later change is found whatever it says.
 
-mod hash;
 mod names;
 mod phrases;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::hidden::{Hidden, hidden, is_usual, shown};
-pub use hash::{HashError, ToolHash, tool_hash};
 
 /// Tools that are looked at; more are a finding of their own.
 pub const MAX_TOOLS: usize = 2000;
@@ -55,7 +53,7 @@ pub struct KnownTool<'a> {
 }
 
 /// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Honest servers do that too.
@@ -88,6 +86,8 @@ pub enum Kind {
     Name,
     /// More text than a person reads.
     TooLong,
+    /// What a scanner of the operator's own says.
+    Scanner,
 }
 
 /// Something to look at.

@@ -119,6 +119,27 @@ What is suspicious is told, and how the tools differ from those that were approv
         #[arg(long)]
         notes: Option<String>,
     },
+    /// Hide a tool from all clients, and refuse its calls (administrators)
+    #[command(after_help = "Instances that run keep what they began with until they are restarted.\n\n\
+        Examples:\n  roadstead types disable-tool github delete_file")]
+    DisableTool {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The tool's name
+        #[arg(value_name = "TOOL")]
+        tool: String,
+    },
+    /// Show a tool to clients again (administrators)
+    #[command(after_help = "Examples:\n  roadstead types enable-tool github delete_file")]
+    EnableTool {
+        /// The type's name or id
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The tool's name
+        #[arg(value_name = "TOOL")]
+        tool: String,
+    },
 }
 
 /// What to ask a type's server with.

@@ -101,6 +101,7 @@ fn show(session: &Session<'_>, server_type: &Value) -> Result<(), CliError> {
         ("ready within, seconds", "ready_timeout_s"),
         ("call timeout, seconds", "call_timeout_s"),
         ("with progress, seconds", "call_timeout_max_s"),
+        ("tool calls a minute", "rate_limit_per_minute"),
         ("restart", "restart"),
         ("restarts at most", "max_restarts"),
         ("within, seconds", "restart_window_s"),

@@ -8,7 +8,7 @@ use roadstead_accounts::{AccountsError, SecretString};
 use roadstead_catalog::TypeSpec;
 use roadstead_control::Grant;
 use roadstead_model::duration::{self, LONGEST_LIFETIME, SHORTEST_LIFETIME};
-use roadstead_model::{CredentialId, CredentialStatus, Lifetime, TypeId, UserId};
+use roadstead_model::{CredentialId, CredentialStatus, Lifetime, ToolRules, TypeId, UserId};
 use roadstead_store::{InstanceRow, Probed, UsedCredential};
 use serde_json::{Map, Value};
 
@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(super) spec: TypeSpec,
     /// The packages that its program belongs to.
     pub(super) made_of: MadeOf,
+    /// What was decided of its tools.
+    pub(super) tools: ToolRules,
     /// The era that an earlier instance of this version was found to speak.
     pub(super) probed: Option<Probed>,
     pub(super) name: Option<String>,
@@ -83,9 +85,16 @@ impl Plan {
             }
         };
         complete(&spec, &values)?;
+        // Whoever asks what there is has to be told all of it.
+        let tools = if request.inspects {
+            ToolRules::default()
+        } else {
+            inner.parts.accounts.tool_rules(found.id, &spec).await?
+        };
         Ok(Self {
             type_id: found.id,
             type_version: found.version,
+            tools,
             spec,
             made_of,
             probed: found.probed,
@@ -129,6 +138,7 @@ impl Plan {
         Ok(Self {
             type_id: found.id,
             type_version: found.version,
+            tools: inner.parts.accounts.tool_rules(found.id, &spec).await?,
             spec,
             made_of,
             probed: found.probed,

@@ -187,6 +187,7 @@ impl Reserved {
             session_mode: spec.session_mode,
             era_bridge: spec.era_bridge,
             replay_initialize: spec.replay_initialize,
+            tools: self.plan.tools.clone(),
         }
     }
 }

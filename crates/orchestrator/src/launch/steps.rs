@@ -284,6 +284,7 @@ impl Spawned {
                 roadstead_supervisor::ShimEvent::Ready(_)
                 | roadstead_supervisor::ShimEvent::Usage { .. }
                 | roadstead_supervisor::ShimEvent::EraFound(_)
+                | roadstead_supervisor::ShimEvent::ToolsDiffer(_)
                 | roadstead_supervisor::ShimEvent::ServerChanged(_)
                 | roadstead_supervisor::ShimEvent::Lifecycle(_) => {}
             }

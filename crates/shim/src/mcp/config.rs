@@ -38,6 +38,7 @@ pub(super) fn config(plan: &Specification) -> BridgeConfig {
     config.era_bridge = plan.bridge.era_bridge;
     config.era_is_remembered = plan.bridge.era_is_remembered;
     config.replay_initialize = plan.bridge.replay_initialize;
+    config.tools.clone_from(&plan.bridge.tools);
     config.session_mode = match plan.bridge.session_mode {
         SessionMode::PerSession => roadstead_bridge::SessionMode::PerSession,
         SessionMode::Shared => roadstead_bridge::SessionMode::Shared,

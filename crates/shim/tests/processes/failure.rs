@@ -23,6 +23,7 @@ pub async fn fails(place: &Place, specification: Specification) -> Failure {
             | ShimEvent::Ready(_)
             | ShimEvent::Usage { .. }
             | ShimEvent::EraFound(_)
+            | ShimEvent::ToolsDiffer(_)
             | ShimEvent::ServerChanged(_)
             | ShimEvent::Lifecycle(_) => {}
         }

@@ -140,6 +140,7 @@ impl Launched {
                     ShimEvent::Ready(_)
                     | ShimEvent::Usage { .. }
                     | ShimEvent::EraFound(_)
+                    | ShimEvent::ToolsDiffer(_)
                     | ShimEvent::ServerChanged(_)
                     | ShimEvent::Lifecycle(_) => {}
                 }
@@ -166,6 +167,7 @@ impl Launched {
                     ShimEvent::Ready(_)
                     | ShimEvent::Usage { .. }
                     | ShimEvent::EraFound(_)
+                    | ShimEvent::ToolsDiffer(_)
                     | ShimEvent::ServerChanged(_) => {}
                 }
             }

@@ -188,6 +188,6 @@ proptest! {
                 prop_assert!(part.chars().count() <= MAX_EXCERPT);
             }
         }
-        prop_assert!(tool_hash(&name, Some(&text), Some(&schema), None, None).is_ok());
+        prop_assert!(roadstead_tool_hash::tool_hash(&name, Some(&text), Some(&schema), None, None).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! `types tools`, `inspect`, `approve`, `reject`, `submit`, `history`, `risk`.
+//! `types tools`, `inspect`, `approve`, `reject`, `submit`, `history`, `risk`, `disable-tool`, `enable-tool`.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
@@ -45,7 +45,19 @@ pub(super) async fn review(session: &Session<'_>, command: ReviewCommand) -> Res
             }
             screen::line(&printable(&format!("{tool}: {}", text(&opinion, "risk_level"))))
         }
+        ReviewCommand::DisableTool { name, tool } => enable(session, &name, &tool, false).await,
+        ReviewCommand::EnableTool { name, tool } => enable(session, &name, &tool, true).await,
     }
+}
+
+async fn enable(session: &Session<'_>, name: &str, tool: &str, enabled: bool) -> Result<(), CliError> {
+    let body = json!({ "tool": tool, "enabled": enabled });
+    let opinion = session.rest()?.patch(&path(name, "tools")?, &body, None).await?;
+    if session.screen.is_json() {
+        return screen::value(&opinion);
+    }
+    let now = if enabled { "enabled" } else { "disabled" };
+    screen::line(&printable(&format!("{tool}: {now}, for instances that start from now on")))
 }
 
 /// The word of a choice, as the service takes it.
@@ -150,7 +162,11 @@ fn show(session: &Session<'_>, manifest: &Value) -> Result<(), CliError> {
     let mut table = Table::new(["TOOL", "RISK", "DESCRIPTION"]);
     for tool in list(manifest, "tools") {
         let risk = text(tool, "risk_level");
-        let risk = if risk == "low" { risk.into() } else { Entry::tinted(risk, Tint::Soon) };
+        let risk = match risk {
+            _ if tool["enabled"] == json!(false) => Entry::tinted("disabled", Tint::Bad),
+            "low" => risk.into(),
+            _ => Entry::tinted(risk, Tint::Soon),
+        };
         let first = text(tool, "description").lines().next().unwrap_or_default();
         table.row([text(tool, "name").into(), risk, first.into()]);
     }

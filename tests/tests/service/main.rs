@@ -1,0 +1,51 @@
+//! The whole service from outside: real PostgreSQL, real child processes, real sockets. One program, so that what is independent runs
+//! beside each other and is linked once; what needs the machine for itself, or is run longer by hand, has a program of its own.
+
+mod support;
+
+mod archive;
+mod audit;
+mod autostart;
+mod backlog;
+mod backup;
+mod bad_input;
+mod browser;
+mod canary;
+mod canary_away;
+mod client_config;
+mod clients;
+mod crash_loop;
+mod credentials;
+mod database_away;
+mod ends_at;
+mod era_memory;
+mod events;
+mod expiry;
+mod failure;
+mod gateway_streams;
+mod handover;
+mod http_servers;
+mod idempotency;
+mod imports;
+mod inherited;
+mod keys;
+mod limits;
+mod lists;
+mod login;
+mod observability;
+mod openapi;
+mod package_life;
+mod people;
+mod quickstart;
+mod quotas;
+mod real_servers;
+mod reaper;
+mod registry;
+mod restart;
+mod scarcity;
+mod service_manager;
+mod settings;
+mod two_users;
+mod units;
+mod usage;
+mod verbs;

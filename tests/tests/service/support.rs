@@ -1,0 +1,30 @@
+//! What tests of this program, and of those beside it, have in common.
+
+#[path = "../support/access_urls.rs"]
+pub(crate) mod access_urls;
+#[path = "../support/canary.rs"]
+pub(crate) mod canary;
+#[path = "../support/counter.rs"]
+pub(crate) mod counter;
+#[path = "../support/cut.rs"]
+pub(crate) mod cut;
+#[path = "../support/drive.rs"]
+pub(crate) mod drive;
+#[path = "../support/half_dead.rs"]
+pub(crate) mod half_dead;
+#[path = "../support/instance.rs"]
+pub(crate) mod instance;
+#[path = "../support/kept.rs"]
+pub(crate) mod kept;
+#[path = "../support/left.rs"]
+pub(crate) mod left;
+#[path = "../support/machine.rs"]
+pub(crate) mod machine;
+#[path = "../support/range.rs"]
+pub(crate) mod range;
+#[path = "../support/stage.rs"]
+pub(crate) mod stage;
+#[path = "../support/steps.rs"]
+pub(crate) mod steps;
+#[path = "../support/ways.rs"]
+pub(crate) mod ways;
