@@ -270,7 +270,7 @@ async fn a_client_sees_and_calls_what_was_approved_and_no_more_often_than_the_ty
     .await;
     assert_eq!(events[0]["context"]["differences"], json!({"added": [], "changed": ["add"], "removed": []}));
     let logs = wait_for("the instances to say so", PATIENCE, async || {
-        let logs = done(&app, "GET", "/logs?search=approved+ones&limit=100", json!(null)).await;
+        let logs = done(&app, "GET", "/logs/search?q=approved&limit=100", json!(null)).await;
         Some(logs["data"].as_array().expect("a list").len()).filter(|lines| *lines >= 2)
     })
     .await;
