@@ -140,6 +140,7 @@ impl Api {
             "program": program,
             "args": args,
             "era": "legacy",
+            "rate_limit_per_minute": 0,
             // The rivals have no limits either.
             "resource_limits": { "memory_mb": 8192, "cpu": 64.0, "processes": 4096, "open_files": 1024 },
         });

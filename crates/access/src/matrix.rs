@@ -215,6 +215,8 @@ matrix! {
     ProjectsGet: ProjectsRead, O O O O, A, look;
     ProjectsCreate: ProjectsWrite, O O - -, A, look;
     ProjectsPatch: ProjectsWrite, O O - -, A, look;
+    ProjectsTypeCreate: ProjectsWrite, O O O -, A, work;
+    ProjectsTypeDecide: ProjectsWrite, O O - -, A, work;
     UsageList: UsageRead, O O o O, A, look;
     UsageExport: UsageRead, O O o O, A, look;
     AuditList: AuditRead, O O o O, A, look;

@@ -117,8 +117,9 @@ impl Accounts {
         permit: &CredentialPermit,
         new: NewCredential,
     ) -> Result<Credential, AccountsError> {
-        let found = self.store().types().by_name(&new.type_name).await?;
-        let found = found.filter(|row| row.status == TypeStatus::Approved);
+        let found = self.store().types().by_name(&new.type_name, Some(new.project)).await?;
+        let is_meant = |row: &TypeRow| row.project.is_none_or(|of| of == new.project);
+        let found = found.into_iter().find(is_meant).filter(|row| row.status == TypeStatus::Approved);
         let found = found.ok_or_else(|| AccountsError::TypeNotFound { name: new.type_name.clone() })?;
         check_values(&found, &new.values)?;
         self.check_end(new.expires_at)?;

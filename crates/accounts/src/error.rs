@@ -23,6 +23,12 @@ pub enum AccountsError {
         /// What was asked for.
         name: String,
     },
+    /// Several projects call one so, and none of them is the caller's.
+    #[error("several projects have a server type {name:?}; name the one that is meant by its id")]
+    AmbiguousType {
+        /// What was asked for.
+        name: String,
+    },
     /// Something of that name exists.
     #[error("a {noun} with this {field} exists already; choose another")]
     AlreadyExists {

@@ -1,6 +1,6 @@
 //! Server types: defined by platform admins, validated whole, versioned.
 
-use roadstead_access::{AdminPermit, TypeReadPermit};
+use roadstead_access::{AdminPermit, Permit, TypeReadPermit};
 use roadstead_catalog::{Author, TypeSpec};
 use roadstead_model::{Actor, Changes, NewAudit, ProjectId, TypeId, TypeStatus};
 use roadstead_store::{Db, NewType, Page, TypeChange, TypeRow, TypeUpdate, Types};
@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{Accounts, AccountsError};
 
+mod of_project;
 mod review;
 mod tool_rules;
 
@@ -31,9 +32,9 @@ impl Accounts {
         &self,
         permit: &TypeReadPermit,
         status: Option<TypeStatus>,
-        after: Option<&str>,
+        after: Option<&(String, TypeId)>,
         limit: u32,
-    ) -> Result<Page<TypeRow, String>, AccountsError> {
+    ) -> Result<Page<TypeRow, (String, TypeId)>, AccountsError> {
         let view = permit.view();
         Ok(self.store().seen_by(view).types().list(status, view.within(), after, limit).await?)
     }
@@ -41,9 +42,9 @@ impl Accounts {
     /// The approved types that are for everybody, by name: what a public registry shows.
     pub async fn types_for_anybody(
         &self,
-        after: Option<&str>,
+        after: Option<&(String, TypeId)>,
         limit: u32,
-    ) -> Result<Page<TypeRow, String>, AccountsError> {
+    ) -> Result<Page<TypeRow, (String, TypeId)>, AccountsError> {
         let mut page = self.store().types().list(Some(TypeStatus::Approved), None, after, limit).await?;
         page.items.retain(|row| row.project.is_none());
         Ok(page)
@@ -52,7 +53,7 @@ impl Accounts {
     /// A type by id or name, if it is there for the caller.
     pub async fn type_named(&self, permit: &TypeReadPermit, named: &str) -> Result<TypeRow, AccountsError> {
         let seen = self.store().seen_by(permit.view());
-        let found = find(&mut seen.types(), named).await?;
+        let found = find(&mut seen.types(), named, permit.project()).await?;
         let (Some(within), Some(project)) = (permit.view().within(), found.project) else { return Ok(found) };
         match seen.projects().get(project, Some(within)).await? {
             Some(_) => Ok(found),
@@ -62,7 +63,7 @@ impl Accounts {
 
     /// A type by id or name, for a platform admin who would change it.
     pub async fn type_for_change(&self, permit: &AdminPermit, named: &str) -> Result<TypeRow, AccountsError> {
-        find(&mut self.store().seen_by(permit.view()).types(), named).await
+        find(&mut self.store().seen_by(permit.view()).types(), named, permit.project()).await
     }
 
     /// Defines a type, for everybody or for one project.
@@ -75,10 +76,20 @@ impl Accounts {
     ) -> Result<TypeRow, AccountsError> {
         let spec = validated(spec)?;
         let status = self.first_status(begin, project).await?;
+        self.insert_type(permit, &spec, project, status).await
+    }
+
+    async fn insert_type(
+        &self,
+        permit: &Permit,
+        spec: &TypeSpec,
+        project: Option<ProjectId>,
+        status: TypeStatus,
+    ) -> Result<TypeRow, AccountsError> {
         let new = NewType {
             id: TypeId::new(&*self.0.clock, &mut *self.0.randomness.lock()),
             name: spec.name.clone(),
-            definition: definition(&spec)?,
+            definition: definition(spec)?,
             project,
             registered_by: permit.actor().user,
             status,
@@ -88,7 +99,7 @@ impl Accounts {
         // As the service: what was decided about types is the platform's.
         let mut change = self.store().system_change().await?;
         change.types().create(&new).await?;
-        let made = find(&mut change.types(), &new.name).await?;
+        let made = the(&mut change.types(), new.id).await?;
         let review = self.review(&made, permit.actor(), new.at);
         change.type_reviews().append(&review).await?;
         change.commit(&permit.entry(&new.id, Changes::created(&made), new.at)).await?;
@@ -105,7 +116,7 @@ impl Accounts {
         project: Option<Option<ProjectId>>,
     ) -> Result<TypeRow, AccountsError> {
         let mut change = self.store().change(permit.view()).await?;
-        let before = find(&mut change.types(), named).await?;
+        let before = find(&mut change.types(), named, permit.project()).await?;
         let spec = validated_beside(spec, Some(&before))?;
         if spec.name != before.name {
             let message = format!("cannot change; this type is {:?}", before.name);
@@ -114,7 +125,7 @@ impl Accounts {
         let project = project.unwrap_or(before.project);
         match change.types().update(before.id, expected, &definition(&spec)?, project).await? {
             TypeUpdate::Updated { .. } => {
-                let after = find(&mut change.types(), &before.name).await?;
+                let after = the(&mut change.types(), before.id).await?;
                 let changes = Changes::between(&before, &after);
                 change.commit(&permit.entry(&before.id, changes, self.now())).await?;
                 Ok(after)
@@ -132,7 +143,8 @@ impl Accounts {
         for manifest in manifests {
             let spec = roadstead_catalog::parse_manifest(manifest)
                 .map_err(|error| AccountsError::Invalid(vec![("manifest".to_owned(), error.to_string())]))?;
-            match self.store().types().by_name(&spec.name).await? {
+            let found = self.store().types().by_name(&spec.name, None).await?;
+            match found.into_iter().find(|row| row.project.is_none()) {
                 None => self.insert_one_bundled(&spec).await?,
                 Some(row) => self.renew_bundled(&row, &spec).await?,
             }
@@ -153,7 +165,7 @@ impl Accounts {
         };
         let mut change = self.store().system_change().await?;
         change.types().create(&new).await?;
-        let made = find(&mut change.types(), &new.name).await?;
+        let made = the(&mut change.types(), new.id).await?;
         change.type_reviews().append(&self.review(&made, &Actor::SYSTEM, new.at)).await?;
         let mut entry = NewAudit::by_system("type.create", new.at);
         entry.resource_id = Some(new.id.to_string());
@@ -174,7 +186,7 @@ impl Accounts {
             // Somebody edits it right now.
             TypeUpdate::Stale { .. } | TypeUpdate::Missing => return Ok(change.nothing_changed().await?),
         }
-        let after = find(&mut change.types(), &row.name).await?;
+        let after = the(&mut change.types(), row.id).await?;
         let mut entry = NewAudit::by_system("type.update", self.now());
         entry.resource_id = Some(row.id.to_string());
         entry.changes = Changes::between(row, &after);
@@ -183,14 +195,27 @@ impl Accounts {
     }
 }
 
-async fn find<D: Db>(types: &mut Types<D>, named: &str) -> Result<TypeRow, AccountsError> {
-    let found = match named.parse::<TypeId>() {
-        Ok(id) => types.get(id).await?,
-        // The database takes no U+0000, so nothing is called so.
-        Err(_) if named.contains('\0') => None,
-        Err(_) => types.by_name(named).await?,
-    };
-    found.ok_or_else(|| unknown(named))
+/// A type by its id, or by its name as it is meant in a project: the project's own, else everybody's, else the only one.
+async fn find<D: Db>(
+    types: &mut Types<D>,
+    named: &str,
+    project: ProjectId,
+) -> Result<TypeRow, AccountsError> {
+    if let Ok(id) = named.parse::<TypeId>() {
+        return types.get(id).await?.ok_or_else(|| unknown(named));
+    }
+    // The database takes no U+0000, so nothing is called so.
+    let found = if named.contains('\0') { Vec::new() } else { types.by_name(named, Some(project)).await? };
+    let is_meant = |row: &TypeRow| row.project.is_none_or(|of| of == project);
+    if found.len() > 1 && !is_meant(&found[0]) {
+        return Err(AccountsError::AmbiguousType { name: named.to_owned() });
+    }
+    found.into_iter().next().ok_or_else(|| unknown(named))
+}
+
+/// The type of an id that is there.
+async fn the<D: Db>(types: &mut Types<D>, id: TypeId) -> Result<TypeRow, AccountsError> {
+    types.get(id).await?.ok_or_else(|| unknown(&id.to_string()))
 }
 
 fn unknown(named: &str) -> AccountsError {

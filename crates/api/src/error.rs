@@ -315,7 +315,9 @@ impl From<AccountsError> for ApiError {
                 Self::validation(problems.iter().map(|(field, message)| detail(field, message)).collect())
             }
             AccountsError::NotFound { what } => Self::not_found(what),
-            AccountsError::TypeNotFound { .. } => Self::new(Code::TypeNotFound, error.to_string()),
+            AccountsError::TypeNotFound { .. } | AccountsError::AmbiguousType { .. } => {
+                Self::new(Code::TypeNotFound, error.to_string())
+            }
             AccountsError::QuotaReached(reached) => Self::quota(*reached, error.to_string()),
             AccountsError::AlreadyExists { .. } => Self::new(Code::AlreadyExists, error.to_string()),
             AccountsError::StaleVersion { .. } => Self::new(Code::StaleVersion, error.to_string()),

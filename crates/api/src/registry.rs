@@ -89,7 +89,10 @@ pub(crate) async fn list(
             && since.is_none_or(|since| row.updated_at >= since)
             && registry_name(&base, &row.name).contains(&search)
     };
-    let found = rows.into_iter().filter(fits).map(|row| (row.name.clone(), RegistryServer::new(&base, &row)));
+    // Of types of one name, in several projects, a gallery can show one.
+    let mut last = None;
+    let rows = rows.into_iter().filter(|row| last.replace(row.name.clone()).as_deref() != Some(&row.name));
+    let found = rows.filter(fits).map(|row| (row.name.clone(), RegistryServer::new(&base, &row)));
     let found =
         found.filter(|(_, server)| version.as_ref().is_none_or(|version| server.has_version(version)));
     // One more than a page says that there is another.
@@ -154,14 +157,12 @@ async fn readable(state: &ApiState, reader: Reader, operation: Operation) -> Res
         Reader::Anybody => None,
     };
     let mut rows: Vec<TypeRow> = Vec::new();
-    let mut after: Option<String> = None;
+    let mut after = None;
     loop {
         let accounts = state.accounts();
         let page = match &permit {
-            Some(permit) => {
-                accounts.types(permit, Some(TypeStatus::Approved), after.as_deref(), PAGE).await?
-            }
-            None => accounts.types_for_anybody(after.as_deref(), PAGE).await?,
+            Some(permit) => accounts.types(permit, Some(TypeStatus::Approved), after.as_ref(), PAGE).await?,
+            None => accounts.types_for_anybody(after.as_ref(), PAGE).await?,
         };
         rows.extend(page.items);
         match page.next {

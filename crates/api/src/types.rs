@@ -16,7 +16,7 @@ use crate::idempotency::{Answer, once};
 use crate::state::ApiState;
 use crate::wire::{Page, ServerType, TypeBody, list_cursor_field, long_limit_field, words};
 use roadstead_accounts::types::Begin;
-use roadstead_model::{Operation, TypeStatus};
+use roadstead_model::{Operation, TypeId, TypeStatus};
 
 /// List server types
 ///
@@ -42,10 +42,10 @@ pub(crate) async fn list(
     let status = status.or_else(|| (!all).then_some(TypeStatus::Approved));
     let types = state
         .accounts()
-        .types(&permit, status, after.as_ref().map(|place| place.name.as_str()), limit)
+        .types(&permit, status, after.map(|place| (place.name, place.id)).as_ref(), limit)
         .await?;
-    let types =
-        roadstead_accounts::Page { items: types.items, next: types.next.map(|name| TypePlace { name }) };
+    let next = types.next.map(|(name, id)| TypePlace { name, id });
+    let types = roadstead_accounts::Page { items: types.items, next };
     Ok(Json(Page::marked(types, &list, ServerType::new)))
 }
 
@@ -53,6 +53,7 @@ pub(crate) async fn list(
 #[derive(Serialize, Deserialize)]
 struct TypePlace {
     name: String,
+    id: TypeId,
 }
 
 /// Get a server type
@@ -133,7 +134,7 @@ pub(crate) async fn update(
 }
 
 /// What the request says of the new type's approval.
-fn begin(fields: &mut Fields) -> Begin {
+pub(crate) fn begin(fields: &mut Fields) -> Begin {
     let (approve, draft) =
         (fields.flag("approve").unwrap_or_default(), fields.flag("draft").unwrap_or_default());
     match (approve, draft) {

@@ -64,7 +64,9 @@ pub(crate) use stats::Stats;
 pub use type_reviews::{
     DecisionBody, InspectBody, RejectBody, ToolBody, ToolDifferences, ToolOpinion, TypeManifest, TypeReview,
 };
-pub use types::{ImportBody, ImportedType, ServerType, Slot, TypeBody, UpgradeBody};
+pub use types::{
+    ImportBody, ImportedType, ProjectTypeDecision, RemoteTypeBody, ServerType, Slot, TypeBody, UpgradeBody,
+};
 pub use usage::{UsageEntry, UsageTotal};
 
 /// The end of the year 9999, in microseconds since 1970.

@@ -193,6 +193,10 @@ operations! {
     ProjectsCreate = "projects_create", "project.create";
     /// `PATCH /projects/{id}`, which also pauses, archives and wakes
     ProjectsPatch = "projects_patch", "project.patch";
+    /// `POST /projects/{id}/types`
+    ProjectsTypeCreate = "projects_type_create", "type.create_in_project";
+    /// `PATCH /projects/{id}/types`
+    ProjectsTypeDecide = "projects_type_decide", "type.decide_in_project";
     /// `GET /usage`
     UsageList = "usage_list", "usage.list";
     /// `GET /usage/export`

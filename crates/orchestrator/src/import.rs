@@ -123,7 +123,8 @@ impl Orchestrator {
         proposal.add(request.additions).map_err(invalid)?;
         // Before anything is fetched for it.
         let name = proposal.spec.name.clone();
-        if self.0.store().types().by_name(&name).await.map_err(AccountsError::from)?.is_some() {
+        let found = self.0.store().types().by_name(&name, request.project).await;
+        if found.map_err(AccountsError::from)?.iter().any(|row| row.project == request.project) {
             let message =
                 format!("{name:?} is the name of a type already; give another, or upgrade that one");
             return Err(ImportError::of("name", message));

@@ -62,7 +62,8 @@ impl Orchestrator {
     ) -> Result<Offered, InspectTypeError> {
         let row = self.0.parts.accounts.type_for_change(permit, &request.named).await?;
         let wanted = LaunchRequest {
-            type_name: row.name.clone(),
+            // Several projects may call one so.
+            type_name: row.id.to_string(),
             name: None,
             credential: request.credential,
             secrets: request.secrets,

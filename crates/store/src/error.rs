@@ -125,6 +125,7 @@ const UNIQUE: &[(&str, &str, &str)] = &[
     ("api_keys_hash_taken", "API key", "hash"),
     ("api_keys_pkey", "API key", "id"),
     ("mcp_types_name_taken", "server type", "name"),
+    ("mcp_types_name_taken_in_project", "server type", "name"),
     ("mcp_types_pkey", "server type", "id"),
     ("credentials_name_taken", "credential", "name"),
     ("credentials_pkey", "credential", "id"),

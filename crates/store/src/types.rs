@@ -258,36 +258,43 @@ impl<D: Db> Types<D> {
         record.map(TypeRow::try_from).transpose()
     }
 
-    /// The type of a name, whatever its status.
+    /// The types of a name, whatever their status: the project's own first, then everybody's, then those of other projects. At
+    /// most three, which is enough to know whether one is meant.
     #[tracing::instrument(name = "db.type.by_name", skip_all, fields(type.name = %name), err(level = "debug"))]
-    pub async fn by_name(&mut self, name: &str) -> Result<Option<TypeRow>, StoreError> {
+    pub async fn by_name(
+        &mut self,
+        name: &str,
+        project: Option<ProjectId>,
+    ) -> Result<Vec<TypeRow>, StoreError> {
         const NAME: &str = "db.type.by_name";
         let mut connection = self.db.connection().await.during(NAME)?;
-        let record = sqlx::query_as!(
+        let records = sqlx::query_as!(
             Record,
             "select id, name, display_name, description, icon_url, program, spec, config_template, required_scopes,
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, status,
                     status_reason, bundled, registered_by, project_id, created_at, updated_at
-             from mcp_types where name = $1",
+             from mcp_types where name = $1
+             order by (project_id is not distinct from $2) desc, (project_id is null) desc, id limit 3",
             name,
+            project.map(ProjectId::uuid),
         )
-        .fetch_optional(&mut *connection)
+        .fetch_all(&mut *connection)
         .await
         .during(NAME)?;
         connection.done().await.during(NAME)?;
-        record.map(TypeRow::try_from).transpose()
+        records.into_iter().map(TypeRow::try_from).collect()
     }
 
-    /// Types, by name: those for everybody and for projects of this organisation, or all; of one status, or of any; those
+    /// Types, by name and then by id: those for everybody and for projects of this organisation, or all; of one status, or of any; those
     /// after `after`, at most `limit`.
     #[tracing::instrument(name = "db.type.list", skip_all, err(level = "debug"))]
     pub async fn list(
         &mut self,
         status: Option<TypeStatus>,
         within: Option<OrganizationId>,
-        after: Option<&str>,
+        after: Option<&(String, TypeId)>,
         limit: u32,
-    ) -> Result<Page<TypeRow, String>, StoreError> {
+    ) -> Result<Page<TypeRow, (String, TypeId)>, StoreError> {
         const NAME: &str = "db.type.list";
         let mut connection = self.db.connection().await.during(NAME)?;
         let records = sqlx::query_as!(
@@ -296,20 +303,21 @@ impl<D: Db> Types<D> {
                     resource_limits, max_duration_minutes, era, probed_era, probed_at, version, status,
                     status_reason, bundled, registered_by, project_id, created_at, updated_at
              from mcp_types t
-             where ($1::text is null or status = $1) and name > $2 and ($4::uuid is null or project_id is null or exists (
+             where ($1::text is null or status = $1) and (name, id) > ($2, $5) and ($4::uuid is null or project_id is null or exists (
                select from projects p where p.id = t.project_id and p.organization_id = $4))
-             order by name limit $3",
+             order by name, id limit $3",
             status.map(TypeStatus::as_str),
-            after.unwrap_or_default(),
+            after.map(|(name, _)| name.as_str()).unwrap_or_default(),
             one_more(limit),
             within.map(OrganizationId::uuid),
+            after.map_or(uuid::Uuid::nil(), |(_, id)| id.uuid()),
         )
         .fetch_all(&mut *connection)
         .await
         .during(NAME)?;
         connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(TypeRow::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::cut(rows, limit, |row| row.name.clone()))
+        Ok(Page::cut(rows, limit, |row| (row.name.clone(), row.id)))
     }
 
     /// Changes a type, if it still has the expected version; without one, whatever it has.

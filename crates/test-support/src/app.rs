@@ -248,7 +248,7 @@ impl App {
             "name": name, "display_name": name, "program": programs().join("roadstead-echo"), "args": args,
             "env": {"ECHO_TOKEN": "${credential.token}"},
             "credential_slots": [{"name": "token", "label": "Token", "required": false}],
-            "era": "dual", "ready_timeout_s": 10,
+            "era": "dual", "ready_timeout_s": 10, "rate_limit_per_minute": 0,
         });
         let answer = self.ask("POST", "/types", Some(spec)).await;
         assert_eq!(answer.status, 201, "{answer:?}");
@@ -273,6 +273,8 @@ impl App {
     pub async fn wait_status(&self, id: &str, status: &str, patience: Duration) -> Value {
         wait_for(&format!("{id} to be {status}"), patience, async || {
             let instance = self.instance(id).await;
+            let has_failed = instance["status"] == "error" && status != "error";
+            assert!(!has_failed, "it failed instead of being {status}: {instance}\n{}", self.log());
             let is_live = ["pending", "running"].contains(&status);
             let is_settled = is_live || !instance["ended_at"].is_null();
             (instance["status"] == status && is_settled).then_some(instance)

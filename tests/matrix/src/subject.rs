@@ -136,7 +136,7 @@ impl Subject {
             .map(|it| json!({"name": it.slot, "label": it.slot, "secret": true}))
             .collect();
         let mut spec = json!({
-            "name": self.name, "display_name": self.name, "program": program, "args": self.args, "env": env,
+            "name": self.name, "display_name": self.name, "rate_limit_per_minute": 0, "program": program, "args": self.args, "env": env,
             "credential_slots": slots, "ready_timeout_s": 300,
             "resource_limits": {"memory_mb": 1024, "cpu": 1.0, "processes": 256, "open_files": 4096},
         });

@@ -195,6 +195,15 @@ pub fn of(operation: Operation) -> Ask {
         O::MembersAccept => Ask { also: &[404], ..with(Nothing, json!({"token": "ri_nothing"})) },
         O::ProjectsGet => simple(Project),
         O::ProjectsCreate => with(Nothing, json!({"name": "P {number}"})),
+        O::ProjectsTypeCreate => with(
+            Project,
+            json!({"name": "t{number}", "display_name": "T", "transport": "streamable_http",
+                "url": "https://mcp.example.com/mcp"}),
+        ),
+        // That it permits it is seen by how a type is missing, not the project.
+        O::ProjectsTypeDecide => {
+            Ask { also: &[404], ..with(Project, json!({"type": "remote", "status": "deprecated"})) }
+        }
         O::ProjectsPatch => with(Project, json!({"description": "d {number}"})),
         O::SettingsSet => Ask { body: Some(json!({"value": 31})), ..on("cleanup.retention_days") },
         O::SettingsHistory => on("cleanup.retention_days"),

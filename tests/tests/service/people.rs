@@ -283,6 +283,87 @@ async fn what_is_suspended_or_paused_does_not_act() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_of_an_organisation_define_servers_elsewhere_for_their_projects() {
+    let _alone = ALONE.lock().await;
+    let app = App::start().await;
+    let (one, other) = (place(&app, "one").await, place(&app, "other").await);
+    let path = |place: &Place| format!("/projects/{}/types", place.project);
+    let notes = || {
+        json!({"name": "notes", "display_name": "Notes", "transport": "streamable_http",
+            "url": "https://mcp.example.com/mcp", "headers": {"Authorization": "Bearer ${credential.token}"},
+            "credential_slots": [{"name": "token", "label": "Token"}]})
+    };
+    let ask = async |key: &str, method: &str, path: &str, body: Value| {
+        app.ask_as(key, method, path, Some(body)).await
+    };
+
+    // What runs here, and what it reaches, is for platform admins; a name that is everybody's is taken.
+    let program = app.ask("GET", "/types/echo", None).await.body["program"].clone();
+    for (field, value) in [
+        ("program", program.clone()),
+        ("allow_private", json!(true)),
+        ("confinement", json!({"off": true})),
+        ("resource_limits", json!({"memory_mb": 100_000})),
+        ("name", json!("echo")),
+    ] {
+        let mut spec = notes();
+        spec[field] = value;
+        let refused = ask(&one.owner.key, "POST", &path(&one), spec).await;
+        is(&refused, 422, "VALIDATION_FAILED");
+        assert_eq!(refused.body["error"]["details"][0]["field"], field, "{refused:?}");
+    }
+    is(&ask(&one.viewer.key, "POST", &path(&one), notes()).await, 403, "FORBIDDEN");
+    is(&ask(&one.owner.key, "POST", &path(&other), notes()).await, 404, "NOT_FOUND");
+
+    // A member's waits for an owner or admin, and only then it is there.
+    let made = ask(&one.member.key, "POST", &path(&one), notes()).await;
+    assert_eq!((made.status, &made.body["status"]), (201, &json!("pending")), "{made:?}");
+    assert_eq!(made.body["registered_by"], json!(one.member.id));
+    is(&ask(&one.member.key, "POST", &path(&one), notes()).await, 409, "ALREADY_EXISTS");
+    let credential = || json!({"type": "notes", "name": "mine", "values": {"token": "t0ken-value"}});
+    is(&ask(&one.member.key, "POST", "/credentials", credential()).await, 404, "TYPE_NOT_FOUND");
+    let decision = |status: &str| json!({"type": "notes", "status": status, "reason": "a test"});
+    is(&ask(&one.member.key, "PATCH", &path(&one), decision("approved")).await, 403, "FORBIDDEN");
+    is(&ask(&other.owner.key, "PATCH", &path(&one), decision("approved")).await, 404, "NOT_FOUND");
+    is(&ask(&other.owner.key, "PATCH", &path(&other), decision("approved")).await, 404, "TYPE_NOT_FOUND");
+    let approved = ask(&one.owner.key, "PATCH", &path(&one), decision("approved")).await;
+    assert_eq!((approved.status, &approved.body["status"]), (200, &json!("approved")), "{approved:?}");
+    assert_eq!(ask(&one.member.key, "POST", "/credentials", credential()).await.status, 201);
+
+    // Another project calls one of its own so, and each means its own.
+    let mut theirs = notes();
+    theirs["approve"] = json!(true);
+    let theirs = ask(&other.owner.key, "POST", &path(&other), theirs).await;
+    assert_eq!((theirs.status, &theirs.body["status"]), (201, &json!("approved")), "{theirs:?}");
+    for place in [&one, &other] {
+        let named = app.ask_as(&place.member.key, "GET", "/types/notes", None).await;
+        assert_eq!(named.body["project_id"], json!(place.project), "{named:?}");
+    }
+    is(&app.ask("GET", "/types/notes", None).await, 404, "TYPE_NOT_FOUND");
+    let id = text(&theirs.body["id"]);
+    assert_eq!(app.ask("GET", &format!("/types/{id}"), None).await.body["id"], json!(id));
+    let (mut seen, mut next) = (0, "/types?limit=1".to_owned());
+    loop {
+        let page = app.ask("GET", &next, None).await.body;
+        seen += page["data"].as_array().expect("a list").iter().filter(|row| row["name"] == "notes").count();
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        next = format!("/types?limit=1&cursor={cursor}");
+    }
+    assert_eq!(seen, 2, "each page goes on where the one before ended");
+
+    // A platform admin's, for everybody, is none of theirs.
+    let spec = json!({"name": "notes", "display_name": "Notes", "program": program, "era": "dual"});
+    assert_eq!(app.ask("POST", "/types", Some(spec)).await.status, 201);
+    assert!(app.ask("GET", "/types/notes", None).await.body["project_id"].is_null());
+    let named = app.ask_as(&one.member.key, "GET", "/types/notes", None).await;
+    assert_eq!(named.body["project_id"], json!(one.project));
+    let ended = ask(&one.owner.key, "PATCH", &path(&one), decision("deprecated")).await;
+    assert_eq!(ended.body["status"], "deprecated", "{ended:?}");
+    is(&ask(&one.member.key, "POST", "/instances", json!({"type": "notes"})).await, 404, "TYPE_NOT_FOUND");
+    app.interrupt().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_acts_for_those_it_may_and_both_are_written_down() {
     let _alone = ALONE.lock().await;
     let app = App::start().await;

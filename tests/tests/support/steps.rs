@@ -27,10 +27,10 @@ pub async fn define(app: &App) {
     let limits = json!({ "memory_mb": 16_384, "processes": 4_096, "open_files": 4_096 });
     let script = SCRIPT.replace('\n', " ");
     let steps = json!({ "name": "steps", "display_name": "Steps", "program": "/usr/bin/perl", "args": ["-e", script],
-        "era": "legacy", "ready_timeout_s": 20, "resource_limits": limits });
+        "era": "legacy", "ready_timeout_s": 20, "resource_limits": limits, "rate_limit_per_minute": 0 });
     let echo = |name: &str, program: &str, era: &str| {
         json!({ "name": name, "display_name": name, "program": programs().join(program), "era": era,
-            "ready_timeout_s": 20, "resource_limits": limits })
+            "ready_timeout_s": 20, "resource_limits": limits, "rate_limit_per_minute": 0 })
     };
     // The official library takes no line over 16 MiB, the smallest server of the benches any.
     for spec in [steps, echo("large", "bench-stdio", "legacy"), echo("many", "roadstead-echo", "dual")] {

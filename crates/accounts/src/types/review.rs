@@ -8,15 +8,15 @@
 
 use std::collections::BTreeMap;
 
-use roadstead_access::{AdminPermit, TypeReadPermit};
+use roadstead_access::{AdminPermit, Permit, TypeReadPermit};
 use roadstead_catalog::import::suspicion::Finding;
 use roadstead_catalog::{Differences, Offer};
-use roadstead_model::{Actor, Changes, NewAudit, ProjectId, ReviewId, RiskLevel, TypeStatus};
+use roadstead_model::{Actor, Changes, NewAudit, ProjectId, ReviewId, RiskLevel, TypeId, TypeStatus};
 use roadstead_store::{Cursor, Db, ManifestRow, Page, ReviewRow, ToolRow, TypeReviews, TypeRow};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{Begin, find};
+use super::{Begin, find, the};
 use crate::{Accounts, AccountsError};
 
 /// Tools of other types with which the names of one are compared.
@@ -117,10 +117,20 @@ impl Accounts {
         named: &str,
         decision: Decision,
     ) -> Result<TypeRow, AccountsError> {
+        let before = find(&mut self.store().types(), named, permit.project()).await?;
+        self.decide(permit, before.id, decision).await
+    }
+
+    pub(super) async fn decide(
+        &self,
+        permit: &Permit,
+        id: TypeId,
+        decision: Decision,
+    ) -> Result<TypeRow, AccountsError> {
         let reason = reason(&decision)?;
         let at = self.now();
         let mut change = self.store().system_change().await?;
-        let before = find(&mut change.types(), named).await?;
+        let before = the(&mut change.types(), id).await?;
         if let Some(expected) = decision.expected.filter(|expected| *expected != before.version) {
             change.nothing_changed().await?;
             return Err(AccountsError::StaleVersion { expected });
@@ -138,7 +148,7 @@ impl Accounts {
             .decide(before.id, Some(before.version), decision.status, &reason)
             .await?
             .ok_or(AccountsError::StaleVersion { expected: before.version })?;
-        let after = find(&mut change.types(), &before.name).await?;
+        let after = the(&mut change.types(), before.id).await?;
         change.type_reviews().append(&self.review(&after, permit.actor(), at)).await?;
         if decision.status == TypeStatus::Approved
             && let Some(manifest) = manifest
@@ -191,7 +201,7 @@ impl Accounts {
     ) -> Result<ToolRow, AccountsError> {
         let at = self.now();
         let mut change = self.store().system_change().await?;
-        let row = find(&mut change.types(), named).await?;
+        let row = find(&mut change.types(), named, permit.project()).await?;
         let manifest = change.type_reviews().manifest(row.id).await?;
         let offered = manifest.map(|manifest| offer_of(&manifest)).transpose()?.unwrap_or_default();
         if !offered.tools.iter().any(|one| one.name == tool) {
@@ -277,7 +287,7 @@ impl Accounts {
             change.nothing_changed().await?;
             return Err(AccountsError::StaleVersion { expected: row.version });
         }
-        let after = find(&mut change.types(), &row.name).await?;
+        let after = the(&mut change.types(), row.id).await?;
         change.type_reviews().append(&self.review(&after, &Actor::SYSTEM, at)).await?;
         let mut entry = NewAudit::by_system("type.set_aside", at);
         entry.resource_id = Some(row.id.to_string());

@@ -160,10 +160,14 @@ enum Kin {
 const fn kin(code: Code) -> Kin {
     match code {
         Code::IdempotencyInProgress | Code::IdempotencyMismatch => Kin::Repeatable,
-        Code::TypeNotFound => Kin::Operations(&["instances_", "types_", "credentials_"]),
-        Code::WrongStatus => {
-            Kin::Operations(&["instances_", "types_submit", "types_approve", "types_reject"])
-        }
+        Code::TypeNotFound => Kin::Operations(&["instances_", "types_", "credentials_", "projects_type_"]),
+        Code::WrongStatus => Kin::Operations(&[
+            "instances_",
+            "types_submit",
+            "types_approve",
+            "types_reject",
+            "projects_type_decide",
+        ]),
         Code::CredentialNotFound
         | Code::TypeNotActive
         | Code::CredentialGone

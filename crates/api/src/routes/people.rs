@@ -3,7 +3,7 @@
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::people::{export, me, members, organizations, projects, users};
+use crate::people::{export, me, members, organizations, project_types, projects, users};
 use crate::state::ApiState;
 
 pub(crate) fn routes() -> OpenApiRouter<ApiState> {
@@ -25,4 +25,5 @@ pub(crate) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(members::accept))
         .routes(routes!(projects::list, projects::create))
         .routes(routes!(projects::get, projects::patch))
+        .routes(routes!(project_types::create, project_types::decide))
 }

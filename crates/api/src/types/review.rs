@@ -17,7 +17,7 @@ use crate::wire::{
 };
 
 /// The longest reason and the longest note.
-const MAX_WORDS: usize = 1_000;
+pub(crate) const MAX_WORDS: usize = 1_000;
 /// The longest name of a tool.
 const MAX_TOOL_CHARS: usize = 256;
 

@@ -211,6 +211,71 @@ impl ImportedType {
     }
 }
 
+/// The definition of a server elsewhere.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct RemoteTypeBody {
+    /// Lower-case letters, digits and hyphens; its project's own, and no name of a type that is for everybody.
+    #[schema(example = "notes")]
+    pub name: String,
+    /// For people.
+    #[schema(example = "Notes")]
+    pub display_name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// A picture.
+    pub icon_url: Option<String>,
+    /// `streamable_http` or `sse`.
+    #[schema(example = "streamable_http")]
+    pub transport: String,
+    /// Its whole https address, which no private network answers; holds no secret.
+    #[schema(example = "https://mcp.example.com/mcp")]
+    pub url: String,
+    /// What every request carries; values may hold `${credential.SLOT}` and `${config.KEY}`.
+    pub headers: Option<std::collections::BTreeMap<String, String>>,
+    /// The secrets it wants.
+    pub credential_slots: Option<Vec<Slot>>,
+    /// How a person logs in to get a credential.
+    #[schema(value_type = Option<Object>)]
+    pub login: Option<Value>,
+    /// A JSON Schema that a launch's configuration must satisfy.
+    pub config_schema: Option<Value>,
+    /// Defaults of the configuration.
+    pub config_template: Option<Value>,
+    /// What its credential must permit, in the words of its service.
+    pub required_scopes: Option<Vec<String>>,
+    /// The longest life of an instance.
+    pub max_duration_minutes: Option<u32>,
+    /// `auto`, `legacy`, `modern` or `dual`.
+    pub era: Option<String>,
+    /// Calls of tools in a minute; 0 for any number, 100 if nothing is said.
+    #[schema(maximum = 1_000_000, default = 100)]
+    pub rate_limit_per_minute: Option<u32>,
+    /// Who may launch it, by their role in the organisation: `owner`, `admin`, `member`; everybody without.
+    pub allowed_roles: Option<Vec<String>>,
+    /// For owners and admins: that it is approved with it.
+    pub approve: Option<bool>,
+    /// That nobody is asked to approve it yet.
+    pub draft: Option<bool>,
+}
+
+/// What is decided about a server type of a project.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectTypeDecision {
+    /// Its name or its id.
+    #[schema(rename = "type", example = "notes", max_length = 50)]
+    #[serde(rename = "type")]
+    pub named: String,
+    /// What it is to be: `pending`, `approved`, `rejected` or `deprecated`.
+    #[schema(value_type = super::words::TypeStatus)]
+    pub status: String,
+    /// Why; a rejection has to say so.
+    #[schema(max_length = 1000)]
+    pub reason: Option<String>,
+    /// Whether grave findings were looked at, and are no reason against an approval.
+    pub accept_findings: Option<bool>,
+}
+
 /// A server type.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ServerType {
@@ -227,6 +292,8 @@ pub struct ServerType {
     pub status_reason: String,
     /// The project that it is for; null for everybody's.
     pub project_id: Option<String>,
+    /// Who registered it; null for what came with us, and where they are gone.
+    pub registered_by: Option<String>,
     /// The era that an instance was found to speak, where the definition leaves it open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probed_era: Option<&'static str>,
@@ -258,6 +325,7 @@ impl ServerType {
             status: row.status.as_str(),
             status_reason: row.status_reason,
             project_id: row.project.map(|project| project.to_string()),
+            registered_by: row.registered_by.map(|user| user.to_string()),
             probed_era: row.probed.map(|found| found.era.as_str()),
             probed_at: row.probed.map(|found| rfc3339(found.at)),
             created_at: rfc3339(row.created_at),

@@ -1,7 +1,7 @@
 //! The commands on users, organisations, members, projects and one's own account.
 
 use clap::{Args, Subcommand};
-use roadstead_model::{ProjectStatus, Role};
+use roadstead_model::{ProjectStatus, Role, TypeStatus};
 
 /// `users …`.
 #[derive(Debug, Subcommand)]
@@ -222,6 +222,48 @@ pub enum ProjectsCommand {
         project: String,
         /// active, paused or archived
         status: ProjectStatus,
+    },
+    /// Define a server elsewhere for a project; one of a member's waits until an owner or admin approves it
+    #[command(
+        after_help = "A header's value may hold ${credential.SLOT}; each such slot becomes a secret that users give.\n\n\
+        Examples:\n  roadstead projects add-type weather notes https://mcp.example.com/mcp\n  \
+        roadstead projects add-type weather notes https://mcp.example.com/mcp --header 'Authorization=Bearer ${credential.token}'"
+    )]
+    AddType {
+        /// The project: its id, the beginning of its id, its name or its short name
+        #[arg(value_name = "PROJECT")]
+        project: String,
+        /// What to call the type: small letters, digits and hyphens
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Where the server answers
+        #[arg(value_name = "URL")]
+        url: String,
+        /// It speaks HTTP with SSE as in 2024-11-05
+        #[arg(long)]
+        sse: bool,
+        /// What every request carries, as NAME=VALUE; may be given several times
+        #[arg(long = "header", value_name = "NAME=VALUE")]
+        headers: Vec<String>,
+        /// What people read; the name without
+        #[arg(long)]
+        display_name: Option<String>,
+    },
+    /// Approve, reject or end a project's type without a program (owners and admins)
+    #[command(after_help = "Examples:\n  roadstead projects decide-type weather notes approved\n  \
+        roadstead projects decide-type weather notes rejected --reason 'not ours'")]
+    DecideType {
+        /// The project: its id, the beginning of its id, its name or its short name
+        #[arg(value_name = "PROJECT")]
+        project: String,
+        /// The type's name or id
+        #[arg(value_name = "TYPE")]
+        named: String,
+        /// approved, rejected, deprecated, or pending to submit it
+        status: TypeStatus,
+        /// Why
+        #[arg(long)]
+        reason: Option<String>,
     },
 }
 

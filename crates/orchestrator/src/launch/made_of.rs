@@ -21,7 +21,7 @@ pub(crate) struct MadeOf {
 
 /// Which type is meant.
 pub(super) enum Which<'a> {
-    /// By its name.
+    /// By its name, or by its id as a text.
     Named(&'a str),
     /// By its id.
     Id(TypeId),
@@ -42,7 +42,10 @@ pub(super) async fn held(
     loop {
         let mut types = inner.store().types();
         let found = match which {
-            Which::Named(name) => types.by_name(name).await?,
+            Which::Named(name) => match name.parse() {
+                Ok(id) => types.get(id).await?,
+                Err(_) => types.by_name(name, project).await?.into_iter().next(),
+            },
             Which::Id(id) => types.get(id).await?,
         };
         let Some(row) = found.filter(may_be) else { return Ok(None) };

@@ -144,7 +144,7 @@ async fn a_type_of_a_project_is_there_for_its_organisation_alone() {
     };
     assert_eq!(names(outside, None).await, ["echo"], "row security");
     assert_eq!(names(inside, Some(place.id)).await, ["echo", "private"]);
-    assert!(world.store().seen_by(outside).types().by_name("private").await.unwrap().is_none());
+    assert!(world.store().seen_by(outside).types().by_name("private", None).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ async fn a_type_is_changed_only_from_the_version_that_was_seen() {
         types.update(id, Some(1), &definition(), None).await.unwrap(),
         TypeUpdate::Stale { version: 2 }
     );
-    assert_eq!(types.by_name("echo").await.unwrap().unwrap().definition, change);
+    assert_eq!(types.by_name("echo", None).await.unwrap()[0].definition, change);
     let stranger = roadstead_model::TypeId::from_uuid(world.user.id.uuid());
     assert_eq!(types.update(stranger, None, &change, None).await.unwrap(), TypeUpdate::Missing);
     assert!(types.decide(id, None, TypeStatus::Deprecated, "old").await.unwrap().is_some());

@@ -307,7 +307,7 @@ async fn what_is_the_callers_is_found() {
         assert!(seen.credentials().get(two.credential, view.owner()).await.unwrap().is_some());
         assert_eq!(seen.credentials().page(view, None, 10).await.unwrap().items.len(), 1);
         assert_eq!(seen.credentials().events(two.credential, 10).await.unwrap().len(), 1);
-        assert!(seen.types().by_name("echo").await.unwrap().is_some());
+        assert_eq!(seen.types().by_name("echo", None).await.unwrap().len(), 1);
         assert_eq!(
             seen.types()
                 .list(Some(roadstead_model::TypeStatus::Approved), None, None, 10)
