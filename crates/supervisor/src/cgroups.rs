@@ -22,9 +22,9 @@ use place::Place;
 const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
 /// Rest between two attempts.
 const REMOVE_REST: Duration = Duration::from_millis(5);
-/// Thousandths of a processor that a server has at least until it is ready: a start is short, and somebody waits for it. As
-/// many start at one time as `launches.at_once` says.
-const STARTING_MILLIS: u32 = 1000;
+/// Thousandths of a processor that a server has at least until it is ready: a start is short, and somebody waits for it. Two whole
+/// ones, because Node compiles on threads beside the one that runs. As many start at one time as `launches.at_once` says.
+const STARTING_MILLIS: u32 = 2000;
 
 /// What can be limited for all processes of an instance together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl Group {
     pub(crate) fn settle(&mut self) {
         for part in self.generous.drain(..) {
             if let Err(error) = place::limit_cpu(&part.folder, part.is_v2, part.millis) {
-                // Gone with its processes, perhaps; otherwise it has one whole processor and no more.
+                // Gone with its processes, perhaps; otherwise it has two whole processors and no more.
                 tracing::warn!(folder = %part.folder.display(), %error, "the limit of the processor was not set");
             }
         }
@@ -237,7 +237,7 @@ mod tests {
                 let text = std::fs::read_to_string(group.folders()[0].join(name)).expect("it is written");
                 text.split_whitespace().next().map(str::to_owned)
             };
-            assert_eq!(quota(&group).as_deref(), Some("100000"), "a whole processor for the start");
+            assert_eq!(quota(&group).as_deref(), Some("200000"), "two whole processors for the start");
             group.settle();
             assert_eq!(quota(&group).as_deref(), Some("25000"));
         }
