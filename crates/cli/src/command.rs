@@ -483,6 +483,20 @@ mod tests {
     }
 
     #[test]
+    fn no_argument_of_a_command_is_taken_for_a_global_one() {
+        fn check(command: &clap::Command, global: &[String]) {
+            for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+                let id = argument.get_id().to_string();
+                assert!(!global.contains(&id), "{} {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(|inner| check(inner, global));
+        }
+        let program = Program::command();
+        let global: Vec<String> = program.get_arguments().map(|one| one.get_id().to_string()).collect();
+        program.get_subcommands().for_each(|command| check(command, &global));
+    }
+
+    #[test]
     fn every_command_has_examples() {
         for command in Program::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();

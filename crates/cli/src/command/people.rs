@@ -237,8 +237,9 @@ pub enum ProjectsCommand {
         #[arg(value_name = "NAME")]
         name: String,
         /// Where the server answers
+        // Another name than that of the option for the service's own.
         #[arg(value_name = "URL")]
-        url: String,
+        address: String,
         /// It speaks HTTP with SSE as in 2024-11-05
         #[arg(long)]
         sse: bool,

@@ -28,13 +28,13 @@ pub(super) async fn projects(
             let path = format!("/projects/{}", find::segment(text(&one, "id")));
             show(session, &rest.patch(&path, &json!({ "status": status.as_str() }), None).await?)
         }
-        ProjectsCommand::AddType { project, name, url, sse, headers, display_name } => {
+        ProjectsCommand::AddType { project, name, address, sse, headers, display_name } => {
             let path = types_of(session, &project).await?;
             let transport = if sse { "sse" } else { "streamable_http" };
             let (headers, slots) = carried(&headers)?;
             let body = json!({
                 "name": name, "display_name": display_name.as_ref().unwrap_or(&name), "transport": transport,
-                "url": url, "headers": headers, "credential_slots": slots,
+                "url": address, "headers": headers, "credential_slots": slots,
             });
             tell(session, &rest.post(&path, &body).await?)
         }
