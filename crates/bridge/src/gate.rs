@@ -109,9 +109,8 @@ impl Gate {
         if self.rules.disabled.is_empty() && self.rules.accepted.is_none() {
             return (Look::AsItIs, None);
         }
-        let hides = !self.rules.disabled.is_empty() || self.rules.withholds_changed;
         let Some((part, tools)) = read(result) else {
-            return (if hides { Look::Unreadable } else { Look::AsItIs }, None);
+            return (if self.hides() { Look::Unreadable } else { Look::AsItIs }, None);
         };
         let known = self.differ.borrow().clone();
         let kept: Vec<&str> = tools.iter().map(|tool| tool.get()).filter(|tool| self.keeps(tool)).collect();
@@ -124,9 +123,15 @@ impl Gate {
         }
     }
 
+    /// Whether there may be tools that clients are not to see.
+    fn hides(&self) -> bool {
+        !self.rules.disabled.is_empty() || self.rules.withholds_changed
+    }
+
     /// Whether clients see this tool. What it differs in is remembered.
     fn keeps(&self, tool: &str) -> bool {
-        let Ok(Named { name }) = serde_json::from_str(tool) else { return !self.rules.withholds_changed };
+        // One whose name stands there twice may be any tool: clients do not agree on which they read.
+        let Ok(Named { name }) = serde_json::from_str(tool) else { return !self.hides() };
         let name = tool_key(&name);
         if self.rules.disabled.contains(name) {
             return false;
@@ -238,6 +243,8 @@ mod tests {
             Look::Unreadable,
             "twice the same member"
         );
+        let twice = r#"{"tools":[{"name":"b","name":"a"}]}"#;
+        assert_eq!(gate.look(twice).0, Look::Less(r#"[{"name":"b","name":"a"}]"#, "[]".to_owned()));
         let escaped = r#"{"tools":[{"name":"\u0061"}]}"#;
         assert_eq!(gate.look(escaped).0, Look::Less(r#"[{"name":"\u0061"}]"#, "[]".to_owned()));
     }

@@ -1,6 +1,7 @@
 //! The program by itself: what it makes of requests that are none. What it installs is tried where it is used, in `packages`.
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 use roadstead_installer::{Line, PROGRAM};
@@ -13,10 +14,14 @@ fn run(args: &[&str], input: &str) -> Output {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
     // One that reads nothing may have ended.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let _ = stdin.write_all(input.as_bytes());
+    // Once it has a request, the end of its input ends it with its whole group: whoever asked has gone.
+    let _held = input.ends_with('\n').then_some(stdin);
     child.wait_with_output().expect("it ends")
 }
 

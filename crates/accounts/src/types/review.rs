@@ -227,8 +227,9 @@ impl Accounts {
         Ok(after)
     }
 
-    /// Keeps what a type's servers were found to offer, with what a scanner said of it. What an approved type offers the first time is taken for approved; what
-    /// differs from that later is told, and, if the setting says so, the type is launched no more until it is approved again.
+    /// Keeps what a type's servers were found to offer, with what a scanner said of it. What an approved type offers the first
+    /// time is taken for approved; what differs from that later is told, and, if the setting says so, the type is launched no more
+    /// until it is approved again.
     pub async fn keep_manifest(
         &self,
         row: &TypeRow,
