@@ -86,6 +86,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         executables,
         unrun_scripts: Vec::new(),
         digest: String::new(),
+        links: None,
         bytes: 0,
         files: 0,
     })

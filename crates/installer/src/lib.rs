@@ -63,6 +63,7 @@ fn install(request: &Request) -> Result<Installed, Error> {
     };
     say::progress("checking", "looking at what was installed");
     let measured = tree::look(&request.folder, request.max_bytes, request.max_files)?;
+    installed.links = Some(measured.links);
     (installed.digest, installed.bytes, installed.files) = (measured.digest, measured.bytes, measured.files);
     Ok(installed)
 }

@@ -127,6 +127,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         executables: executables(&request.folder, &request.name)?,
         unrun_scripts: if request.scripts { Vec::new() } else { unrun },
         digest: String::new(),
+        links: None,
         bytes: 0,
         files: 0,
     })

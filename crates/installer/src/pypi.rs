@@ -110,6 +110,7 @@ pub(crate) fn install(request: &Request) -> Result<Installed, Error> {
         executables,
         unrun_scripts,
         digest: String::new(),
+        links: None,
         bytes: 0,
         files: 0,
     })

@@ -136,6 +136,9 @@ pub struct Installed {
     /// How many files and folders.
     #[serde(default)]
     pub files: u64,
+    /// How many links but those to programs; not known of what was installed by an earlier version.
+    #[serde(default)]
+    pub links: Option<u64>,
 }
 
 /// One exactly named package.

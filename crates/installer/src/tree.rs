@@ -17,6 +17,8 @@ const MAX_DEPTH: usize = 64;
 const SET_ID_BITS: u32 = 0o6000;
 const EXECUTABLE_BITS: u32 = 0o111;
 const PIECE_BYTES: usize = 64 * 1024;
+/// Where npm links to programs by their names; no module is looked for there.
+const PROGRAM_FOLDER: &str = ".bin";
 
 /// What is there.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub(crate) struct Measured {
     pub(crate) digest: String,
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    /// Links but those to programs.
+    pub(crate) links: u64,
 }
 
 struct Walk<'a> {
@@ -31,15 +35,17 @@ struct Walk<'a> {
     hash: Sha256,
     bytes: u64,
     files: u64,
+    links: u64,
     max_bytes: u64,
     max_files: u64,
 }
 
 /// Looks at everything below a folder.
 pub(crate) fn look(root: &Path, max_bytes: u64, max_files: u64) -> Result<Measured, Error> {
-    let mut walk = Walk { root, hash: Sha256::new(), bytes: 0, files: 0, max_bytes, max_files };
+    let mut walk = Walk { root, hash: Sha256::new(), bytes: 0, files: 0, links: 0, max_bytes, max_files };
     walk.folder(root, 0)?;
-    Ok(Measured { digest: hex::encode(walk.hash.finalize()), bytes: walk.bytes, files: walk.files })
+    let Walk { hash, bytes, files, links, .. } = walk;
+    Ok(Measured { digest: hex::encode(hash.finalize()), bytes, files, links })
 }
 
 impl Walk<'_> {
@@ -76,6 +82,8 @@ impl Walk<'_> {
                 return Err(self.refused(path, "is a link that leads out of the package"));
             }
             self.mark(b'l', &below, target.as_os_str().as_bytes());
+            let folder = below.parent().and_then(Path::file_name);
+            self.links += u64::from(folder != Some(PROGRAM_FOLDER.as_ref()));
             return Ok(());
         }
         if meta.permissions().mode() & SET_ID_BITS != 0 && !kind.is_dir() {
@@ -169,7 +177,7 @@ mod tests {
         let (one, other) = (made(), made());
         let of = |root: &tempfile::TempDir| look(root.path(), 100, 100).unwrap();
         assert_eq!(of(&one), of(&other));
-        assert_eq!((of(&one).bytes, of(&one).files), (4, 4));
+        assert_eq!((of(&one).bytes, of(&one).files, of(&one).links), (4, 4, 1));
         let before = of(&one).digest;
         fs::set_permissions(one.path().join("a/b/file"), fs::Permissions::from_mode(0o755)).unwrap();
         let executable = of(&one).digest;
@@ -179,6 +187,14 @@ mod tests {
         let renamed = of(&one).digest;
         let all = std::collections::HashSet::from([before, executable, changed, renamed]);
         assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn links_to_programs_are_not_counted() {
+        let root = made();
+        fs::create_dir(root.path().join(".bin")).unwrap();
+        symlink("../a/b/file", root.path().join(".bin/run")).unwrap();
+        assert_eq!(look(root.path(), 100, 100).unwrap().links, 1);
     }
 
     #[test]

@@ -306,9 +306,9 @@ impl Driver {
         if self.is_ready || self.is_ending {
             return None;
         }
-        let (inner, port) = (&self.inner, self.lease.port());
-        let started =
-            crate::launch::started(inner, self.instance, &ready, self.control.process(), port, Actor::SYSTEM);
+        let (inner, port, shim) = (&self.inner, self.lease.port(), self.control.process());
+        let held = inner.parts.supervisor.limits_held(inner.parts.node.installation, self.instance);
+        let started = crate::launch::started(inner.now(), &ready, held, shim, port, Actor::SYSTEM);
         match inner.store().instances().mark_running(self.instance, &started).await {
             Ok(true) => {
                 inner.took(self.instance, Step::RowRunning);

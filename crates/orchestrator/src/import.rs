@@ -28,6 +28,9 @@ mod upgrade;
 
 pub use upgrade::UpgradeRequest;
 
+/// Tells Node to take modules for where they are named; without it, each part of each module's path is looked at.
+const NO_LOOK_FOR_LINKS: &str = "--preserve-symlinks";
+
 /// What a type is made of.
 #[derive(Debug, Clone)]
 pub enum Document {
@@ -191,7 +194,13 @@ impl Orchestrator {
             |what: &str| ImportError::of("source", format!("{what} is not installed on this machine"));
         Ok(match executable.interpreter {
             Interpreter::None => (file, Vec::new()),
-            Interpreter::Node => (text(tools.node.as_deref().ok_or_else(|| missing("node"))?), vec![file]),
+            Interpreter::Node => {
+                let node = text(tools.node.as_deref().ok_or_else(|| missing("node"))?);
+                // Where no module is a link, looking for links is of no use: Node does so for each part of each path.
+                let has_links = stored.installed.links != Some(0);
+                let leading = if has_links { vec![file] } else { vec![NO_LOOK_FOR_LINKS.to_owned(), file] };
+                (node, leading)
+            }
             Interpreter::Python => {
                 let python = tools.python.as_deref().ok_or_else(|| missing("python3"))?;
                 (text(python), vec!["-I".to_owned(), "-S".to_owned(), file])

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use procfs::process::{Process, Stat};
 use roadstead_control::{IsolationLevel, LAUNCH_FILE, LaunchNote, ProcessId, STATE_FILE, ShimState};
-use roadstead_model::{InstallationId, InstanceId, LimitsHeld};
+use roadstead_model::{Held, InstallationId, InstanceId, LimitsHeld};
 
 use crate::Supervisor;
 use crate::disk::{DiskWalk, MOST_ENTRIES};
@@ -56,6 +56,13 @@ pub struct Look {
     pub over: Vec<(InstanceId, Over)>,
     /// Whether some are above such a limit for the first time: the next look should not be long in coming.
     pub is_suspect: bool,
+}
+
+/// How the limits of an instance are held, as far as its control group tells.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldSoFar {
+    held: LimitsHeld,
+    plan: Plan,
 }
 
 /// What is remembered between two looks.
@@ -135,18 +142,28 @@ impl Supervisor {
         figures.pressure = Pressure::of(&remembered.plan, &groups, figures.below, remembered.disk.used());
     }
 
-    /// How the limits of an instance whose shim runs are held.
-    pub fn limits_held(&self, installation: InstallationId, instance: InstanceId) -> LimitsHeld {
+    /// Looks how the limits of an instance are held, as soon as its shim was started.
+    pub fn limits_held(&self, installation: InstallationId, instance: InstanceId) -> HeldSoFar {
         let note: Option<LaunchNote> = read(&self.run_folder(instance).join(LAUNCH_FILE));
-        let Some(note) = note else { return LimitsHeld::default() };
-        let plan = Plan { isolation: self.isolation(instance), ..plan_of(&note) };
-        plan.held(&self.cgroups.of(installation, instance))
+        let plan = note.as_ref().map(plan_of).unwrap_or_default();
+        HeldSoFar { held: plan.held(&self.cgroups.of(installation, instance)), plan }
     }
 
     /// What keeps an instance's processes together, once its shim has said so.
     fn isolation(&self, instance: InstanceId) -> Option<IsolationLevel> {
         let state: ShimState = read(&self.run_folder(instance).join(STATE_FILE))?;
         Some(state.isolation)
+    }
+}
+
+impl HeldSoFar {
+    /// The same, once it is known what keeps the instance's processes together.
+    pub fn kept_by(mut self, isolation: IsolationLevel) -> LimitsHeld {
+        if self.held.processes != Held::Enforced {
+            // No group counts them, but the kernel may count them alone.
+            self.held.processes = Plan { isolation: Some(isolation), ..self.plan }.held(&[]).processes;
+        }
+        self.held
     }
 }
 

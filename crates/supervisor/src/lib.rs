@@ -25,7 +25,7 @@ mod survivors;
 
 pub use cgroups::Controller;
 pub use errand::{ErrandError, ErrandGroup, ErrandGroups, ErrandLimits, run_errand, run_long_errand};
-pub use figures::{Figures, Known, Look};
+pub use figures::{Figures, HeldSoFar, Known, Look};
 pub use free_memory::FreeMemory;
 pub use look::{Left, left_over, ports_held, unlimited};
 pub use pressure::{LimitName, Over, Pressure, Reached, ReachedAt, Throttled, Use};

@@ -97,10 +97,10 @@ impl Owner {
                         link = self.connect();
                     }
                     Report::Ready(ready) => {
+                        self.decide(Ok(ready));
                         if let Some(group) = &mut self.group {
                             group.settle();
                         }
-                        self.decide(Ok(ready));
                     }
                     Report::Failed(why) => failure = Some(why),
                     _ => {}

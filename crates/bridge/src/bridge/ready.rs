@@ -118,18 +118,20 @@ impl Inner {
         let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{PING_ID},\"method\":\"ping\"}}\n");
         let id = Id::Other(PING_ID.into());
         let mut answer = pin!(server.ask_line(id, CallKind::Other, line.into_bytes(), patience));
-        let pause = self.shared.config.silent_ready;
-        let mut before = self.launcher.effort();
+        // Looked at from the middle of the pause on: most servers have answered by then, and a look takes longer than a ping.
+        let half = self.shared.config.silent_ready / 2;
+        let mut looked = None;
         let answer = loop {
-            if let Ok(answer) = timeout(pause, answer.as_mut()).await {
+            if let Ok(answer) = timeout(half, answer.as_mut()).await {
                 break answer;
             }
             let now = self.launcher.effort();
-            let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
-            if worked.is_none_or(|worked| worked < pause / IDLE_SHARE) {
-                break None;
+            if let Some(before) = looked.replace(now) {
+                let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
+                if worked.is_none_or(|worked| worked < half / IDLE_SHARE) {
+                    break None;
+                }
             }
-            before = now;
         };
         ready_by(server, answer.is_some())
     }

@@ -7,7 +7,7 @@ use roadstead_catalog::TypeSpec;
 use roadstead_catalog::import::Registry;
 use roadstead_packages::{Progress, Wanted};
 
-use super::{ImportError, executable, package_of, package_use};
+use super::{ImportError, NO_LOOK_FOR_LINKS, executable, package_of, package_use};
 use crate::parts::Orchestrator;
 
 /// Which version, of which type.
@@ -77,8 +77,14 @@ fn replace(spec: &mut TypeSpec, tree: &str, program: &str, leading: &[String]) {
     if spec.program.as_deref().is_some_and(is_below) {
         spec.program = Some(program.to_owned());
     }
-    if let (Some(place), Some(file)) = (spec.args.iter().position(|arg| is_below(arg)), leading.last()) {
-        spec.args[place].clone_from(file);
+    let (Some(place), Some(file)) = (spec.args.iter().position(|arg| is_below(arg)), leading.last()) else {
+        return;
+    };
+    spec.args[place].clone_from(file);
+    // What holds for one version's files need not hold for another's.
+    let has_flag = place > 0 && spec.args[place - 1] == NO_LOOK_FOR_LINKS;
+    if has_flag && !leading.iter().any(|arg| arg == NO_LOOK_FOR_LINKS) {
+        spec.args.remove(place - 1);
     }
 }
 
@@ -98,6 +104,17 @@ mod tests {
         replace(&mut spec, "/p/npm/a/1-x/tree", "/usr/bin/node", &["/p/npm/a/2-y/tree/run.js".to_owned()]);
         assert_eq!(spec.args, ["--flag", "/p/npm/a/2-y/tree/run.js", "/p/npm/a/1-x/treehouse"]);
         assert_eq!(spec.program.as_deref(), Some("/usr/bin/node"));
+        let with_flag = |spec: &mut TypeSpec, leading: &[&str]| {
+            let args = [NO_LOOK_FOR_LINKS, "/p/npm/a/1-x/tree/run.js", "stdio"];
+            spec.args = args.map(str::to_owned).to_vec();
+            let leading: Vec<_> = leading.iter().map(|&arg| arg.to_owned()).collect();
+            replace(spec, "/p/npm/a/1-x/tree", "/usr/bin/node", &leading);
+            spec.args.clone()
+        };
+        let file = "/p/npm/a/2-y/tree/run.js";
+        let kept = with_flag(&mut spec, &[NO_LOOK_FOR_LINKS, file]);
+        assert_eq!(kept, [NO_LOOK_FOR_LINKS, file, "stdio"]);
+        assert_eq!(with_flag(&mut spec, &[file]), [file, "stdio"], "the next version has links");
         spec.program = Some("/p/cargo/a/1-x/tree/bin/a".to_owned());
         replace(&mut spec, "/p/cargo/a/1-x/tree", "/p/cargo/a/2-y/tree/bin/a", &[]);
         assert_eq!(spec.program.as_deref(), Some("/p/cargo/a/2-y/tree/bin/a"));

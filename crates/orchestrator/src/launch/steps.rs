@@ -10,7 +10,7 @@ use roadstead_crypto::{KeyId, TokenKind};
 use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, ProcessMark, ReopenError, Reopening, ReserveError, Started, StoreError};
-use roadstead_supervisor::{LaunchError as ShimLaunchError, Shim};
+use roadstead_supervisor::{HeldSoFar, LaunchError as ShimLaunchError, Shim};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -46,6 +46,8 @@ struct Told {
     command: Vec<String>,
     /// The master key that its control secret was made from.
     control_key: KeyId,
+    /// How its limits are held: looked up while the server starts, when nobody waits for it.
+    held: HeldSoFar,
 }
 
 /// The shim runs as well.
@@ -210,7 +212,8 @@ impl Reserved {
         let command = std::iter::once(program).chain(specification.args.iter().cloned()).collect();
         let started = inner.parts.supervisor.start(specification, secrets).await;
         let shim = started.map_err(|error| wrong(ShimError::Start(error)))?;
-        Ok((shim, Told { command, control_key }))
+        let held = inner.parts.supervisor.limits_held(inner.parts.node.installation, self.instance);
+        Ok((shim, Told { command, control_key, held }))
     }
 
     /// Ends the row with the cause and gives everything back.
@@ -333,8 +336,8 @@ impl Ready {
         let instance = self.reserved.instance;
         let control = self.shim.control();
         let port = self.reserved.lease.port();
-        let mut started =
-            started(inner, instance, &self.server, self.shim.process(), port, self.reserved.actor.clone());
+        let (shim, actor) = (self.shim.process(), self.reserved.actor.clone());
+        let mut started = started(inner.now(), &self.server, self.told.held, shim, port, actor);
         started.event_data["command"] = json!(std::mem::take(&mut self.told.command));
         started.control_key = Some(self.told.control_key.get());
         let published = self.mark(inner, &started).await;
@@ -424,18 +427,18 @@ impl Ready {
 
 /// What a row is told when a server is ready.
 pub(crate) fn started(
-    inner: &Inner,
-    instance: InstanceId,
+    at: OffsetDateTime,
     ready: &ShimReady,
+    held: HeldSoFar,
     shim: ProcessId,
     port: Port,
     actor: Actor,
 ) -> Started {
     Started {
-        at: inner.now(),
+        at,
         process: mark(ready.server),
         shim: mark(shim),
-        confinement: confinement(inner, instance, ready),
+        confinement: confinement(ready, held),
         control_key: None,
         actor,
         event_data: json!({
@@ -448,10 +451,9 @@ pub(crate) fn started(
 }
 
 /// How an instance is confined, as far as its shim knows.
-fn confinement(inner: &Inner, instance: InstanceId, ready: &ShimReady) -> Option<Confinement> {
+fn confinement(ready: &ShimReady, held: HeldSoFar) -> Option<Confinement> {
     let mechanisms = ready.mechanisms?;
-    let limits = inner.parts.supervisor.limits_held(inner.parts.node.installation, instance);
-    Some(Confinement { level: mechanisms.level(), mechanisms, limits })
+    Some(Confinement { level: mechanisms.level(), mechanisms, limits: held.kept_by(ready.isolation) })
 }
 
 /// A process as rows name it.
