@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     numbers: Cell<u64>,
     /// Whether the last process was lost and another one will be given.
     pause: Pause,
+    /// Whether a fresh process hears nothing before its first client.
+    asks_nothing: Cell<bool>,
     draining: Cell<bool>,
     closed: Cell<bool>,
 }
@@ -96,6 +98,7 @@ impl Bridge {
             live: RefCell::default(),
             numbers: Cell::new(0),
             pause: Pause::default(),
+            asks_nothing: Cell::new(false),
             draining: Cell::new(false),
             closed: Cell::new(false),
         };

@@ -8,7 +8,7 @@ use nix::unistd::{ForkResult, fork, setsid};
 
 fn main() {
     let mut silent = false;
-    let mut stay = false;
+    let (mut stay, mut strict) = (false, false);
     let mut eat = None;
     let mut answers_left = u32::MAX;
     let mut sockets = Vec::new();
@@ -17,6 +17,7 @@ fn main() {
         match flag.as_str() {
             "--silent" => silent = true,
             "--ignore-end-of-input" => stay = true,
+            "--handshake-first" => strict = true,
             "--ignore-sigterm" => ignore_sigterm(),
             "--stray" => leave_a_stray(),
             "--say" => eprintln!("{}", args.next().expect("a text")),
@@ -48,6 +49,10 @@ fn main() {
     let mut output = std::io::stdout();
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        if std::mem::take(&mut strict) && message["method"] != "initialize" {
+            eprintln!("Error: ExpectedInitializeRequest({})", message["method"]);
+            std::process::exit(1);
+        }
         if silent || message["id"].is_null() {
             continue;
         }

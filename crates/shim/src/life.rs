@@ -21,7 +21,7 @@ use roadstead_control::{
     ControlSecret, Failure, FailureCode, Ready, Report, Secret, ServerEnd, StopReason, USAGE_FILE,
 };
 use roadstead_listener::Tidy;
-use roadstead_model::LogLevel;
+use roadstead_model::{Era, LogLevel};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +47,8 @@ use again::Again;
 
 /// Ended servers whose owner has not looked yet: it looks all the time.
 const ENDED_QUEUE: usize = 16;
+/// How long the last words of a server that has ended may take to be read.
+const LAST_WORDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the instance ends.
 #[derive(Debug)]
@@ -305,23 +307,67 @@ async fn start_server(
     let silence =
         || failure(FailureCode::ReadyTimeout, format!("the server did not answer within {waited} ms"));
     let ready = async {
-        let (mcp, server) = first_server(instance, launcher, headers).await?;
+        let (mcp, server) = first_server(instance, Rc::clone(&launcher), headers).await?;
         let bridge = instance.bridge.get_or_init(|| mcp);
-        match bridge.ready(budget).await {
-            Ok(ready) => Ok(Ready {
-                server: server.process,
-                era: ready.era,
-                isolation: instance.isolation,
-                silent: ready.silent,
-                mechanisms: instance.mechanisms.get(),
-            }),
+        let (server, silent) = match bridge.ready(budget).await {
+            Ok(silent) => (server, silent),
             // Its end is told apart from its silence by init, which is about to say it.
-            Err(NotReady::Ended) => Err(exited(server.ended().await)),
-            Err(NotReady::Misbehaved(message)) => Err(failure(FailureCode::ServerMisbehaved, message)),
-            Err(NotReady::Silent) => Err(silence()),
-        }
+            Err(NotReady::Ended) => {
+                let end = server.ended().await;
+                if !ended_for_a_question(instance, &launcher, end).await {
+                    return Err(exited(end));
+                }
+                (started_unasked(instance, bridge, &launcher, end, budget).await?, true)
+            }
+            Err(NotReady::Misbehaved(message)) => {
+                return Err(failure(FailureCode::ServerMisbehaved, message));
+            }
+            Err(NotReady::Silent) => return Err(silence()),
+        };
+        Ok(Ready {
+            server: server.process,
+            era: instance.specification.era,
+            isolation: instance.isolation,
+            silent,
+            mechanisms: instance.mechanisms.get(),
+        })
     };
     tokio::time::timeout(budget, ready).await.unwrap_or_else(|_| Err(silence()))
+}
+
+/// Whether a server ended because it was asked something before its handshake, as its last words tell. A ping may come before
+/// (basic/lifecycle, initialization); libraries were in use that take nothing but `initialize` for a first message.
+async fn ended_for_a_question(instance: &Instance, launcher: &Launcher, end: End) -> bool {
+    let plan = &instance.specification;
+    let by_itself = matches!(end, End::Seen(ServerEnd::Code(_)));
+    if !by_itself || plan.http.is_some() || plan.era == Era::Modern {
+        return false;
+    }
+    // What a child of its still holds open would never be read to its end.
+    let _ = tokio::time::timeout(LAST_WORDS_PATIENCE, launcher.all_read()).await;
+    instance.logs.tail().iter().any(|line| line.to_ascii_lowercase().contains("initialize"))
+}
+
+/// Starts a server that ends when it is asked once more, and asks nothing.
+async fn started_unasked(
+    instance: &Instance,
+    bridge: &Mcp,
+    launcher: &Rc<Launcher>,
+    end: End,
+    budget: Duration,
+) -> Result<Server, Failure> {
+    let message = format!(
+        "the server ended when it was asked before its handshake ({end}): it is started again and asked nothing"
+    );
+    instance.logs.say(LogLevel::Warn, message);
+    bridge.ask_nothing();
+    bridge.start_again(instance, launcher, budget).await.map_err(|failed| {
+        let server_end = match failed.end {
+            End::Seen(end) => Some(end),
+            End::Lost => None,
+        };
+        Failure { server_end, ..failure(FailureCode::ServerExited, failed.why) }
+    })
 }
 
 /// The first server's process, and the router over it.

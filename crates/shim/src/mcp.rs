@@ -55,12 +55,6 @@ pub(crate) struct NotAgain {
     pub(crate) server: Option<u32>,
 }
 
-/// The first server answers, or lives.
-pub(crate) struct ReadyServer {
-    pub(crate) era: Era,
-    pub(crate) silent: bool,
-}
-
 /// Why the first server is not ready.
 pub(crate) enum NotReady {
     /// It has ended, or closed its output.
@@ -106,19 +100,21 @@ impl Mcp {
         Self { bridge, era: plan.era, http }
     }
 
-    /// Waits until the first server answers, or is known to live without a word.
-    pub(crate) async fn ready(&self, patience: Duration) -> Result<ReadyServer, NotReady> {
+    /// Waits until the first server answers, or is known to live without a word: then it is true.
+    pub(crate) async fn ready(&self, patience: Duration) -> Result<bool, NotReady> {
         match self.bridge.ready(patience).await {
-            Ok(ready) => Ok(ReadyServer {
-                era: self.era,
-                silent: matches!(ready, roadstead_bridge::Ready::SilentButAlive),
-            }),
+            Ok(ready) => Ok(matches!(ready, roadstead_bridge::Ready::SilentButAlive)),
             Err(ReadyFailure::Ended) => Err(NotReady::Ended),
             Err(ReadyFailure::Silent(_)) => Err(NotReady::Silent),
             Err(other @ (ReadyFailure::NotModern | ReadyFailure::NothingAdopted)) => {
                 Err(NotReady::Misbehaved(other.to_string()))
             }
         }
+    }
+
+    /// From now on a fresh server hears nothing before its first client.
+    pub(crate) fn ask_nothing(&self) {
+        self.bridge.ask_nothing();
     }
 
     /// From now on what needs a server waits for one that is started again.

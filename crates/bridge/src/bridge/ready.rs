@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::modern::Modern;
 use super::{Bridge, Inner};
@@ -21,6 +21,8 @@ use crate::version;
 const PING_ID: &str = "\"roadstead/ready\"";
 /// A server that uses less than this part of a processor, one in so many, does nothing.
 const IDLE_SHARE: u32 = 20;
+/// A server that is asked nothing is looked at so often in the time that a silent one gets.
+const QUIET_LOOKS: u32 = 10;
 
 /// How we know that a server is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,12 @@ impl Bridge {
         };
         inner.made_ready(&server.ok_or(ReadyFailure::NothingAdopted)?, patience).await
     }
+
+    /// From now on a fresh process hears nothing before its first client, and is ready when it lives and does nothing: there are
+    /// servers that end at a ping before the handshake, although it is allowed.
+    pub fn ask_nothing(&self) {
+        self.inner.asks_nothing.set(true);
+    }
 }
 
 impl Inner {
@@ -71,7 +79,7 @@ impl Inner {
     ) -> Result<Ready, ReadyFailure> {
         if self.shared.config.era != Era::Modern {
             let began = Instant::now();
-            let ready = self.ping(server, patience).await;
+            let ready = self.greeted(server, patience).await;
             if ready == Ok(Ready::AnsweredPing) {
                 self.startup.set(Some(began.elapsed()));
             }
@@ -109,7 +117,33 @@ impl Inner {
         let pipes = opened.map_err(|_| ReadyFailure::Ended)?;
         let fresh = self.take_in(pipes, Purpose::LegacySession);
         *self.first.borrow_mut() = Some(Rc::clone(&fresh));
-        self.ping(&fresh, patience).await
+        self.greeted(&fresh, patience).await
+    }
+
+    async fn greeted(&self, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
+        if self.asks_nothing.get() {
+            self.quiet(server, patience).await
+        } else {
+            self.ping(server, patience).await
+        }
+    }
+
+    /// Waits until a server that is asked nothing has ended, or does nothing any more.
+    async fn quiet(&self, server: &Rc<Server>, patience: Duration) -> Result<Ready, ReadyFailure> {
+        let pause = self.shared.config.silent_ready / QUIET_LOOKS;
+        let settled = async {
+            let mut looked = None;
+            while server.is_alive() {
+                sleep(pause).await;
+                let now = self.launcher.effort();
+                if does_nothing(looked.replace(now), now, pause) {
+                    return;
+                }
+            }
+        };
+        // One that works until its time is over may answer all the same.
+        let _ = timeout(patience, settled).await;
+        ready_by(server, false)
     }
 
     /// Waits for the answer to a ping, but not for one that never comes: a server that is silent and does nothing does not answer
@@ -126,15 +160,20 @@ impl Inner {
                 break answer;
             }
             let now = self.launcher.effort();
-            if let Some(before) = looked.replace(now) {
-                let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
-                if worked.is_none_or(|worked| worked < half / IDLE_SHARE) {
-                    break None;
-                }
+            if does_nothing(looked.replace(now), now, half) {
+                break None;
             }
         };
         ready_by(server, answer.is_some())
     }
+}
+
+/// Whether a server used less than its share between two looks, as far as anybody can look; one look alone tells nothing.
+fn does_nothing(before: Option<Option<Duration>>, now: Option<Duration>, pause: Duration) -> bool {
+    before.is_some_and(|before| {
+        let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
+        worked.is_none_or(|worked| worked < pause / IDLE_SHARE)
+    })
 }
 
 fn ready_by(server: &Server, answered: bool) -> Result<Ready, ReadyFailure> {

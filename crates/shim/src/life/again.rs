@@ -90,8 +90,9 @@ impl Again {
 impl Life {
     /// The last server has ended unasked. Answers with what ends the instance, if that does.
     pub(super) fn lost(&mut self, ended: Ended) -> Option<Cause> {
+        // Before it was ready, whoever starts it sees its end, and knows what follows.
         if self.instance.phase.get() != Phase::Running {
-            return Some(Cause::Lost(ended.end));
+            return None;
         }
         // While a restart is under way, its own outcome tells what became of its server.
         if !matches!(self.again.state, State::Well) || self.again.counted == Some(ended.server) {

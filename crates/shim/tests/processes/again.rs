@@ -68,6 +68,27 @@ async fn a_server_that_is_killed_is_started_again_and_the_word_of_it_is_kept_unt
 }
 
 #[tokio::test]
+async fn a_server_that_ends_at_a_ping_before_its_handshake_is_asked_nothing_from_then_on() {
+    let place = Place::new();
+    let mut specification = place.specification(&["--handshake-first"]);
+    specification.restart = at_most(5);
+    let mut launched = place.launch(specification).await;
+    assert!(launched.ready.silent);
+    let (head, _) = post(&launched, INITIALIZE);
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("mcp-session-id"), "{head}");
+    // A ping would end each that is started again.
+    kill_server(launched.ready.server.pid);
+    let LifecycleStep::Restarted { attempt, ended, .. } = launched.step().await.step;
+    assert_eq!((attempt, ended), (1, Some(ServerEnd::Signal(9))));
+    let (head, _) = post(&launched, INITIALIZE);
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    launched.shim.control().stop(StopReason::Requested, Duration::ZERO).await.unwrap();
+    let (record, lines) = launched.exited().await;
+    assert_eq!(record.outcome, Outcome::Stopped);
+    assert!(!lines.iter().any(|line| line.contains("ExpectedInitializeRequest")), "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_server_that_dies_at_each_start_ends_its_instance_with_its_last_words() {
     let place = Place::new();
     let doom = place.work().join("doom");

@@ -50,6 +50,16 @@ async fn a_server_that_exits_at_once_is_told_with_its_status_and_last_words() {
 }
 
 #[tokio::test]
+async fn one_that_ends_without_being_asked_is_not_started_for_ever() {
+    let place = Place::new();
+    let args = ["--say", "could not initialize the cache", "--exit", "4"];
+    let failure = fails(&place, place.specification(&args)).await;
+    assert_eq!((failure.code, failure.server_end), (FailureCode::ServerExited, Some(ServerEnd::Code(4))));
+    let said = failure.stderr_tail.iter().filter(|line| line.contains("initialize the cache")).count();
+    assert_eq!(said, 2, "once more, asked nothing: {:?}", failure.stderr_tail);
+}
+
+#[tokio::test]
 async fn a_server_that_never_answers_fails_within_its_budget() {
     let place = Place::new();
     let mut specification = place.specification(&["--silent", "--ignore-sigterm", "--stray"]);
