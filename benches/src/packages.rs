@@ -17,6 +17,8 @@ use crate::processes::{StartedWith, load, started_with};
 
 /// A runner takes a second or two each time.
 const MOST_RUNS: usize = 15;
+/// What an import puts in front of a program for Node.
+const ADDED: &str = "--preserve-symlinks";
 /// A package, and how people run it.
 struct Subject {
     name: &'static str,
@@ -91,6 +93,7 @@ async fn one(
 
     let home = tempfile::tempdir()?;
     let by_hand = as_launched(api, &name, home.path()).await?;
+    let plain = plain(&by_hand);
     let mut runner = runner(subject, uvx, home.path());
     if let Some(typed) = &runner {
         // It fetches what it needs once, and finds it again from then on.
@@ -99,12 +102,15 @@ async fn one(
         }
     }
     let load_before = load();
-    let [mut raw, mut ours, mut unlimited, mut run] = std::array::from_fn(|_| Starts::default());
+    let [mut raw, mut bare, mut ours, mut unlimited, mut run] = std::array::from_fn(|_| Starts::default());
     // The first of each only warms the caches.
     for round in 0..=launches {
         let mut warming = Starts::default();
         let is_warm = round > 0;
         start(&by_hand, if is_warm { &mut raw } else { &mut warming }).await?;
+        if let Some(typed) = &plain {
+            start(typed, if is_warm { &mut bare } else { &mut warming }).await?;
+        }
         launch(api, &name, if is_warm { &mut ours } else { &mut warming }).await?;
         launch(api, &open, if is_warm { &mut unlimited } else { &mut warming }).await?;
         if let Some(typed) = runner.as_ref().filter(|_| is_warm && round <= MOST_RUNS) {
@@ -114,7 +120,7 @@ async fn one(
     Ok(PackageFigure::new(
         subject.source,
         launches,
-        raw.spread(),
+        (raw.spread(), plain.map(|_| bare.spread())),
         [ours.spread(), unlimited.spread()],
         runner.map(|_| (subject.runner[..subject.runner.len() - 1].join(" "), run.spread())),
         [load_before, load()],
@@ -143,6 +149,12 @@ async fn as_launched(api: &mut Api, type_name: &str, home: &Path) -> anyhow::Res
         env: env.iter().map(|(name, value)| (name.clone(), moved(value))).collect(),
         inherits: false,
     })
+}
+
+/// The same without what an import adds for a quicker start; none if it adds nothing.
+fn plain(by_hand: &Typed) -> Option<Typed> {
+    let kept = by_hand.args.iter().filter(|arg| *arg != ADDED).cloned().collect();
+    (by_hand.args.iter().any(|arg| arg == ADDED)).then(|| Typed { args: kept, ..by_hand.clone() })
 }
 
 /// What people type, with a home of its own; none if there is no such runner.

@@ -54,13 +54,17 @@ fn head(title: &str) {
 pub struct PackageFigure {
     pub package: String,
     pub launches: usize,
+    /// With the words that a launch was seen to execute.
     pub by_hand: Spread,
+    /// Without what an import adds for a quicker start: as the package manager itself would start it. None where nothing is added.
+    pub plain: Option<Spread>,
     /// As it is imported, with the limits that a type has without being told.
     pub roadstead: Spread,
     /// The same with as much processor as there is.
     pub unlimited: Spread,
     /// What Roadstead adds to the median until `initialize` is answered.
     pub added_ms: f64,
+    pub added_to_plain_ms: Option<f64>,
     pub unlimited_added_ms: f64,
     /// The runner's words, and what it took.
     pub runner: Option<(String, Spread)>,
@@ -75,7 +79,7 @@ impl PackageFigure {
     pub fn new(
         package: &str,
         launches: usize,
-        by_hand: Spread,
+        (by_hand, plain): (Spread, Option<Spread>),
         [roadstead, unlimited]: [Spread; 2],
         runner: Option<(String, Spread)>,
         load: [f64; 2],
@@ -85,10 +89,12 @@ impl PackageFigure {
             package: package.to_owned(),
             launches,
             added_ms: roadstead.initialize_p50_ms - by_hand.initialize_p50_ms,
+            added_to_plain_ms: plain.as_ref().map(|it| roadstead.initialize_p50_ms - it.initialize_p50_ms),
             unlimited_added_ms: unlimited.initialize_p50_ms - by_hand.initialize_p50_ms,
             runner_to_by_hand: ran.map(|ran| ran / by_hand.initialize_p50_ms),
             runner_to_roadstead: ran.map(|ran| ran / roadstead.initialize_p50_ms),
             by_hand,
+            plain,
             roadstead,
             unlimited,
             runner,
@@ -101,8 +107,14 @@ impl PackageFigure {
             "{}, {} starts of each, load {:.2} and {:.2}",
             self.package, self.launches, self.load[0], self.load[1]
         ));
-        self.by_hand.print("by hand", "");
-        self.roadstead.print("through Roadstead", &format!("{:+.1}", self.added_ms));
+        if let Some(plain) = &self.plain {
+            plain.print("by hand, as it was installed", "");
+        }
+        self.by_hand.print("by hand, with the same words", "");
+        let to_plain = self
+            .added_to_plain_ms
+            .map_or_else(String::new, |added| format!(" ({added:+.1} to as installed)"));
+        self.roadstead.print("through Roadstead", &format!("{:+.1}{to_plain}", self.added_ms));
         self.unlimited.print("… without a limit of processor", &format!("{:+.1}", self.unlimited_added_ms));
         if let Some((words, spread)) = &self.runner {
             let ratios = [self.runner_to_by_hand, self.runner_to_roadstead].map(maybe);

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Coming ──row written──► Waiting ──its turn, a slot, enough free memory──► Starting ──ready or failed──► slot free
-//!   └ too many: full         └ stopped, or waited too long: the row ends
+//!  │ └ too many: full        └ stopped, or waited too long: the row ends        ▲
+//!  └──nobody waits, a slot, enough free memory: before the row is written───────┘
 //! ```
 //! Each of the three is a lease: dropped, it gives back what it held. Nobody holds anything else while they wait for a turn
 //! that others wait for: a restart of a running server takes none, and adoption starts nothing.
@@ -144,6 +145,12 @@ impl State {
         self.starting.values().map(|start| start.promised).sum()
     }
 
+    /// Whether there is too little memory for one that needs so much. Where the kernel does not say, nobody has to wait for it.
+    fn lacks(&self, free: Option<u64>, need: u64, settings: &LaunchSettings) -> bool {
+        let wanted = need.saturating_add(self.promised()).saturating_add(settings.min_free_memory);
+        free.is_some_and(|free| free < wanted)
+    }
+
     fn waits_for(&self) -> WaitsFor {
         if self.is_short { WaitsFor::Memory } else { WaitsFor::Turn }
     }
@@ -200,9 +207,7 @@ impl Admission {
         if state.turns.first() != Some(waiting.instance) {
             return None;
         }
-        let wanted = waiting.need.saturating_add(state.promised()).saturating_add(settings.min_free_memory);
-        // Where the kernel does not say, nobody has to wait for it.
-        state.is_short = free.is_some_and(|free| free < wanted);
+        state.is_short = state.lacks(free, waiting.need, settings);
         if state.is_short {
             return None;
         }
@@ -220,6 +225,31 @@ impl Admission {
 }
 
 impl Coming {
+    /// Takes a slot without waiting, before the row is there; gives itself back if anybody waits, no slot is free or memory is short.
+    pub(crate) async fn at_once(
+        self,
+        instance: InstanceId,
+        of: TypeId,
+        limit: u64,
+        settings: &LaunchSettings,
+    ) -> Result<Starting, Self> {
+        let admission = self.0.clone();
+        let may = |state: &State| state.turns.is_empty() && state.slots(settings) > 0;
+        if !may(&admission.state()) {
+            return Err(self);
+        }
+        let free = admission.0.measure.now().await;
+        let mut state = admission.state();
+        let need = state.largest.need(of, limit);
+        if !may(&state) || state.lacks(free, need, settings) {
+            drop(state);
+            return Err(self);
+        }
+        state.starting.insert(instance, Start { since: Instant::now(), promised: need });
+        drop(state);
+        Ok(Starting { admission, instance })
+    }
+
     /// Takes a place: the row is there. `limit` is the memory that instances of the type may take.
     pub(crate) fn enter(self, user: UserId, instance: InstanceId, of: TypeId, limit: u64) -> Waiting {
         let admission = self.0.clone();

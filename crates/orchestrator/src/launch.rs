@@ -6,6 +6,7 @@ mod autostart;
 mod confine;
 mod made_of;
 mod plan;
+mod prepare;
 mod quota;
 mod reserve;
 mod specification;
@@ -125,8 +126,8 @@ async fn run(
     let mut attempt = 1;
     let (instance, token, queued) = loop {
         let coming = inner.let_in()?;
-        let (reserved, token) = Reserved::new(&inner, &permit, plan.clone()).await?;
-        let reserved = reserved.enter(coming, permit.user());
+        let hurry = wait == Wait::Ready;
+        let (reserved, token) = Reserved::new(&inner, &permit, plan.clone(), coming, hurry).await?;
         let instance = reserved.instance();
         if wait == Wait::None {
             let queued = inner.admission.place(instance, &inner.settings().launches);

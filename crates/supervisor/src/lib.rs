@@ -1,7 +1,8 @@
 //! Starts, watches and ends shims. Knows nothing of users, rows or HTTP.
 //!
 //! ```text
-//! start ──► run folder ──► process ──► launch.json ──► specification ──► Bound ──► Ready | Failed
+//! prepare ──► run folder ──► process ──► launch.json ──► specification ──► waits
+//! start ──► secrets ──► Bound ──► Ready | Failed
 //!             owner task: launch reports, the process's end, the exit record ──► events
 //!             link task:  the control socket, connected again when it breaks ──► events, answers
 //! ```
@@ -17,6 +18,7 @@ mod free_memory;
 mod link;
 mod look;
 mod owner;
+mod prepared;
 mod pressure;
 mod process;
 mod shim;
@@ -28,6 +30,7 @@ pub use errand::{ErrandError, ErrandGroup, ErrandGroups, ErrandLimits, run_erran
 pub use figures::{Figures, HeldSoFar, Known, Look};
 pub use free_memory::FreeMemory;
 pub use look::{Left, left_over, ports_held, unlimited};
+pub use prepared::Prepared;
 pub use pressure::{LimitName, Over, Pressure, Reached, ReachedAt, Throttled, Use};
 pub use process::{is_alive, started};
 pub use shim::{CommandError, LaunchError, Shim, ShimControl, ShimEvent};

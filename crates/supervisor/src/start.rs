@@ -15,7 +15,7 @@ use roadstead_control::{
 };
 use roadstead_model::{Clock, InstallationId, InstanceId, Step};
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use crate::cgroups::{Cgroups, Group};
 use crate::errand::ErrandGroups;
 use crate::owner::{Owner, Process};
+use crate::prepared::Prepared;
 use crate::shim::{LaunchError, Shim, ShimControl};
 use crate::{link, process};
 
@@ -180,26 +181,63 @@ impl Supervisor {
         self.config.run_root.join(&id[20..])
     }
 
-    /// Starts a shim and hands it its specification, whose run folder is filled in here.
-    pub async fn start(
-        &self,
-        mut specification: Specification,
-        secrets: Secrets,
-    ) -> Result<Shim, StartError> {
-        let folder = self.run_folder(specification.instance);
+    /// Starts a shim and hands it its specification, whose run folder is filled in here, and its secrets.
+    pub async fn start(&self, specification: Specification, secrets: Secrets) -> Result<Shim, StartError> {
+        let prepared = self.prepare(specification).await?;
+        self.start_prepared(prepared, secrets).await
+    }
+
+    /// Starts a shim and hands it its specification, whose run folder is filled in here. It makes ready what it can without its
+    /// secrets, and runs nothing.
+    pub async fn prepare(&self, mut specification: Specification) -> Result<Prepared, StartError> {
+        let instance = specification.instance;
+        let folder = self.run_folder(instance);
         specification.run_folder.clone_from(&folder);
         make_folder(&folder).map_err(|source| StartError::Folder { path: folder.clone(), source })?;
-        self.saw(specification.instance, Step::RunFolderMade);
+        self.saw(instance, Step::RunFolderMade);
         let group = self.group(&specification);
-        self.saw(specification.instance, Step::GroupMade);
+        self.saw(instance, Step::GroupMade);
         specification.cgroups = group.folders().to_vec();
-        let started = self.start_in(&folder, &specification, &secrets).await;
-        if started.is_err() {
+        let mut prepared = Prepared { instance, folder, group, shim: None, input: None };
+        if let Err(error) = self.start_in(&mut prepared, &specification).await {
             // What is left of it was never an instance.
-            let _ = std::fs::remove_dir_all(&folder);
+            prepared.discard().await;
+            return Err(error);
         }
-        let (child, process) = started?;
-        Ok(self.watch(child, process, folder, group, &specification, secrets.control))
+        Ok(prepared)
+    }
+
+    /// Hands a shim its secrets, with which it starts its server.
+    pub async fn start_prepared(&self, mut prepared: Prepared, secrets: Secrets) -> Result<Shim, StartError> {
+        let handed = match (frame::document(&secrets), prepared.input.take()) {
+            (Ok(secret), Some(input)) => self.hand_over(prepared.instance, input, &secret).await,
+            (Ok(_), None) => Ok(()),
+            (Err(error), _) => Err(StartError::Specification(error)),
+        };
+        if let Err(error) = handed {
+            prepared.discard().await;
+            return Err(error);
+        }
+        let (child, process) = prepared.shim.take().expect("what was prepared has a shim");
+        let (folder, group) = (std::mem::take(&mut prepared.folder), std::mem::take(&mut prepared.group));
+        Ok(self.watch(child, process, folder, group, prepared.instance, secrets.control))
+    }
+
+    async fn hand_over(
+        &self,
+        instance: InstanceId,
+        mut input: ChildStdin,
+        secret: &[u8],
+    ) -> Result<(), StartError> {
+        let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, input.write_all(secret)).await;
+        match handed.unwrap_or_else(|late| Err(late.into())) {
+            // It left while it was told: it says why, and the owner task reads that.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(StartError::HandOver(error)),
+            _ => {
+                self.saw(instance, Step::SecretsHanded);
+                Ok(())
+            }
+        }
     }
 
     /// The control group of the instance; an instance without one is run nevertheless, and said to be.
@@ -213,44 +251,35 @@ impl Supervisor {
 
     async fn start_in(
         &self,
-        folder: &Path,
+        prepared: &mut Prepared,
         specification: &Specification,
-        secrets: &Secrets,
-    ) -> Result<(Child, ProcessId), StartError> {
+    ) -> Result<(), StartError> {
         let plan = frame::document(specification).map_err(StartError::Specification)?;
-        let secret = frame::document(secrets).map_err(StartError::Specification)?;
-        let program = &self.config.shim_program;
+        let (program, folder) = (&self.config.shim_program, &prepared.folder);
         let failed = |source| StartError::Spawn { program: program.clone(), source };
         give_folder(folder, specification)
-            .map_err(|source| StartError::Folder { path: folder.to_owned(), source })?;
+            .map_err(|source| StartError::Folder { path: folder.clone(), source })?;
         let log = private_file(&folder.join(SHIM_LOG_FILE)).map_err(failed)?;
         let mut child = spawn(program, log).map_err(failed)?;
         self.saw(specification.instance, Step::ShimSpawned);
-        let handed = async {
-            let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or(io::ErrorKind::NotFound)?;
-            let process = ProcessId { pid, started: process::started(pid).unwrap_or_default() };
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        let process = ProcessId { pid, started: process::started(pid).unwrap_or_default() };
+        let input = child.stdin.take();
+        prepared.shim = Some((child, process));
+        let told = async {
             note_launch(folder, specification, process)?;
             self.saw(specification.instance, Step::LaunchNoted);
-            let mut input = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+            let mut input = input.ok_or(io::ErrorKind::BrokenPipe)?;
             input.write_all(&plan).await?;
-            input.write_all(&secret).await?;
-            self.saw(specification.instance, Step::SecretsHanded);
-            Ok::<_, io::Error>(process)
+            Ok::<_, io::Error>(input)
         };
-        let handed = tokio::time::timeout(HAND_OVER_TIMEOUT, handed).await.unwrap_or_else(|e| Err(e.into()));
-        match handed {
-            Ok(process) => Ok((child, process)),
+        match tokio::time::timeout(HAND_OVER_TIMEOUT, told).await.unwrap_or_else(|late| Err(late.into())) {
+            Ok(input) => prepared.input = Some(input),
             // It left while it was told: it says why, and the owner task reads that.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
-                Ok((child, ProcessId { pid, started: process::started(pid).unwrap_or_default() }))
-            }
-            Err(error) => {
-                // Killed and waited for, so that it holds nothing when the caller hears of it.
-                let _ = child.kill().await;
-                Err(StartError::HandOver(error))
-            }
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err(StartError::HandOver(error)),
         }
+        Ok(())
     }
 
     fn watch(
@@ -259,11 +288,11 @@ impl Supervisor {
         process: ProcessId,
         folder: PathBuf,
         group: Group,
-        specification: &Specification,
+        instance: InstanceId,
         secret: ControlSecret,
     ) -> Shim {
         let (launched, decided) = oneshot::channel();
-        let shim = Watch { process, instance: specification.instance, folder, group, secret };
+        let shim = Watch { process, instance, folder, group, secret };
         let mut shim = self.own(Process::Child(child), shim, Some(launched));
         shim.launched = Some(decided);
         shim

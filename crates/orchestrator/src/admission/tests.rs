@@ -139,3 +139,27 @@ async fn a_server_that_takes_very_long_does_not_hold_up_the_others() {
     tokio::time::advance(LONGEST_START).await;
     assert!(begins(&next).await.is_some());
 }
+
+#[tokio::test]
+async fn whoever_need_not_wait_starts_before_the_row_is_there() {
+    let admission = plenty();
+    let at_once = |number| {
+        let coming = admission.let_in(&settings()).unwrap();
+        async move { coming.at_once(instance(number), of_type(1), LIMIT, &settings()).await }
+    };
+    let starting = at_once(1).await.expect("nobody waits");
+    let coming = at_once(2).await.expect_err("there is one slot");
+    let waiting = coming.enter(user(1), instance(2), of_type(1), LIMIT);
+    drop(starting);
+    let coming = at_once(3).await.expect_err("somebody waits");
+    drop(coming);
+    assert!(begins(&waiting).await.is_some());
+    drop(waiting);
+    assert!(at_once(4).await.is_ok());
+    assert_eq!((admission.waiting(), admission.state().coming), (0, 0));
+
+    let short = Admission::new(|| Some(LIMIT - 1));
+    let coming = short.let_in(&settings()).unwrap();
+    assert!(coming.at_once(instance(1), of_type(1), LIMIT, &settings()).await.is_err());
+    assert_eq!(short.state().coming, 0);
+}

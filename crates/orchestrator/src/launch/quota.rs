@@ -5,6 +5,7 @@ use roadstead_model::{Amounts, Quotas};
 use roadstead_store::Takes;
 
 use super::Plan;
+use super::specification::mebibytes;
 
 /// A whole processor, in the hundredths that quotas count.
 const WHOLE_PROCESSOR: f64 = 100.0;
@@ -17,6 +18,11 @@ impl Plan {
             memory_mb: i32::try_from(limits.memory_mb).unwrap_or(i32::MAX),
             cpu_percent: hundredths(limits.cpu),
         }
+    }
+
+    /// Bytes of memory that the instance may take.
+    pub(super) fn memory_limit(&self) -> u64 {
+        mebibytes(self.spec.limits().memory_mb)
     }
 }
 

@@ -18,20 +18,26 @@ use crate::parts::Inner;
 /// Ports that are tried before a launch gives up because others hold them.
 pub(super) const PORT_ATTEMPTS: usize = 16;
 
-/// Leases ports until the database has one free, too, and reads the credential until it is the one that it has.
-pub(super) async fn lease_and_reserve(
+/// Writes the row. It comes back, because it may have to be written otherwise.
+pub(super) async fn write(inner: &Inner, row: NewInstance) -> (NewInstance, Result<(), ReserveError>) {
+    let written = inner.store().instances().reserve(&row, &quotas(&inner.settings())).await;
+    (row, written)
+}
+
+/// Goes on from a first attempt to write the row: leases ports until the database has one free, too, and reads the credential
+/// until it is the one that it has.
+pub(super) async fn until_written(
     inner: &Inner,
-    row: &mut NewInstance,
+    (mut row, mut written): (NewInstance, Result<(), ReserveError>),
     plan: &mut Plan,
+    mut lease: PortLease,
 ) -> Result<PortLease, LaunchError> {
-    let mut lease = free_port(inner, None)?;
-    let quotas = quotas(&inner.settings());
     for attempt in 1.. {
-        row.port = lease.port();
-        match inner.store().instances().reserve(row, &quotas).await {
+        match written {
             Ok(()) => break,
             Err(ReserveError::PortHeld(_)) if attempt < PORT_ATTEMPTS => {
                 lease = lease.taken_by_other().map_err(|full| exhausted(&full))?;
+                row.port = lease.port();
             }
             Err(ReserveError::CredentialChanged) if attempt < PORT_ATTEMPTS => {
                 plan.read_again(inner, row.user).await?;
@@ -39,6 +45,7 @@ pub(super) async fn lease_and_reserve(
             }
             Err(error) => return Err(refused(inner, error)),
         }
+        (row, written) = write(inner, row).await;
     }
     Ok(lease)
 }
@@ -95,7 +102,7 @@ pub(super) fn new_row(
     inner: &Inner,
     permit: &LaunchPermit,
     plan: &Plan,
-    instance: InstanceId,
+    (instance, port): (InstanceId, Port),
     token: &PlainToken,
     at: OffsetDateTime,
 ) -> NewInstance {
@@ -125,7 +132,7 @@ pub(super) fn new_row(
         config: Value::Object(plan.config.clone()),
         token_hash: *token.hash().as_bytes(),
         token_hint: token.hint(),
-        port: inner.settings().ports.first(),
+        port,
         secrets: if plan.inline {
             plan.values.iter().map(|(slot, value)| seal(slot, value)).collect()
         } else {

@@ -249,7 +249,7 @@ fn ephemeral_port() -> io::Result<Port> {
     Port::new(chosen).ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
-fn mebibytes(count: u32) -> u64 {
+pub(super) fn mebibytes(count: u32) -> u64 {
     u64::from(count) * BYTES_PER_MEBIBYTE
 }
 

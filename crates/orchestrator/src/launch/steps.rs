@@ -6,7 +6,7 @@ use std::time::Duration;
 use roadstead_access::LaunchPermit;
 use roadstead_accounts::PlainToken;
 use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
-use roadstead_crypto::{KeyId, TokenKind};
+use roadstead_crypto::TokenKind;
 use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
 use roadstead_store::{InstanceRow, ProcessMark, ReopenError, Reopening, ReserveError, Started, StoreError};
@@ -15,12 +15,13 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::plan::{Plan, gone};
+use super::prepare::{Prepared, Told};
 use super::quota::quotas;
-use super::reserve::{PORT_ATTEMPTS, exhausted, free_port, lease_and_reserve, new_row, refused};
-use crate::admission::Place;
+use super::reserve::{PORT_ATTEMPTS, exhausted, free_port, new_row, refused, until_written};
+use crate::admission::{Coming, Place};
 use crate::driver::{Driver, shim_hash};
 use crate::end::End;
-use crate::error::{ChangeError, Failure, LaunchError, ShimError, StartAgainError};
+use crate::error::{ChangeError, Failure, LaunchError, StartAgainError};
 use crate::live::{Ownership, Request};
 use crate::parts::Inner;
 
@@ -36,18 +37,10 @@ pub(super) struct Reserved {
     pub(super) actor: Actor,
     /// What it holds of its turn; nothing for a running instance's restart, which takes none.
     pub(super) place: Option<Place>,
+    /// The shim that was prepared while the row was written, or why it could not be.
+    pub(super) prepared: Option<Result<Prepared, LaunchError>>,
     /// Whether the row is that of a running instance all the while.
     is_restart: bool,
-}
-
-/// What a shim was told that its row tells, too.
-struct Told {
-    /// The exact command line, which holds no secret.
-    command: Vec<String>,
-    /// The master key that its control secret was made from.
-    control_key: KeyId,
-    /// How its limits are held: looked up while the server starts, when nobody waits for it.
-    held: HeldSoFar,
 }
 
 /// The shim runs as well.
@@ -68,11 +61,14 @@ pub(super) struct Ready {
 // === impl Reserved ===
 
 impl Reserved {
-    /// Leases a port and writes the row, in one transaction with the quota.
+    /// Leases a port and writes the row, in one transaction with the quota. If `hurry` lets it start at once, a shim is prepared
+    /// meanwhile.
     pub(super) async fn new(
         inner: &Arc<Inner>,
         permit: &LaunchPermit,
-        mut plan: Plan,
+        plan: Plan,
+        coming: Coming,
+        hurry: bool,
     ) -> Result<(Self, PlainToken), LaunchError> {
         let (instance, token) = {
             let mut rng = inner.parts.randomness.lock();
@@ -82,11 +78,10 @@ impl Reserved {
         // Before the row, so that the reaper never sees a row that nobody answers for.
         let ownership = inner.live.enter(instance);
         inner.took(instance, Step::LaunchBegun);
-        let mut row = new_row(inner, permit, &plan, instance, &token, inner.now());
-        let lease = lease_and_reserve(inner, &mut row, &mut plan).await;
-        let lease = lease.inspect_err(|_| inner.steps.given_up(instance))?;
-        inner.took(instance, Step::RowReserved);
-        let reserved = Self {
+        let given_up = |_: &LaunchError| inner.steps.given_up(instance);
+        let lease = free_port(inner, None).inspect_err(given_up)?;
+        let row = new_row(inner, permit, &plan, (instance, lease.port()), &token, inner.now());
+        let mut reserved = Self {
             lease,
             ownership,
             instance,
@@ -94,9 +89,19 @@ impl Reserved {
             generation: 1,
             expires_at: row.expires_at,
             plan,
-            actor: row.actor,
+            actor: row.actor.clone(),
             place: None,
+            prepared: None,
             is_restart: false,
+        };
+        let (written, coming) =
+            reserved.write_beside(inner, row, coming, hurry).await.inspect_err(given_up)?;
+        reserved.lease =
+            until_written(inner, written, &mut reserved.plan, reserved.lease).await.inspect_err(given_up)?;
+        inner.took(instance, Step::RowReserved);
+        let reserved = match coming {
+            Some(coming) => reserved.enter(coming, permit.user()),
+            None => reserved,
         };
         Ok((reserved, token))
     }
@@ -130,6 +135,7 @@ impl Reserved {
                         plan,
                         actor: reopening.actor,
                         place: None,
+                        prepared: None,
                         is_restart: false,
                     });
                 }
@@ -172,6 +178,7 @@ impl Reserved {
             plan,
             actor,
             place: None,
+            prepared: None,
             is_restart: true,
         }
     }
@@ -181,8 +188,16 @@ impl Reserved {
     }
 
     /// Starts the shim and hands the specification over.
-    pub(super) async fn spawn(self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
-        match self.start(inner).await {
+    pub(super) async fn spawn(mut self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
+        let prepared = match self.prepared.take() {
+            Some(prepared) => prepared,
+            None => self.prepare(inner).await,
+        };
+        let started = match prepared {
+            Ok(prepared) => prepared.start(inner).await,
+            Err(error) => Err(error),
+        };
+        match started {
             Ok((shim, told)) => Ok(Spawned { reserved: self, shim, told }),
             Err(LaunchError::ServerFailed { instance, failure }) => {
                 self.abort(inner, InstanceStatus::Error, &failure.message).await;
@@ -197,23 +212,6 @@ impl Reserved {
                 Err(error)
             }
         }
-    }
-
-    async fn start(&self, inner: &Arc<Inner>) -> Result<(Shim, Told), LaunchError> {
-        self.is_confined_enough(inner)?;
-        let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
-        let wrong = |source| LaunchError::of_shim(self.instance, source);
-        let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
-        inner.took(self.instance, Step::WorkplaceMade);
-        let rendered = self.render(inner, &folder)?;
-        let (control_key, control) = crate::adopt::newest_secret(inner, self.instance);
-        let (specification, secrets) = self.specification(inner, rendered, &folder, user, control);
-        let program = specification.program.to_string_lossy().into_owned();
-        let command = std::iter::once(program).chain(specification.args.iter().cloned()).collect();
-        let started = inner.parts.supervisor.start(specification, secrets).await;
-        let shim = started.map_err(|error| wrong(ShimError::Start(error)))?;
-        let held = inner.parts.supervisor.limits_held(inner.parts.node.installation, self.instance);
-        Ok((shim, Told { command, control_key, held }))
     }
 
     /// Ends the row with the cause and gives everything back.

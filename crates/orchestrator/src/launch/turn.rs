@@ -13,8 +13,6 @@ use crate::live::Request;
 use crate::parts::{Inner, Orchestrator};
 use crate::shortage::Shortage;
 
-const BYTES_PER_MEBIBYTE: u64 = 1024 * 1024;
-
 /// Why a launch does not wait any longer.
 enum Over {
     /// Somebody asked for the end.
@@ -50,8 +48,7 @@ impl Orchestrator {
 impl Reserved {
     /// Takes a place among those who wait to start processes.
     pub(super) fn enter(mut self, coming: Coming, owner: UserId) -> Self {
-        let limit = u64::from(self.plan.spec.limits().memory_mb) * BYTES_PER_MEBIBYTE;
-        let waiting = coming.enter(owner, self.instance, self.plan.type_id, limit);
+        let waiting = coming.enter(owner, self.instance, self.plan.type_id, self.plan.memory_limit());
         self.place = Some(Place::Waiting(waiting));
         self
     }

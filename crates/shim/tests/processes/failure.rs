@@ -173,3 +173,28 @@ async fn a_launch_that_nobody_waits_for_leaves_nothing() {
     assert!(!roadstead_supervisor::is_alive(process));
     assert_eq!(marked(instance), []);
 }
+
+#[tokio::test]
+async fn a_shim_without_its_secrets_runs_nothing_and_leaves_nothing() {
+    let place = Place::new();
+    let supervisor = place.supervisor();
+    for is_dropped in [false, true] {
+        let doom = place.work().join("ran");
+        let specification = place.specification(&["--facts", doom.to_str().unwrap()]);
+        let (instance, address) = (specification.instance, specification.listen);
+        let folder = supervisor.run_folder(instance);
+        let prepared = supervisor.prepare(specification).await.unwrap();
+        let note = std::fs::read(folder.join(roadstead_control::LAUNCH_FILE)).unwrap();
+        let note: roadstead_control::LaunchNote = serde_json::from_slice(&note).unwrap();
+        assert!(roadstead_supervisor::is_alive(note.shim), "a later run would find it");
+        std::net::TcpListener::bind(address).expect("the port is free until the secrets came");
+        if is_dropped {
+            drop(prepared);
+            eventually("the shim is gone", || !roadstead_supervisor::is_alive(note.shim));
+        } else {
+            prepared.discard().await;
+            assert!(!roadstead_supervisor::is_alive(note.shim));
+        }
+        assert_eq!((folder.exists(), doom.exists(), marked(instance)), (false, false, vec![]));
+    }
+}
