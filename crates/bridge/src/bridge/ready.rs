@@ -135,7 +135,7 @@ impl Inner {
             let mut looked = None;
             while server.is_alive() {
                 sleep(pause).await;
-                let now = self.launcher.effort();
+                let now = Effort(self.launcher.effort());
                 if does_nothing(looked.replace(now), now, pause) {
                     return;
                 }
@@ -159,7 +159,7 @@ impl Inner {
             if let Ok(answer) = timeout(half, answer.as_mut()).await {
                 break answer;
             }
-            let now = self.launcher.effort();
+            let now = Effort(self.launcher.effort());
             if does_nothing(looked.replace(now), now, half) {
                 break None;
             }
@@ -168,10 +168,14 @@ impl Inner {
     }
 }
 
+/// What a look at a server's effort told; nothing where nobody can look.
+#[derive(Clone, Copy)]
+struct Effort(Option<Duration>);
+
 /// Whether a server used less than its share between two looks, as far as anybody can look; one look alone tells nothing.
-fn does_nothing(before: Option<Option<Duration>>, now: Option<Duration>, pause: Duration) -> bool {
+fn does_nothing(before: Option<Effort>, now: Effort, pause: Duration) -> bool {
     before.is_some_and(|before| {
-        let worked = now.zip(before).map(|(now, before)| now.saturating_sub(before));
+        let worked = now.0.zip(before.0).map(|(now, before)| now.saturating_sub(before));
         worked.is_none_or(|worked| worked < pause / IDLE_SHARE)
     })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roadstead_control::Secrets;
 use roadstead_crypto::KeyId;
-use roadstead_model::InstanceId;
+use roadstead_model::{InstanceId, Step};
 use roadstead_store::{NewInstance, ReserveError};
 use roadstead_supervisor::{HeldSoFar, Prepared as PreparedShim, Shim};
 
@@ -67,7 +67,7 @@ impl Reserved {
 
     /// Takes its turn, if it need not wait for it.
     async fn take_turn(&mut self, inner: &Inner, coming: Coming) -> Option<Coming> {
-        let settings = inner.settings().launches.clone();
+        let settings = inner.settings().launches;
         let taken =
             coming.at_once(self.instance, self.plan.type_id, self.plan.memory_limit(), &settings).await;
         match taken {
@@ -85,7 +85,7 @@ impl Reserved {
         let user = inner.running_as_root.then(|| crate::workplace::user_of(self.lease.port()));
         let wrong = |source| LaunchError::of_shim(self.instance, source);
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
-        inner.took(self.instance, roadstead_model::Step::WorkplaceMade);
+        inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
         let (control_key, control) = crate::adopt::newest_secret(inner, self.instance);
         let (specification, secrets) = self.specification(inner, rendered, &folder, user, control);
