@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::api::{Api, Instance, Prepared};
 use crate::figures::packages::{PackageFigure, Spread};
@@ -17,6 +17,10 @@ use crate::processes::{StartedWith, load, started_with};
 
 /// A runner takes a second or two each time.
 const MOST_RUNS: usize = 15;
+/// By hand with the same words, through Roadstead, by hand as installed, by the runner.
+const WAYS: usize = 4;
+/// Before each start: what was ended before it is still being cleared away.
+const REST: Duration = Duration::from_millis(250);
 /// What an import puts in front of a program for Node.
 const ADDED: &str = "--preserve-symlinks";
 /// A package, and how people run it.
@@ -87,10 +91,7 @@ async fn one(
 ) -> anyhow::Result<PackageFigure> {
     let name = format!("{}-{}", subject.name, std::process::id());
     let body = json!({"source": subject.source, "name": name, "args": subject.args});
-    let made = api.import(&body, prepared).await?;
-    let open = format!("{name}-open");
-    api.create_type_with(&open, Path::new(text(&made, "program")?), &[], &opened(&made), prepared).await?;
-
+    api.import(&body, prepared).await?;
     let home = tempfile::tempdir()?;
     let by_hand = as_launched(api, &name, home.path()).await?;
     let plain = plain(&by_hand);
@@ -102,35 +103,38 @@ async fn one(
         }
     }
     let load_before = load();
-    let [mut raw, mut bare, mut ours, mut unlimited, mut run] = std::array::from_fn(|_| Starts::default());
+    let [mut raw, mut bare, mut ours, mut run] = std::array::from_fn(|_| Starts::default());
     // The first of each only warms the caches.
     for round in 0..=launches {
-        let mut warming = Starts::default();
-        let is_warm = round > 0;
-        start(&by_hand, if is_warm { &mut raw } else { &mut warming }).await?;
-        if let Some(typed) = &plain {
-            start(typed, if is_warm { &mut bare } else { &mut warming }).await?;
-        }
-        launch(api, &name, if is_warm { &mut ours } else { &mut warming }).await?;
-        launch(api, &open, if is_warm { &mut unlimited } else { &mut warming }).await?;
-        if let Some(typed) = runner.as_ref().filter(|_| is_warm && round <= MOST_RUNS) {
-            start(typed, &mut run).await?;
+        for turn in 0..WAYS {
+            tokio::time::sleep(REST).await;
+            let mut warming = Starts::default();
+            let is_warm = round > 0;
+            // Each comes first as often as the others.
+            match (round + turn) % WAYS {
+                0 => start(&by_hand, if is_warm { &mut raw } else { &mut warming }).await?,
+                1 => launch(api, &name, if is_warm { &mut ours } else { &mut warming }).await?,
+                2 => {
+                    if let Some(typed) = &plain {
+                        start(typed, if is_warm { &mut bare } else { &mut warming }).await?;
+                    }
+                }
+                _ => {
+                    if let Some(typed) = runner.as_ref().filter(|_| (1..=MOST_RUNS).contains(&round)) {
+                        start(typed, &mut run).await?;
+                    }
+                }
+            }
         }
     }
     Ok(PackageFigure::new(
         subject.source,
         launches,
         (raw.spread(), plain.map(|_| bare.spread())),
-        [ours.spread(), unlimited.spread()],
+        ours.spread(),
         runner.map(|_| (subject.runner[..subject.runner.len() - 1].join(" "), run.spread())),
         [load_before, load()],
     ))
-}
-
-/// A type as it was imported, but for its limits: those of a benchmark's own types.
-fn opened(made: &Value) -> Value {
-    let confinement = json!({"read_paths": [made["package"]["tree"]]});
-    json!({"args": made["args"], "env": made["env"], "era": "auto", "confinement": confinement})
 }
 
 /// What a launch executes, read from a server that runs, in a folder that stays.
@@ -199,8 +203,4 @@ async fn first_words(instance: &Instance, began: Instant) -> anyhow::Result<(Dur
     mcp::confirm(&mut connection, &endpoint).await?;
     mcp::list(&mut connection, &endpoint).await?;
     Ok((initialized, began.elapsed()))
-}
-
-fn text<'a>(made: &'a Value, field: &str) -> anyhow::Result<&'a str> {
-    made[field].as_str().with_context(|| format!("a type was answered without {field}"))
 }

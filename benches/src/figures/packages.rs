@@ -60,12 +60,9 @@ pub struct PackageFigure {
     pub plain: Option<Spread>,
     /// As it is imported, with the limits that a type has without being told.
     pub roadstead: Spread,
-    /// The same with as much processor as there is.
-    pub unlimited: Spread,
     /// What Roadstead adds to the median until `initialize` is answered.
     pub added_ms: f64,
     pub added_to_plain_ms: Option<f64>,
-    pub unlimited_added_ms: f64,
     /// The runner's words, and what it took.
     pub runner: Option<(String, Spread)>,
     /// Its median as a multiple of that by hand, and of that through Roadstead.
@@ -80,7 +77,7 @@ impl PackageFigure {
         package: &str,
         launches: usize,
         (by_hand, plain): (Spread, Option<Spread>),
-        [roadstead, unlimited]: [Spread; 2],
+        roadstead: Spread,
         runner: Option<(String, Spread)>,
         load: [f64; 2],
     ) -> Self {
@@ -90,13 +87,11 @@ impl PackageFigure {
             launches,
             added_ms: roadstead.initialize_p50_ms - by_hand.initialize_p50_ms,
             added_to_plain_ms: plain.as_ref().map(|it| roadstead.initialize_p50_ms - it.initialize_p50_ms),
-            unlimited_added_ms: unlimited.initialize_p50_ms - by_hand.initialize_p50_ms,
             runner_to_by_hand: ran.map(|ran| ran / by_hand.initialize_p50_ms),
             runner_to_roadstead: ran.map(|ran| ran / roadstead.initialize_p50_ms),
             by_hand,
             plain,
             roadstead,
-            unlimited,
             runner,
             load,
         }
@@ -115,7 +110,6 @@ impl PackageFigure {
             .added_to_plain_ms
             .map_or_else(String::new, |added| format!(" ({added:+.1} to as installed)"));
         self.roadstead.print("through Roadstead", &format!("{:+.1}{to_plain}", self.added_ms));
-        self.unlimited.print("… without a limit of processor", &format!("{:+.1}", self.unlimited_added_ms));
         if let Some((words, spread)) = &self.runner {
             let ratios = [self.runner_to_by_hand, self.runner_to_roadstead].map(maybe);
             spread.print(words, &format!("{} times by hand, {} times Roadstead", ratios[0], ratios[1]));

@@ -65,6 +65,7 @@ async fn packages_become_types_that_launch_without_a_package_manager() {
     assert!(package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-")), "{made}");
     let tree = Path::new(package["tree"].as_str().expect("a path"));
     assert!(tree.join("package-lock.json").is_file());
+    assert_eq!(made["type"]["args"][0], "--preserve-symlinks", "no module of it is a link: {made}");
     has(&app.ask("POST", "/types/import", Some(body)).await, 422, "VALIDATION_FAILED");
 
     let client = Client::of(&app, json!({"type": "everything"})).await;

@@ -7,6 +7,8 @@ use roadstead_test_support::app::{Answer, App};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 
+use crate::support::left::Left;
+
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Services share the ports of the machine: one of them runs at a time.
@@ -282,6 +284,9 @@ async fn quotas_hold_in_sum_and_launches_can_be_switched_off() {
     }
     stage.limit("mcp.max_instances_per_user", 1).await;
     refused(&stage.launched(&stage.eve).await, 429, "INSTANCE_QUOTA_REACHED");
+    // What was made ready for launches that were refused is gone with the answer.
+    let left = Left::look(stage.app.data()).compared_with(std::slice::from_ref(&first.body));
+    assert_eq!(left, Vec::<String>::new());
     let bobs = stage.launched(&stage.bob).await;
     assert_eq!(bobs.status, 201, "what one has takes nothing from another: {bobs:?}");
     stage.limit("mcp.max_instances_per_user", 10).await;

@@ -13,9 +13,16 @@ impl Accounts {
     /// What an instance of this type holds to from its start on.
     pub async fn tool_rules(&self, id: TypeId, spec: &TypeSpec) -> Result<ToolRules, StoreError> {
         let row = self.store().type_reviews().tool_rules(id).await?;
+        // Taken for none, it would let every tool pass.
+        let accepted = row.accepted.map(serde_json::from_value).transpose();
+        let accepted = accepted.map_err(|_| StoreError::Inconsistent {
+            table: "mcp_type_manifests",
+            id: id.to_string(),
+            why: "its approved tools cannot be read".to_owned(),
+        })?;
         Ok(ToolRules {
             disabled: row.disabled.into_iter().collect(),
-            accepted: row.accepted.and_then(|accepted| serde_json::from_value(accepted).ok()),
+            accepted,
             withholds_changed: self.known_settings().refuses_changed_tools,
             calls_per_minute: NonZeroU32::new(spec.rate_limit_per_minute),
         })

@@ -53,8 +53,10 @@ impl Reserved {
         }
         let writer = Arc::clone(inner);
         let writing = async move { write(&writer, row).await };
-        // A task of its own: to start a process holds up whoever does it.
+        // A task of its own, and first: to start a process holds up whoever does it, and another thread takes nothing over that
+        // has not begun.
         let writing = inner.parts.tasks.spawn(tracing::Instrument::in_current_span(writing));
+        tokio::task::yield_now().await;
         let prepared = self.prepare(inner).await;
         let written = writing.await.map_err(LaunchError::Panicked)?;
         match (&written.1, prepared) {

@@ -25,7 +25,7 @@ use crate::error::{ChangeError, Failure, LaunchError, StartAgainError};
 use crate::live::{Ownership, Request};
 use crate::parts::Inner;
 
-/// Lease and row exist.
+/// Lease and row exist; only while it is made, the row is still being written.
 pub(super) struct Reserved {
     pub(super) lease: PortLease,
     pub(super) ownership: Ownership,
