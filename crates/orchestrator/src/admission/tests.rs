@@ -158,7 +158,7 @@ async fn whoever_need_not_wait_starts_before_the_row_is_there() {
     assert!(at_once(4).await.is_ok());
     assert_eq!((admission.waiting(), admission.state().coming), (0, 0));
 
-    let short = Admission::new(|| Some(LIMIT - 1));
+    let short = Admission::new(|| Some(0));
     let coming = short.let_in(&settings()).unwrap();
     assert!(coming.at_once(instance(1), of_type(1), LIMIT, &settings()).await.is_err());
     assert_eq!(short.state().coming, 0);
