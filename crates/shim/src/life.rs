@@ -324,6 +324,11 @@ async fn start_server(
             }
             Err(NotReady::Silent) => return Err(silence()),
         };
+        // It ended as soon as it had answered: the word of it may have been passed over as one of the start's.
+        let end = *server.end.borrow();
+        if let Some(end) = end {
+            return Err(exited(end));
+        }
         Ok(Ready {
             server: server.process,
             era: instance.specification.era,
@@ -361,12 +366,10 @@ async fn started_unasked(
     );
     instance.logs.say(LogLevel::Warn, message);
     bridge.ask_nothing();
-    bridge.start_again(instance, launcher, budget).await.map_err(|failed| {
-        let server_end = match failed.end {
-            End::Seen(end) => Some(end),
-            End::Lost => None,
-        };
-        Failure { server_end, ..failure(FailureCode::ServerExited, failed.why) }
+    let started = bridge.start_again(instance, launcher, budget).await;
+    started.map_err(|failed| Failure {
+        server_end: again::seen(failed.end),
+        ..failure(FailureCode::ServerExited, failed.why)
     })
 }
 
@@ -410,12 +413,8 @@ fn not_started(instance: &Instance, fault: &StartFailure) -> Failure {
 }
 
 fn exited(end: End) -> Failure {
-    let server_end = match end {
-        End::Seen(end) => Some(end),
-        End::Lost => None,
-    };
     Failure {
-        server_end,
+        server_end: again::seen(end),
         ..failure(FailureCode::ServerExited, format!("the server ended before it was ready: {end}"))
     }
 }

@@ -210,7 +210,7 @@ fn loss(end: End) -> ServerLoss {
     }
 }
 
-fn seen(end: End) -> Option<ServerEnd> {
+pub(super) fn seen(end: End) -> Option<ServerEnd> {
     match end {
         End::Seen(end) => Some(end),
         End::Lost => None,

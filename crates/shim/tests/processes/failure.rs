@@ -198,3 +198,26 @@ async fn a_shim_without_its_secrets_runs_nothing_and_leaves_nothing() {
         assert_eq!((folder.exists(), doom.exists(), marked(instance)), (false, false, vec![]));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_ends_with_its_first_answer_is_never_taken_for_running() {
+    let place = Place::new();
+    let supervisor = place.supervisor();
+    // Which of the two words comes first is chance.
+    for _ in 0..10 {
+        let mut shim =
+            supervisor.start(place.specification(&["--exit-after", "1"]), secrets()).await.unwrap();
+        let mut events = shim.take_events();
+        let _ = tokio::time::timeout(PATIENCE, shim.ready()).await.expect("it is decided");
+        let ended = async {
+            while let Some(event) = events.recv().await {
+                if let ShimEvent::Exited(record) = event {
+                    return record;
+                }
+            }
+            panic!("the end is always told");
+        };
+        let record = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+        assert_eq!(record.server_end, Some(ServerEnd::Code(0)));
+    }
+}
