@@ -23,6 +23,7 @@ const WAYS: usize = 4;
 const REST: Duration = Duration::from_millis(250);
 /// What an import puts in front of a program for Node.
 const ADDED: &str = "--preserve-symlinks";
+
 /// A package, and how people run it.
 struct Subject {
     name: &'static str,

@@ -11,7 +11,8 @@ macro_rules! steps {
         }
 
         impl Step {
-            /// All of them, in the order in which they are taken.
+            /// All of them, in the order in which they are taken; but the row of a launch that need not wait for its turn is written
+            /// beside those up to `LaunchNoted`.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// The word used in metrics, and for whoever names a step from outside.

@@ -66,11 +66,11 @@ impl Steps {
         self.witness.saw(instance, step, before.map(|before| now.duration_since(before.last)));
     }
 
-    /// A launch was refused before anything was written.
+    /// A launch was refused before its row was written, however far its shim had been prepared beside.
     pub(crate) fn given_up(&self, instance: InstanceId) {
         let before = self.under_way().remove(&instance);
         if let Some(before) = before {
-            self.failed(before, Instant::now());
+            self.failed_at(Step::RowReserved, before, Instant::now());
         }
     }
 
@@ -95,7 +95,11 @@ impl Steps {
 
     fn failed(&self, before: Stretch, now: Instant) {
         let next = Step::ALL.iter().skip_while(|step| **step != before.step).nth(1);
-        self.metrics.launch_stage(*next.unwrap_or(&before.step), false, now.duration_since(before.last));
+        self.failed_at(*next.unwrap_or(&before.step), before, now);
+    }
+
+    fn failed_at(&self, stage: Step, before: Stretch, now: Instant) {
+        self.metrics.launch_stage(stage, false, now.duration_since(before.last));
         self.metrics.launched(false, now.duration_since(before.began));
     }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use roadstead_control::Secrets;
 use roadstead_crypto::KeyId;
 use roadstead_model::{InstanceId, Step};
-use roadstead_store::{NewInstance, ReserveError};
+use roadstead_store::NewInstance;
 use roadstead_supervisor::{HeldSoFar, Prepared as PreparedShim, Shim};
 
-use super::reserve::write;
+use super::reserve::{Written, write};
 use super::steps::Reserved;
 use crate::admission::{Coming, Place};
 use crate::error::{LaunchError, ShimError};
@@ -33,9 +33,6 @@ pub(super) struct Told {
     /// How its limits are held: looked up while the server starts, when nobody waits for it.
     pub(super) held: HeldSoFar,
 }
-
-/// A row, and what came of writing it.
-type Written = (NewInstance, Result<(), ReserveError>);
 
 impl Reserved {
     /// Writes the row once. If `hurry` lets the launch start at once, and it need not wait for its turn, it takes its turn and

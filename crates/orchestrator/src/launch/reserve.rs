@@ -18,8 +18,11 @@ use crate::parts::Inner;
 /// Ports that are tried before a launch gives up because others hold them.
 pub(super) const PORT_ATTEMPTS: usize = 16;
 
-/// Writes the row. It comes back, because it may have to be written otherwise.
-pub(super) async fn write(inner: &Inner, row: NewInstance) -> (NewInstance, Result<(), ReserveError>) {
+/// A row, and what came of writing it: it may have to be written otherwise.
+pub(super) type Written = (NewInstance, Result<(), ReserveError>);
+
+/// Writes the row once.
+pub(super) async fn write(inner: &Inner, row: NewInstance) -> Written {
     let written = inner.store().instances().reserve(&row, &quotas(&inner.settings())).await;
     (row, written)
 }
@@ -28,7 +31,7 @@ pub(super) async fn write(inner: &Inner, row: NewInstance) -> (NewInstance, Resu
 /// until it is the one that it has.
 pub(super) async fn until_written(
     inner: &Inner,
-    (mut row, mut written): (NewInstance, Result<(), ReserveError>),
+    (mut row, mut written): Written,
     plan: &mut Plan,
     mut lease: PortLease,
 ) -> Result<PortLease, LaunchError> {

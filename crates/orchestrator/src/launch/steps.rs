@@ -346,7 +346,7 @@ impl Ready {
         let route = is_wanted.then(|| inner.route_to(instance));
         self.reserved.ownership.set_restarting(false);
         if self.server.silent {
-            let message = "the server does not answer ping; it lives, so it was taken for ready".to_owned();
+            let message = "the server answered no ping; it lives, so it was taken for ready".to_owned();
             inner
                 .parts
                 .log_writer
