@@ -197,14 +197,18 @@ mod tests {
         steps.taken(id, Step::FoldersRemoved);
         steps.taken(id, Step::LaunchBegun);
         steps.given_up(id);
+        for step in [Step::LaunchBegun, Step::WorkplaceMade, Step::LaunchNoted] {
+            steps.taken(id, step);
+        }
+        steps.given_up(id);
         steps.taken(id, Step::LaunchBegun);
         steps.forget(id);
         steps.taken(id, Step::ProcessesGone);
         let text = metrics.text(&Now::default());
         for line in [
             "roadstead_launch_stage_seconds_count{stage=\"server_ready\",outcome=\"failed\"} 1",
-            "roadstead_launch_stage_seconds_count{stage=\"row_reserved\",outcome=\"failed\"} 1",
-            "roadstead_launch_seconds_count{outcome=\"failed\"} 2",
+            "roadstead_launch_stage_seconds_count{stage=\"row_reserved\",outcome=\"failed\"} 2",
+            "roadstead_launch_seconds_count{outcome=\"failed\"} 3",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
