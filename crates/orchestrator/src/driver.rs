@@ -310,14 +310,14 @@ impl Driver {
         let held = inner.parts.supervisor.limits_held(inner.parts.node.installation, self.instance);
         let started = crate::launch::started(inner.now(), &ready, held, shim, port, Actor::SYSTEM);
         match inner.store().instances().mark_running(self.instance, &started).await {
-            Ok(true) => {
+            Ok(Some(_)) => {
                 inner.took(self.instance, Step::RowRunning);
                 self.route = Some(inner.route_to(self.instance));
                 inner.took(self.instance, Step::Published);
                 (self.is_ready, self.server) = (true, ready.server);
             }
             // The row has ended meanwhile: nobody will ever use the server.
-            Ok(false) => self.stop(StopReason::LaunchFailed, Actor::SYSTEM).await,
+            Ok(None) => self.stop(StopReason::LaunchFailed, Actor::SYSTEM).await,
             Err(error) => {
                 tracing::warn!(instance.id = %self.instance, error = &error as &dyn std::error::Error,
                     "that an instance is ready could not be written");

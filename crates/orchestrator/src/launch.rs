@@ -124,7 +124,7 @@ async fn run(
     let plan = Plan::make(&inner, &permit, request).await?;
     let begun = Instant::now();
     let mut attempt = 1;
-    let (instance, token, queued) = loop {
+    let (instance, token, running, queued) = loop {
         let coming = inner.let_in()?;
         let hurry = wait == Wait::Ready;
         let (reserved, token) = Reserved::new(&inner, &permit, plan.clone(), coming, hurry).await?;
@@ -132,10 +132,10 @@ async fn run(
         if wait == Wait::None {
             let queued = inner.admission.place(instance, &inner.settings().launches);
             go_on_later(&inner, reserved);
-            break (instance, token, queued);
+            break (instance, token, None, queued);
         }
         match go_on(Arc::clone(&inner), reserved).await {
-            Ok(()) => break (instance, token, None),
+            Ok(running) => break (instance, token, running, None),
             Err(error) if error.lost_the_port() && attempt < PORT_RACES => {
                 attempt += 1;
                 // Nobody has heard of this attempt yet.
@@ -149,7 +149,10 @@ async fn run(
             }
         }
     };
-    let row = inner.store().instances().get(instance, None).await?;
+    let row = match running {
+        Some(row) => Some(row),
+        None => inner.store().instances().get(instance, None).await?,
+    };
     let row = row.ok_or_else(|| LaunchError::ServerFailed {
         instance,
         failure: crate::error::Failure {
@@ -171,7 +174,8 @@ fn go_on_later(inner: &Arc<Inner>, reserved: Reserved) {
     inner.parts.tasks.spawn(tracing::Instrument::in_current_span(work));
 }
 
-async fn go_on(inner: Arc<Inner>, reserved: Reserved) -> Result<(), LaunchError> {
+/// Answers the row of a launch that it made run.
+async fn go_on(inner: Arc<Inner>, reserved: Reserved) -> Result<Option<InstanceRow>, LaunchError> {
     let spawned = reserved.wait_turn(&inner).await?.spawn(&inner).await?;
     let ready = spawned.wait_ready(&inner).await?;
     ready.publish(&inner).await

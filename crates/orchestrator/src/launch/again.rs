@@ -159,7 +159,11 @@ impl Orchestrator {
         let reserved = reserved.inspect_err(|_| self.0.steps.given_up(id))?.enter(coming, row.user);
         match wait {
             Wait::None => go_on_later(&self.0, reserved),
-            Wait::Ready => go_on(Arc::clone(&self.0), reserved).await?,
+            Wait::Ready => {
+                if let Some(row) = go_on(Arc::clone(&self.0), reserved).await? {
+                    return Ok(row);
+                }
+            }
         }
         Ok(self.row(asker.view, id).await?)
     }
@@ -315,7 +319,7 @@ pub(crate) async fn begin_again(
                 return;
             }
             let reserved = Reserved::restarted(&inner, ownership, lease, plan, &row, actor);
-            go_on(inner, reserved).await
+            go_on(inner, reserved).await.map(drop)
         }
         // Nobody else ends the row: it has an owner to this moment.
         row => {

@@ -58,6 +58,16 @@ pub(super) struct Ready {
     server: ShimReady,
 }
 
+/// What became of the row when the server was ready.
+enum Marked {
+    /// It says so, for the first time.
+    Running(Box<InstanceRow>),
+    /// It says so once more.
+    Restarted,
+    /// Nobody wants it any more.
+    Over,
+}
+
 // === impl Reserved ===
 
 impl Reserved {
@@ -329,8 +339,8 @@ impl Spawned {
 // === impl Ready ===
 
 impl Ready {
-    /// Row → running, route open, and the driver takes everything over.
-    pub(super) async fn publish(mut self, inner: &Arc<Inner>) -> Result<(), LaunchError> {
+    /// Row → running, route open, and the driver takes everything over. Answers the row, unless it is that of a restart.
+    pub(super) async fn publish(mut self, inner: &Arc<Inner>) -> Result<Option<InstanceRow>, LaunchError> {
         let instance = self.reserved.instance;
         let control = self.shim.control();
         let port = self.reserved.lease.port();
@@ -339,7 +349,7 @@ impl Ready {
         started.event_data["command"] = json!(std::mem::take(&mut self.told.command));
         started.control_key = Some(self.told.control_key.get());
         let published = self.mark(inner, &started).await;
-        let is_wanted = matches!(published, Ok(true));
+        let is_wanted = matches!(published, Ok(Marked::Running(_) | Marked::Restarted));
         if is_wanted {
             inner.took(instance, Step::RowRunning);
         }
@@ -383,8 +393,9 @@ impl Ready {
             inner.took(instance, Step::Published);
         }
         match published {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Marked::Running(row)) => Ok(Some(*row)),
+            Ok(Marked::Restarted) => Ok(None),
+            Ok(Marked::Over) => {
                 let failure = Failure {
                     code: "ENDED".to_owned(),
                     message: "the instance was ended while it started".to_owned(),
@@ -397,21 +408,22 @@ impl Ready {
         }
     }
 
-    /// Writes down that the server is ready; false when nobody wants it any more.
-    async fn mark(&mut self, inner: &Inner, started: &Started) -> Result<bool, StoreError> {
+    /// Writes down that the server is ready.
+    async fn mark(&mut self, inner: &Inner, started: &Started) -> Result<Marked, StoreError> {
         let instance = self.reserved.instance;
         if !self.reserved.is_restart {
-            return inner.store().instances().mark_running(instance, started).await;
+            let row = inner.store().instances().mark_running(instance, started).await?;
+            return Ok(row.map_or(Marked::Over, |row| Marked::Running(Box::new(row))));
         }
         let plan = &self.reserved.plan;
         let (version, credential) = (plan.type_version, plan.credential.map(|used| used.version));
         let instances = inner.store().instances();
         let packages = &plan.made_of.places;
         let desired = instances.mark_restarted(instance, version, credential, packages, started).await?;
-        let Some(desired) = desired else { return Ok(false) };
+        let Some(desired) = desired else { return Ok(Marked::Over) };
         let generation = desired.generation.unsigned_abs();
         if generation == self.reserved.generation {
-            return Ok(true);
+            return Ok(Marked::Restarted);
         }
         // Changed while no shim was there to be told.
         let control = self.shim.control();
@@ -419,7 +431,7 @@ impl Ready {
         self.reserved.expires_at = desired.expires_at;
         let told = control.set_deadline(generation, remaining).await.is_ok()
             && control.set_token(generation, shim_hash(&desired.token_hash)).await.is_ok();
-        Ok(told)
+        Ok(if told { Marked::Restarted } else { Marked::Over })
     }
 }
 

@@ -6,7 +6,9 @@ use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Desired, Instances, ProcessMark, TABLE};
+use super::read::select;
+use super::row::Record;
+use super::{Desired, InstanceRow, Instances, ProcessMark, TABLE};
 use crate::StoreError;
 use crate::convert::{self, ActorColumns};
 use crate::db::{Db, System};
@@ -64,26 +66,30 @@ pub struct Ending {
 }
 
 impl Instances<System<'_>> {
-    /// A pending instance is ready. False when it is not pending any more.
+    /// A pending instance is ready; answers its row. None when it is not pending any more.
     #[tracing::instrument(name = "db.instance.mark_running", skip_all, fields(instance.id = %id), err(level = "debug"))]
-    pub async fn mark_running(&self, id: InstanceId, started: &Started) -> Result<bool, StoreError> {
+    pub async fn mark_running(
+        &self,
+        id: InstanceId,
+        started: &Started,
+    ) -> Result<Option<InstanceRow>, StoreError> {
         let actor = ActorColumns::from(&started.actor);
         let (pid, pid_started) = columns(id, started.process)?;
         let (shim, shim_started) = columns(id, started.shim)?;
-        sqlx::query_scalar!(
-            r#"with running as (
-                 update mcp_instances
-                 set status = 'running', started_at = $2, process_id = $3, process_started = $4,
-                     shim_pid = $5, shim_started = $6, confinement = $12,
-                     control_key = coalesce($13, control_key)
-                 where id = $1 and status = 'pending'
-                 returning id
-               ), event as (
-                 insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
-                                         user_id, api_key_id, ip_address, user_agent)
-                 select uuid_v7($2), id, $2, 'started', $7, $8, $9, $10::text::inet, $11 from running
-               )
-               select exists (select from running) as "done!""#,
+        let record = select!(
+            changed "with mcp_instances as (
+               update mcp_instances
+               set status = 'running', started_at = $2, process_id = $3, process_started = $4,
+                   shim_pid = $5, shim_started = $6, confinement = $12,
+                   control_key = coalesce($13, control_key)
+               where id = $1 and status = 'pending'
+               returning *
+             ), event as (
+               insert into mcp_events (id, mcp_instance_id, at, event_type, event_data,
+                                       user_id, api_key_id, ip_address, user_agent)
+               select uuid_v7($2), id, $2, 'started', $7, $8, $9, $10::text::inet, $11 from mcp_instances
+             ) ",
+            "",
             id.uuid(),
             started.at,
             pid,
@@ -98,9 +104,10 @@ impl Instances<System<'_>> {
             started.confinement.map(Json) as _,
             started.control_key.map(i64::from),
         )
-        .fetch_one(self.db.pool)
+        .fetch_optional(self.db.pool)
         .await
-        .during("db.instance.mark_running")
+        .during("db.instance.mark_running")?;
+        record.map(InstanceRow::try_from).transpose()
     }
 
     /// The shim of a live instance was taken over after a restart of ours. Its generation is raised to `generation` if it is

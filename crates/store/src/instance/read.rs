@@ -9,11 +9,16 @@ use crate::db::{Db, System};
 use crate::error::During;
 use crate::{SealedSlot, StoreError};
 
-/// Instances with what is shown of their types; the first `$tail` begins with the condition.
+/// Instances with what is shown of their types; the first `$tail` begins with the condition. What is changed in the same
+/// statement stands before, under the table's own name: then its new rows are meant.
 macro_rules! select {
     ($($tail:literal)+ $(, $argument:expr)* $(,)?) => {
+        select!(changed "", $($tail)+ $(, $argument)*)
+    };
+    (changed $($change:literal)+, $($tail:literal)+ $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Record,
+            $($change +)+
             "select i.id, i.user_id, i.organization_id, i.project_id, i.mcp_type_id, t.name as type_name,
                     t.display_name as type_display_name, t.icon_url as type_icon_url, i.type_version, i.credential_id,
                     i.node_id, i.boot_id, i.name, i.status, i.config, i.access_token_hash, i.token_hint,

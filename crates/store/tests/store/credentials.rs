@@ -123,7 +123,7 @@ async fn those_with_replaced_values_are_found_while_they_run() {
         "it does not run yet"
     );
     let instances = world.store().instances();
-    assert!(instances.mark_running(live, &world.started()).await.unwrap());
+    assert!(instances.mark_running(live, &world.started()).await.unwrap().is_some());
     assert_eq!(world.store().credentials().stale(world.node, 10).await.unwrap(), [(live, 2)]);
     instances.mark_restarted(live, 1, Some(2), &[], &world.started()).await.unwrap().unwrap();
     assert!(world.store().credentials().stale(world.node, 10).await.unwrap().is_empty());

@@ -15,7 +15,7 @@ async fn a_row_goes_from_pending_through_running_to_its_end() {
     assert_eq!((row.type_name.as_str(), row.type_display_name.as_str()), ("echo", "Echo"));
 
     let started = world.started();
-    assert!(world.store().instances().mark_running(id, &started).await.unwrap());
+    assert!(world.store().instances().mark_running(id, &started).await.unwrap().is_some());
     let row = world.store().instances().get(id, None).await.unwrap().unwrap();
     assert_eq!(row.status(), InstanceStatus::Running);
     assert_eq!((row.process(), row.shim), (Some(started.process), Some(started.shim)));
@@ -65,7 +65,7 @@ async fn an_instance_that_ended_does_not_start() {
     let mut world = World::new().await;
     let id = world.reserve(3_001).await.unwrap();
     assert!(world.store().instances().finish(id, &world.stopped()).await.unwrap());
-    assert!(!world.store().instances().mark_running(id, &world.started()).await.unwrap());
+    assert!(world.store().instances().mark_running(id, &world.started()).await.unwrap().is_none());
     assert_eq!(world.events(id).await, [EventType::Created, EventType::Stopped]);
 }
 

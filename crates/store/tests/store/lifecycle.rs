@@ -71,7 +71,7 @@ async fn a_restored_row_is_pending_and_keeps_what_its_owner_knows_of_it() {
     assert_eq!((row.expires_at, row.token_hash), (before.expires_at, before.token_hash));
     assert_eq!((desired.generation, desired.expires_at), (row.generation, row.expires_at));
     assert_eq!(desired.token_hash, row.token_hash);
-    assert!(world.store().instances().mark_running(id, &world.started()).await.unwrap());
+    assert!(world.store().instances().mark_running(id, &world.started()).await.unwrap().is_some());
     let told =
         [EventType::Created, EventType::Started, EventType::Error, EventType::Restored, EventType::Started];
     assert_eq!(world.events(id).await, told);

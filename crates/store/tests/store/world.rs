@@ -152,7 +152,7 @@ impl World {
 
     pub async fn running(&mut self, number: u16) -> InstanceId {
         let id = self.reserve(number).await.unwrap();
-        assert!(self.store().instances().mark_running(id, &self.started()).await.unwrap());
+        assert!(self.store().instances().mark_running(id, &self.started()).await.unwrap().is_some());
         id
     }
 
