@@ -51,6 +51,8 @@ struct Init {
     children: SignalFd,
     first_of_namespace: bool,
     servers: HashMap<Pid, u32>,
+    /// The walls, until they are part of what is prepared, or why there are none.
+    walled: Option<Result<walls::Walled, walls::Unprepared>>,
     prepared: walls::Prepared,
 }
 
@@ -73,6 +75,7 @@ fn prepare() -> Result<Init, Box<dyn std::error::Error>> {
         children,
         first_of_namespace,
         servers: HashMap::new(),
+        walled: None,
         prepared: walls::Prepared::default(),
     })
 }
@@ -109,6 +112,7 @@ impl Init {
         }
         let rest = (&first[..received.bytes]).chain(Socket(&self.socket));
         match frame::read_document(rest) {
+            Ok(Order::Wall(order)) => self.walled = Some(walls::Walled::new(&order)),
             Ok(Order::Prepare(order)) => self.prepare(&order)?,
             Ok(Order::Start(start)) => self.start(&start, received.descriptors)?,
             Ok(Order::Signal { server, signal }) => self.signal(server, signal),
@@ -119,7 +123,7 @@ impl Init {
     }
 
     fn prepare(&mut self, order: &wire::Prepare) -> Result<(), Errno> {
-        let notice = match walls::Prepared::new(order) {
+        let notice = match walls::Prepared::new(order, self.walled.take()) {
             Ok((prepared, notice)) => {
                 self.prepared = prepared;
                 notice

@@ -32,7 +32,6 @@ use crate::deadline::Deadline;
 use crate::events::Events;
 use crate::folder::Folder;
 use crate::http_server::{HttpServer, Unusable};
-use crate::init::wire::Prepare;
 use crate::instance::{Instance, Phase};
 use crate::launcher::Launcher;
 use crate::logs::Logs;
@@ -66,6 +65,13 @@ pub(crate) enum Cause {
     CrashLoop(Failure),
 }
 
+/// Where the instance is reached.
+struct Sockets {
+    port: TcpListener,
+    gateway: UnixListener,
+    control: UnixListener,
+}
+
 /// Everything that lives as long as the instance.
 pub(crate) struct Life {
     instance: Rc<Instance>,
@@ -77,8 +83,8 @@ pub(crate) struct Life {
     /// Its namespace shows what the specification wants; if not, why.
     shows_view: bool,
     refused: Option<String>,
-    /// What init makes ready; taken when that is done.
-    prepare: Option<Prepare>,
+    /// Whether init makes something ready, and will say so.
+    is_walling: bool,
     ended: mpsc::Receiver<Option<Ended>>,
     again: Again,
     terminate: Signal,
@@ -109,7 +115,7 @@ pub(crate) async fn live(prepared: Prepared) -> ExitCode {
 
 impl Life {
     fn new(prepared: Prepared) -> std::io::Result<Self> {
-        let Prepared { specification, secrets, channel, clock, init, shim, limits, prepare } = prepared;
+        let Prepared { specification, secrets, channel, clock, init, shim, limits, is_walling } = prepared;
         let folder = Folder::new(&specification.run_folder);
         let logs = Logs::new(Rc::clone(&clock), Masks::new(&secrets.masks), folder.spool());
         let events = Events::new(Rc::clone(&clock), &specification.run_folder);
@@ -153,7 +159,7 @@ impl Life {
             init: init.pidfd,
             shows_view: init.shows_view,
             refused: init.refused,
-            prepare,
+            is_walling,
             ended,
             again,
             terminate: signal(SignalKind::terminate())?,
@@ -165,8 +171,11 @@ impl Life {
     }
 
     async fn launch(&mut self, secret: Rc<ControlSecret>) -> Result<(), Cause> {
-        self.wall_in().await.map_err(|(code, message)| failed(code, message))?;
-        self.bind(secret).map_err(|(code, message)| failed(code, message))?;
+        let refused = |(code, message)| failed(code, message);
+        // While init builds the walls.
+        let sockets = self.bind().map_err(refused)?;
+        self.wall_in().await.map_err(refused)?;
+        self.listen(sockets, secret).map_err(refused)?;
         self.say(&Report::Bound { shim: self.instance.shim });
         let instance = Rc::clone(&self.instance);
         let launcher = Rc::clone(&self.launcher);
@@ -192,17 +201,16 @@ impl Life {
         Ok(())
     }
 
-    /// Has the walls made ready, and looks whether they are enough.
+    /// Waits until the walls are ready, and looks whether they are enough.
     async fn wall_in(&mut self) -> Result<(), (FailureCode, String)> {
         let plan = &self.instance.specification;
-        let standing = match self.prepare.take() {
-            Some(prepare) => {
-                let budget = Duration::from_millis(plan.ready_timeout_ms);
-                let standing = tokio::time::timeout(budget, self.instance.spawner.prepare(prepare)).await;
-                let late = || (FailureCode::ReadyTimeout, "the walls were not ready in time".to_owned());
-                Some(standing.map_err(|_| late())?.map_err(|refused| (refused.code, refused.message))?)
-            }
-            None => None,
+        let standing = if self.is_walling {
+            let budget = Duration::from_millis(plan.ready_timeout_ms);
+            let standing = tokio::time::timeout(budget, self.instance.spawner.walled()).await;
+            let late = || (FailureCode::ReadyTimeout, "the walls were not ready in time".to_owned());
+            Some(standing.map_err(|_| late())?.map_err(|refused| (refused.code, refused.message))?)
+        } else {
+            None
         };
         let mechanisms = walls::mechanisms(plan, self.shows_view, standing);
         self.instance.mechanisms.set(Some(mechanisms));
@@ -213,8 +221,8 @@ impl Life {
         weak.map_or(Ok(()), Err)
     }
 
-    /// Takes the port and the sockets, and starts to listen.
-    fn bind(&mut self, secret: Rc<ControlSecret>) -> Result<(), (FailureCode, String)> {
+    /// Takes the port and the sockets.
+    fn bind(&self) -> Result<Sockets, (FailureCode, String)> {
         let instance = &self.instance;
         let address = instance.specification.listen;
         let port = std::net::TcpListener::bind(address).and_then(|listener| {
@@ -235,6 +243,13 @@ impl Life {
         };
         let gateway = socket(instance.folder.http_socket())?;
         let control = socket(instance.folder.control_socket())?;
+        Ok(Sockets { port, gateway, control })
+    }
+
+    /// Starts to listen, when everything is known that is answered.
+    fn listen(&mut self, sockets: Sockets, secret: Rc<ControlSecret>) -> Result<(), (FailureCode, String)> {
+        let instance = &self.instance;
+        let Sockets { port, gateway, control } = sockets;
         instance
             .save_state()
             .map_err(|error| (FailureCode::Internal, format!("could not write the state: {error}")))?;

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
-use crate::init::wire::{Notice, Order, Prepare, Start, StartFault};
+use crate::init::wire::{Notice, Order, Start, StartFault};
 use crate::memory_kills::MemoryKills;
 use crate::watched::watched;
 
@@ -82,7 +82,7 @@ pub(crate) struct Ended {
 type Outgoing = (Zeroizing<Vec<u8>>, Vec<OwnedFd>);
 type Started = oneshot::Sender<Result<(ProcessId, watch::Receiver<Option<End>>), StartFailure>>;
 
-type Preparing = oneshot::Sender<Result<Standing, StartFailure>>;
+type Standings = Result<Standing, StartFailure>;
 
 /// The walls that stand around every server from now on.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +106,9 @@ pub(crate) struct Spawner {
     living: watch::Sender<usize>,
     oldest: watch::Sender<Option<ProcessId>>,
     next: Cell<u32>,
-    preparing: RefCell<Option<Preparing>>,
+    /// Where it is told what stands, and where that is heard.
+    walling: RefCell<Option<oneshot::Sender<Standings>>>,
+    walled: RefCell<Option<oneshot::Receiver<Standings>>>,
     memory_kills: MemoryKills,
 }
 
@@ -121,13 +123,15 @@ impl Spawner {
         fcntl(&socket, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let socket = Rc::new(watched(socket, Interest::READABLE | Interest::WRITABLE)?);
         let (orders, queue) = mpsc::channel(ORDER_QUEUE);
+        let (walling, walled) = oneshot::channel();
         let spawner = Rc::new(Self {
             orders: RefCell::new(Some(orders)),
             servers: Rc::default(),
             living: watch::Sender::new(0),
             oldest: watch::Sender::new(None),
             next: Cell::new(1),
-            preparing: RefCell::default(),
+            walling: RefCell::new(Some(walling)),
+            walled: RefCell::new(Some(walled)),
             memory_kills,
         });
         tokio::task::spawn_local(write_orders(Rc::clone(&socket), queue));
@@ -135,12 +139,10 @@ impl Spawner {
         Ok(spawner)
     }
 
-    /// Has everything made ready that servers get. Comes before the first one.
-    pub(crate) async fn prepare(&self, prepare: Prepare) -> Result<Standing, StartFailure> {
-        let (told, answer) = oneshot::channel();
-        self.preparing.replace(Some(told));
-        self.order(&Order::Prepare(prepare), Vec::new()).await?;
-        answer.await.unwrap_or_else(|_| Err(lost()))
+    /// Waits once until everything is ready that servers get, as init was ordered before there was a runtime.
+    pub(crate) async fn walled(&self) -> Result<Standing, StartFailure> {
+        let walled = self.walled.take().ok_or_else(lost)?;
+        walled.await.unwrap_or_else(|_| Err(lost()))
     }
 
     /// Starts a server on three streams; `number` in the order is filled in here.
@@ -218,10 +220,10 @@ impl Spawner {
         let mut servers = self.servers.borrow_mut();
         match notice {
             Notice::Prepared { landlock_abi, seccomp } => {
-                let _ = self.preparing.take()?.send(Ok(Standing { landlock_abi, seccomp }));
+                let _ = self.walling.take()?.send(Ok(Standing { landlock_abi, seccomp }));
             }
             Notice::NotPrepared { fault, message } => {
-                let _ = self.preparing.take()?.send(Err(StartFailure { code: code(fault), message }));
+                let _ = self.walling.take()?.send(Err(StartFailure { code: code(fault), message }));
             }
             Notice::Here { server } => servers.get_mut(&server)?.pid = sender,
             Notice::Started { server, started } => {
@@ -266,7 +268,7 @@ impl Spawner {
     }
 
     fn lose_all(&self) {
-        self.preparing.take();
+        self.walling.take();
         for (_, entry) in self.servers.borrow_mut().drain() {
             entry.end.send_replace(Some(End::Lost));
         }

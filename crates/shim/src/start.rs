@@ -8,16 +8,17 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use roadstead_control::{
-    ExitRecord, Failure, FailureCode, Isolation, IsolationLevel, Limits, Outcome, PROTOCOL_VERSION,
-    ProcessId, Report, Secrets, Specification, frame,
+    ExitRecord, Failure, FailureCode, FrameError, Isolation, IsolationLevel, Limits, Outcome,
+    PROTOCOL_VERSION, ProcessId, Report, Secrets, Specification, frame,
 };
 use roadstead_model::{Clock, SystemClock};
 use roadstead_sandbox::{Ids, Level, Role, Wanted, handover, namespace, privilege, tree};
 
 use crate::folder::Folder;
-use crate::init::wire::{Prepare, WallPlan};
+use crate::init::wire::{Order, WallPlan};
 use crate::{life, walls};
 
 /// Shim and init, which the kernel may count with the servers.
@@ -42,8 +43,8 @@ pub(crate) struct Prepared {
     pub(crate) init: InitProcess,
     pub(crate) shim: ProcessId,
     pub(crate) limits: Limits,
-    /// What init makes ready before the first server.
-    pub(crate) prepare: Option<Prepare>,
+    /// Whether init was ordered to make something ready before the first server, and will answer.
+    pub(crate) is_walling: bool,
 }
 
 /// The parent of the servers.
@@ -56,6 +57,22 @@ pub(crate) struct InitProcess {
     pub(crate) shows_view: bool,
     /// Why it has no namespace, or shows more.
     pub(crate) refused: Option<String>,
+}
+
+impl InitProcess {
+    /// Tells it something before there is a runtime. One that is gone is found out by whoever waits for its answer.
+    fn order(&self, order: &Order) -> Result<(), FrameError> {
+        let bytes = frame::document(order)?;
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match handover::send(self.socket.as_fd(), rest, &[]) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(Errno::EINTR) => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The whole life of a shim.
@@ -96,16 +113,43 @@ fn prepare() -> Result<Prepared, String> {
     let plan = walls::plan(&specification);
     match confine(&specification, plan.as_ref()) {
         Ok((init, shim)) => {
-            let mut secrets = frame::read_document(&mut input).map_err(|e| text(&e))?;
             let limits = limits(&specification, init.isolation);
-            let prepare = walls::prepare(&specification, plan, init.shows_view, &mut secrets);
-            Ok(Prepared { specification, secrets, channel, clock, init, shim, limits, prepare })
+            match order_walls(&specification, plan, &init, &mut input) {
+                Ok((secrets, is_walling)) => {
+                    Ok(Prepared { specification, secrets, channel, clock, init, shim, limits, is_walling })
+                }
+                Err(unread) => Err(unread.to_string()),
+            }
         }
         Err((code, message)) => {
             fail(&specification, &mut channel, &*clock, code, &message);
             Err(message)
         }
     }
+}
+
+/// Has init build the walls while the secrets are still to come, if that is possible, and reads them. Answers them, and whether
+/// init will tell what stands.
+fn order_walls(
+    specification: &Specification,
+    plan: Option<WallPlan>,
+    init: &InitProcess,
+    input: &mut File,
+) -> Result<(Secrets, bool), FrameError> {
+    let has_walls = plan.is_some();
+    let mut wall = plan.map(|plan| walls::wall(specification, plan, init.shows_view));
+    if init.shows_view
+        && let Some(wall) = wall.take()
+    {
+        init.order(&Order::Wall(wall))?;
+    }
+    let mut secrets: Secrets = frame::read_document(input)?;
+    let prepare = walls::prepare(specification, wall, init.shows_view, &mut secrets);
+    let is_walling = has_walls || !prepare.files.is_empty() || !prepare.descriptors.is_empty();
+    if is_walling {
+        init.order(&Order::Prepare(prepare))?;
+    }
+    Ok((secrets, is_walling))
 }
 
 type Refusal = (FailureCode, String);

@@ -7,7 +7,7 @@ use roadstead_control::{FailureCode, Policy, SECRETS_FOLDER, Secrets, Specificat
 use roadstead_model::Mechanisms;
 use roadstead_sandbox::{View, rules};
 
-use crate::init::wire::{Prepare, WallPlan};
+use crate::init::wire::{Prepare, Wall, WallPlan};
 use crate::spawner::Standing;
 
 /// The plan of the walls, for a specification that wants some.
@@ -48,22 +48,21 @@ pub(crate) fn view(specification: &Specification, policy: &Policy, plan: &WallPl
     }
 }
 
-/// What init makes ready before the first server; nothing, where there is nothing.
+/// The walls that init builds while there is no secret yet. Where the folder for secrets is not mounted, the order that delivers
+/// them makes it, and the walls after it.
+pub(crate) fn wall(specification: &Specification, plan: WallPlan, is_mounted: bool) -> Wall {
+    Wall { plan, secrets: secrets_folder(specification), is_mounted }
+}
+
+/// What init makes ready before the first server. Not ordered, where there is nothing.
 pub(crate) fn prepare(
     specification: &Specification,
-    plan: Option<WallPlan>,
-    shows_view: bool,
+    wall: Option<Wall>,
+    is_mounted: bool,
     secrets: &mut Secrets,
-) -> Option<Prepare> {
+) -> Prepare {
     let (files, descriptors) = (std::mem::take(&mut secrets.files), std::mem::take(&mut secrets.descriptors));
-    let is_wanted = plan.is_some() || !files.is_empty() || !descriptors.is_empty();
-    is_wanted.then(|| Prepare {
-        walls: plan,
-        secrets: secrets_folder(specification),
-        is_mounted: shows_view,
-        files,
-        descriptors,
-    })
+    Prepare { wall, secrets: secrets_folder(specification), is_mounted, files, descriptors }
 }
 
 /// What really stands.

@@ -11,7 +11,7 @@ use roadstead_control::{FIRST_SECRET_DESCRIPTOR, Grant, Secret};
 use roadstead_sandbox::secrets::{SealedSecret, is_in_memory};
 use roadstead_sandbox::{Filter, Granted, Listening, Rules, Ruleset, StartError, View, Walls, landlock};
 
-use super::wire::{Notice, Prepare, StartFault, WallPlan};
+use super::wire::{Notice, Prepare, StartFault, Wall};
 
 /// What every server gets. The default is nothing.
 #[derive(Default)]
@@ -21,6 +21,16 @@ pub(super) struct Prepared {
     first: Option<Ruleset>,
     filter: Option<Filter>,
     secrets: Vec<SealedSecret>,
+}
+
+/// The walls that every server will start behind, and what they are.
+#[derive(Default)]
+pub(super) struct Walled {
+    rules: Option<Rules>,
+    first: Option<Ruleset>,
+    filter: Option<Filter>,
+    landlock_abi: u8,
+    seccomp: bool,
 }
 
 /// Why nothing is started.
@@ -35,32 +45,36 @@ impl Unprepared {
     }
 }
 
+impl Walled {
+    /// Builds everything that can be built before there is a server.
+    pub(super) fn new(order: &Wall) -> Result<Self, Unprepared> {
+        let plan = &order.plan;
+        let rules = rules(order)?;
+        let first = Ruleset::build(&rules).map_err(|error| no_wall("build the rules of Landlock", &error))?;
+        let landlock_abi = if first.is_some() { landlock::abi() } else { 0 };
+        let seccomp = Filter::is_available();
+        let may_listen = plan.listen || !plan.bind.is_empty();
+        let listening = if may_listen { Listening::Allowed } else { Listening::Refused };
+        let filter = seccomp.then(|| Filter::new(listening)).transpose();
+        let filter = filter.map_err(|error| no_wall("build the seccomp filter", &error))?;
+        Ok(Self { rules: Some(rules), first, filter, landlock_abi, seccomp })
+    }
+}
+
 impl Prepared {
-    /// Carries an order out. The notice tells what will be in force around every server: a wall that cannot be entered later is
-    /// a server that is not started.
-    pub(super) fn new(order: &Prepare) -> Result<(Self, Notice), Unprepared> {
-        let mut prepared = Self::default();
+    /// Carries an order out, with the walls that were `walled` before. The notice tells what will be in force around every
+    /// server: a wall that cannot be entered later is a server that is not started.
+    pub(super) fn new(
+        order: &Prepare,
+        walled: Option<Result<Walled, Unprepared>>,
+    ) -> Result<(Self, Notice), Unprepared> {
         deliver(order).map_err(|message| Unprepared { fault: StartFault::NoWall, message })?;
         let secrets = order.descriptors.iter().map(|secret| SealedSecret::new(secret.expose().as_bytes()));
-        prepared.secrets =
+        let secrets =
             secrets.collect::<Result<_, _>>().map_err(|errno| no_wall("keep a secret in memory", &errno))?;
-        let (mut landlock_abi, mut seccomp) = (0, false);
-        if let Some(plan) = &order.walls {
-            let rules = rules(plan, order)?;
-            let ruleset =
-                Ruleset::build(&rules).map_err(|error| no_wall("build the rules of Landlock", &error))?;
-            landlock_abi = if ruleset.is_some() { landlock::abi() } else { 0 };
-            (prepared.rules, prepared.first) = (Some(rules), ruleset);
-            seccomp = Filter::is_available();
-            if seccomp {
-                let may_listen = plan.listen || !plan.bind.is_empty();
-                let listening = if may_listen { Listening::Allowed } else { Listening::Refused };
-                let filter =
-                    Filter::new(listening).map_err(|error| no_wall("build the seccomp filter", &error))?;
-                prepared.filter = Some(filter);
-            }
-        }
-        Ok((prepared, Notice::Prepared { landlock_abi, seccomp }))
+        let walled = walled.or_else(|| order.wall.as_ref().map(Walled::new)).transpose()?.unwrap_or_default();
+        let Walled { rules, first, filter, landlock_abi, seccomp } = walled;
+        Ok((Self { rules, first, filter, secrets }, Notice::Prepared { landlock_abi, seccomp }))
     }
 
     /// The walls of one more server, made of what the paths lead to now.
@@ -81,7 +95,8 @@ impl Prepared {
     }
 }
 
-fn rules(plan: &WallPlan, order: &Prepare) -> Result<Rules, Unprepared> {
+fn rules(order: &Wall) -> Result<Rules, Unprepared> {
+    let plan = &order.plan;
     let shared =
         View::shared_folders().filter(|_| order.is_mounted).filter_map(|folder| folder.canonicalize().ok());
     Ok(Rules {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 /// From the shim. An order is a length-prefixed document; three streams are attached to a `Start`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
+    /// Make the walls ready, before there is a secret. Answered together with `Prepare`, which follows.
+    Wall(Wall),
     /// Make ready what every server gets, before the first one.
     Prepare(Prepare),
     /// Start a server.
@@ -16,10 +18,20 @@ pub(crate) enum Order {
     Signal { server: u32, signal: i32 },
 }
 
+/// The walls around every server.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Wall {
+    pub(crate) plan: WallPlan,
+    /// The folder for secrets in files, and whether it was mounted.
+    pub(crate) secrets: PathBuf,
+    pub(crate) is_mounted: bool,
+}
+
 /// What every server gets.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Prepare {
-    pub(crate) walls: Option<WallPlan>,
+    /// The walls, where they were not ordered before: what they let read is made by this order.
+    pub(crate) wall: Option<Wall>,
     /// The folder for secrets in files, and whether it was mounted.
     pub(crate) secrets: PathBuf,
     pub(crate) is_mounted: bool,
