@@ -23,6 +23,8 @@ const WAYS: usize = 4;
 const REST: Duration = Duration::from_millis(250);
 /// What an import puts in front of a program for Node.
 const ADDED: &str = "--preserve-symlinks";
+/// What a launch tells Node beside: where it finds what it compiled before. Nobody has that by hand.
+const LENT: &str = "NODE_COMPILE_CACHE";
 
 /// A package, and how people run it.
 struct Subject {
@@ -151,7 +153,11 @@ async fn as_launched(api: &mut Api, type_name: &str, home: &Path) -> anyhow::Res
     Ok(Typed {
         program: PathBuf::from(program),
         args: args.iter().map(moved).collect(),
-        env: env.iter().map(|(name, value)| (name.clone(), moved(value))).collect(),
+        env: env
+            .iter()
+            .filter(|(name, _)| name != LENT)
+            .map(|(name, value)| (name.clone(), moved(value)))
+            .collect(),
         inherits: false,
     })
 }

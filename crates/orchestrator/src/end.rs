@@ -244,6 +244,7 @@ impl Reaper {
 impl Inner {
     /// See [`Reaper::finish`].
     pub(crate) async fn finish(&self, instance: InstanceId, end: &End, actor: &Actor) {
+        self.keep_compiled(instance).await;
         self.reaper.finish(instance, end, actor).await;
     }
 

@@ -11,7 +11,7 @@ use roadstead_accounts::{AccountsError, ExposeSecret, SecretString};
 use roadstead_catalog::{Offer, OfferedTool};
 use roadstead_control::StopReason;
 use roadstead_inspector::{InspectError, Listed};
-use roadstead_model::{Actor, CredentialId, InstanceId};
+use roadstead_model::{Actor, CredentialId, InstanceId, Port};
 use serde_json::{Map, Value};
 
 use crate::error::LaunchError;
@@ -61,6 +61,9 @@ impl Orchestrator {
         request: InspectRequest,
     ) -> Result<Offered, InspectTypeError> {
         let row = self.0.parts.accounts.type_for_change(permit, &request.named).await?;
+        // What it leaves for others to read could hold one.
+        let has_no_secret =
+            request.credential.is_none() && request.secrets.as_ref().is_none_or(BTreeMap::is_empty);
         let wanted = LaunchRequest {
             // Several projects may call one so.
             type_name: row.id.to_string(),
@@ -76,9 +79,12 @@ impl Orchestrator {
             inspects: true,
         };
         let launched = self.launch(launch, wanted).await?;
-        let id = launched.instance.id;
-        let port = launched.instance.port().map_or(0, roadstead_model::Port::get);
-        let url = format!("http://{}:{port}/mcp", Ipv4Addr::LOCALHOST);
+        let (id, port) = (launched.instance.id, launched.instance.port());
+        let user = port.filter(|_| self.0.running_as_root).map(|port| crate::workplace::user_of(port).uid);
+        if has_no_secret {
+            self.0.begin_to_compile(id, &self.0.places_in(&row.definition.spec), user);
+        }
+        let url = format!("http://{}:{}/mcp", Ipv4Addr::LOCALHOST, port.map_or(0, Port::get));
         let token = SecretString::from(launched.token.expose_secret().to_owned());
         let heard = roadstead_inspector::ask(&url, &token).await;
         self.away_with(id).await;
@@ -95,6 +101,8 @@ impl Orchestrator {
         let this = self.clone();
         let work = async move {
             this.ask_to_end(id, StopReason::Requested, Actor::SYSTEM).await;
+            // It may have ended before it was to keep anything.
+            this.0.compile_no_more(id);
             if let Err(error) = this.0.store().instances().soft_delete(id, &Actor::SYSTEM, this.0.now()).await
             {
                 tracing::warn!(instance.id = %id, error = &error as &dyn std::error::Error,

@@ -15,6 +15,7 @@ mod adopt;
 mod batches;
 mod bulk;
 mod change;
+mod compiled;
 mod doorkeeper;
 mod driver;
 mod end;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+use crate::compiled::Compiling;
 use crate::live::LiveInstances;
 use crate::logs::LogWriter;
 use crate::reap::{Reaper, ReaperParts};
@@ -144,6 +145,8 @@ pub(crate) struct Inner {
     pub(crate) samples: Samples,
     /// Who starts processes, and who waits to.
     pub(crate) admission: Admission,
+    /// Whose servers compile for others.
+    pub(crate) compiling: Mutex<Compiling>,
     /// Events about limits that wait for the database.
     pub(crate) events_waiting: AtomicUsize,
 }
@@ -166,6 +169,7 @@ impl Orchestrator {
             live,
             reaper,
             strangers: Mutex::default(),
+            compiling: Mutex::default(),
             settings: settings_in_force,
             running_as_root,
             steps,

@@ -6,6 +6,7 @@
 //!   npm/@scope+name/1.2.3-0123456789abcdef/     the version and the beginning of the digest
 //!     record.json                               what was installed, with every hash, and the lock file
 //!     tree/                                     the files, nobody's to change
+//!     compiled/                                 what Node compiled of them, where it did
 //!     used                                      its time says when the package was needed last
 //!   .staging/{number}/                          what is being installed or removed; cleared at the start
 //! ```
@@ -13,6 +14,7 @@
 //! (hold.rs) is not removed (clean.rs); who needs what, whoever cleans has to know.
 
 mod clean;
+mod compiled;
 mod hold;
 mod name;
 mod place;
@@ -22,6 +24,7 @@ mod store;
 mod tools;
 
 pub use clean::{Claim, Outgoing};
+pub use compiled::Compiled;
 pub use hold::Hold;
 pub use name::{NameError, Package};
 pub use record::Stored;

@@ -233,6 +233,11 @@ impl PackageStore {
         folders.flat_map(below).filter_map(|folder| self.read(&folder)).collect()
     }
 
+    /// Whose the files are, where the service is root.
+    pub(crate) fn owner(&self) -> Option<u32> {
+        self.0.config.owner
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.0.config.folder
     }
@@ -385,13 +390,13 @@ impl PackageStore {
 }
 
 /// A folder that goes unless it got its place. Its lock, which ends with us, tells others that it is no remains.
-struct Staged {
-    path: PathBuf,
+pub(crate) struct Staged {
+    pub(crate) path: PathBuf,
     _lock: Hold,
 }
 
 impl Staged {
-    fn new(path: PathBuf) -> Result<Self, InstallError> {
+    pub(crate) fn new(path: PathBuf) -> Result<Self, InstallError> {
         match hold::hold(&path).map_err(failed("lock a folder to install into"))? {
             Asked::Got(lock) => Ok(Self { path, _lock: lock }),
             Asked::Busy | Asked::Gone => Err(InstallError::Leaving),

@@ -3,10 +3,13 @@
 
 use crate::support::ways;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use roadstead_test_support::app::{Answer, App, AppOptions};
 use roadstead_test_support::raw::{Session, http_client, only_answer};
+use roadstead_test_support::{Subjects, wait_for};
 use serde_json::{Value, json};
 
 /// A value that is in a client's configuration and must be nowhere else.
@@ -82,6 +85,56 @@ async fn packages_become_types_that_launch_without_a_package_manager() {
     let client = Client::of(&app, json!({"type": "time"})).await;
     let asked = json!({"source_timezone": "Asia/Tokyo", "time": "16:30", "target_timezone": "Asia/Kolkata"});
     assert!(client.text("convert_time", asked).await.contains("13:00:00+05:30"));
+    let (status, _) = app.interrupt().await;
+    assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_with_what_node_compiled_when_its_type_was_looked_at() {
+    let node = Subjects::ready().node;
+    let folder = node.parent().and_then(Path::to_str).expect("a path");
+    let mut environment = ways::of_this_machine();
+    environment.push(("PATH".to_owned(), format!("{folder}:/usr/bin:/bin")));
+    let app = App::start_with(AppOptions { environment, ..AppOptions::default() }).await;
+    let made = imported(
+        &app,
+        json!({"source": "npm:@modelcontextprotocol/server-everything@2026.8.31", "name": "everything",
+            "args": ["stdio"], "env": {"NODE_DEBUG_NATIVE": "COMPILE_CACHE"}}),
+    )
+    .await;
+    let looked = app.ask("POST", "/types/everything/inspect", Some(json!({}))).await;
+    assert_eq!(looked.status, 200, "{looked:?}");
+    let tree = Path::new(made["type"]["package"]["tree"].as_str().expect("a path")).to_owned();
+    let package = tree.parent().expect("the package's folder").to_owned();
+    let entries =
+        |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|it| it.path());
+    let versions: Vec<_> = entries(&package.join("compiled")).collect();
+    let [version] = &versions[..] else { panic!("one version of Node compiled it: {versions:?}") };
+    assert!(entries(version).count() > 100, "{}", app.log());
+    let sealed = std::fs::metadata(version).expect("a folder").permissions();
+    assert_eq!(sealed.mode() & 0o222, 0, "nobody's to change");
+
+    let client = Client::of(&app, json!({"type": "everything"})).await;
+    assert!(client.tools().await >= 13);
+    let id = client.1["id"].as_str().expect("a text");
+    let path = format!("/instances/{id}/logs?limit=100&order=asc");
+    wait_for("Node to say that it took what was compiled", Duration::from_secs(20), async || {
+        let logs = app.ask("GET", &path, None).await.body.to_string();
+        assert!(!logs.contains("was rejected"), "{logs}");
+        logs.contains("was accepted").then_some(())
+    })
+    .await;
+
+    let deleted = app.ask("DELETE", &format!("/instances/{id}"), None).await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert!(entries(version).count() > 100, "an instance that ends takes nothing along");
+    assert_eq!(entries(&app.data().join("packages/.staging")).count(), 0);
+    let moved = app.ask("POST", "/types/everything/upgrade", Some(json!({"version": "2026.7.4"}))).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    let clean = json!({"dry_run": false, "all_unused": true});
+    let cleaned = app.ask("POST", "/packages/clean", Some(clean)).await;
+    assert_eq!(cleaned.status, 200, "{cleaned:?}");
+    assert!(!package.exists(), "it goes with the package: {cleaned:?}");
     let (status, _) = app.interrupt().await;
     assert!(status.success(), "{status}");
 }

@@ -17,6 +17,15 @@ use crate::launch::made_of::{self, MadeOf, Which};
 use crate::launch::{LaunchRequest, Life};
 use crate::parts::Inner;
 
+/// What an instance is launched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Somebody uses it.
+    Use,
+    /// It is only asked what it offers.
+    Look,
+}
+
 /// A launch that can be made.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -25,6 +34,8 @@ pub(crate) struct Plan {
     pub(super) spec: TypeSpec,
     /// The packages that its program belongs to.
     pub(super) made_of: MadeOf,
+    /// What it is made for.
+    pub(super) purpose: Purpose,
     /// What was decided of its tools.
     pub(super) tools: ToolRules,
     /// The era that an earlier instance of this version was found to speak.
@@ -94,6 +105,7 @@ impl Plan {
         Ok(Self {
             type_id: found.id,
             type_version: found.version,
+            purpose: if request.inspects { Purpose::Look } else { Purpose::Use },
             tools,
             spec,
             made_of,
@@ -138,6 +150,7 @@ impl Plan {
         Ok(Self {
             type_id: found.id,
             type_version: found.version,
+            purpose: Purpose::Use,
             tools: inner.parts.accounts.tool_rules(found.id, &spec).await?,
             spec,
             made_of,
@@ -153,6 +166,11 @@ impl Plan {
             keep: row.keep,
             autostart: row.autostart,
         })
+    }
+
+    /// Whether what its server compiles may be kept for others: it is only looked at, and given no secret.
+    pub(super) fn compiles_for_others(&self) -> bool {
+        self.purpose == Purpose::Look && self.values.is_empty()
     }
 
     /// Reads the values of the credential anew: they may have been replaced since the plan was made.

@@ -1,8 +1,10 @@
 //! The shim of a launch, until it has its secrets. It runs nothing before, so it may be made ready while the row is still being written.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use roadstead_control::Secrets;
+use roadstead_catalog::Rendered;
+use roadstead_control::{Secret, Secrets, UserIds};
 use roadstead_crypto::KeyId;
 use roadstead_model::{InstanceId, Step};
 use roadstead_store::NewInstance;
@@ -11,6 +13,7 @@ use roadstead_supervisor::{HeldSoFar, Prepared as PreparedShim, Shim};
 use super::reserve::{Written, write};
 use super::steps::Reserved;
 use crate::admission::{Coming, Place};
+use crate::compiled::{Lent, VARIABLE, of_npm};
 use crate::error::{LaunchError, ShimError};
 use crate::parts::Inner;
 
@@ -86,13 +89,34 @@ impl Reserved {
         let folder = crate::workplace::make(&inner.parts.workplaces, self.instance, user).map_err(wrong)?;
         inner.took(self.instance, Step::WorkplaceMade);
         let rendered = self.render(inner, &folder)?;
+        let compiled = self.compiled(inner, &rendered, &folder, user);
         let (control_key, control) = crate::adopt::newest_secret(inner, self.instance);
-        let (specification, secrets) = self.specification(inner, rendered, &folder, user, control);
+        let (mut specification, mut secrets) = self.specification(inner, rendered, &folder, user, control);
+        if let Some(lent) = compiled {
+            let folder = lent.folder.to_string_lossy().into_owned();
+            secrets.environment.push((VARIABLE.to_owned(), Secret::new(folder)));
+            specification.confinement.iter_mut().for_each(|policy| policy.read.extend(lent.read.clone()));
+        }
         let program = specification.program.to_string_lossy().into_owned();
         let command = std::iter::once(program).chain(specification.args.iter().cloned()).collect();
         let prepared = inner.parts.supervisor.prepare(specification).await;
         let shim = prepared.map_err(|error| wrong(ShimError::Start(error)))?;
         Ok(Prepared { instance: self.instance, shim, secrets, command, control_key })
+    }
+}
+
+impl Reserved {
+    /// What Node compiled before of what is launched, unless its type says itself where that is.
+    fn compiled(
+        &self,
+        inner: &Inner,
+        rendered: &Rendered,
+        folder: &Path,
+        user: Option<UserIds>,
+    ) -> Option<Lent> {
+        let is_taken = rendered.env.iter().any(|(name, _)| name == VARIABLE);
+        let place = of_npm(&self.plan.made_of.places).filter(|_| !is_taken)?;
+        inner.lend_compiled(place, folder, user.map(|user| user.uid), self.plan.compiles_for_others())
     }
 }
 
