@@ -160,6 +160,11 @@ impl Api {
         Ok(made)
     }
 
+    /// Has a type's server asked what it offers, as `roadstead types add` does.
+    pub async fn look_at(&mut self, type_name: &str) -> anyhow::Result<()> {
+        self.ask("POST", &format!("/types/{type_name}/inspect"), Some(&json!({})), 200).await.map(drop)
+    }
+
     /// Puts back what was changed; goes on after a failure and tells the first.
     pub async fn put_back(&mut self, prepared: Prepared) -> anyhow::Result<()> {
         let mut outcome = Ok(());

@@ -95,6 +95,7 @@ async fn one(
     let name = format!("{}-{}", subject.name, std::process::id());
     let body = json!({"source": subject.source, "name": name, "args": subject.args});
     api.import(&body, prepared).await?;
+    api.look_at(&name).await?;
     let home = tempfile::tempdir()?;
     let by_hand = as_launched(api, &name, home.path()).await?;
     let plain = plain(&by_hand);
