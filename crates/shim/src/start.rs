@@ -118,7 +118,14 @@ fn prepare() -> Result<Prepared, String> {
                 Ok((secrets, is_walling)) => {
                     Ok(Prepared { specification, secrets, channel, clock, init, shim, limits, is_walling })
                 }
-                Err(unread) => Err(unread.to_string()),
+                Err(error) => {
+                    // Without its secrets it was not meant to live; with too large ones it says so.
+                    if matches!(error, FrameError::TooLong { .. }) {
+                        let code = FailureCode::InvalidSpecification;
+                        fail(&specification, &mut channel, &*clock, code, &text(&error));
+                    }
+                    Err(text(&error))
+                }
             }
         }
         Err((code, message)) => {

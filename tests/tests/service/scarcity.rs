@@ -15,6 +15,8 @@ use crate::support::machine::{FewProcesses, SmallDisk, limit_descriptors};
 
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long one answer of a service may take that has too little of something.
+const NO_ANSWER: Duration = Duration::from_secs(10);
 /// What a machine without enough answers.
 const EXHAUSTED: &str = "MACHINE_EXHAUSTED";
 /// What a launch may be refused with, depending on which of its steps found too little.
@@ -90,7 +92,11 @@ async fn until_enough(app: &App, mut leave: impl FnMut(usize)) -> Vec<String> {
     let mut codes = Vec::new();
     for more in 0..PLENTY {
         leave(more);
-        let answer = try_launch(app).await;
+        // Where not even a connection can be taken, there is no answer: more is left then, too.
+        let Ok(answer) = tokio::time::timeout(NO_ANSWER, try_launch(app)).await else {
+            codes.push("no answer".to_owned());
+            continue;
+        };
         if answer.status == 201 {
             return codes;
         }

@@ -27,7 +27,7 @@ const BROKEN_BYTES: u64 = 64 * 1024 * 1024;
 const LEAST_INODES: u64 = 50_000;
 /// Interpreters and runners that server types start with, and how to get each.
 const RUNTIMES: [(&str, &str); 5] = [
-    ("node", "install Node.js 20 or later"),
+    ("node", "install Node.js 22 or later (20 works, and starts servers slower)"),
     ("npx", "install Node.js 20 or later, with npm"),
     ("python3", "install Python 3.10 or later"),
     ("uv", "install uv (https://docs.astral.sh/uv)"),
