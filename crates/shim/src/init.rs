@@ -196,18 +196,11 @@ impl Init {
     }
 
     fn tell(&self, notice: &Notice) -> Result<(), Errno> {
-        let line = frame::line(notice);
-        let mut rest = &line[..];
-        while !rest.is_empty() {
-            match handover::send(self.socket.as_fd(), rest, &[]) {
-                Ok(sent) => rest = &rest[sent..],
-                Err(Errno::EINTR) => {}
-                // The shim is gone; the next receive says so.
-                Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
-                Err(errno) => return Err(errno),
-            }
+        match wire::send_all(self.socket.as_fd(), &frame::line(notice)) {
+            // The shim is gone; the next receive says so.
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            sent => sent,
         }
-        Ok(())
     }
 
     fn end_everything(&mut self) {

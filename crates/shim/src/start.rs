@@ -8,7 +8,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use roadstead_control::{
     ExitRecord, Failure, FailureCode, FrameError, Isolation, IsolationLevel, Limits, Outcome,
@@ -18,7 +17,7 @@ use roadstead_model::{Clock, SystemClock};
 use roadstead_sandbox::{Ids, Level, Role, Wanted, handover, namespace, privilege, tree};
 
 use crate::folder::Folder;
-use crate::init::wire::{Order, WallPlan};
+use crate::init::wire::{Order, WallPlan, send_all};
 use crate::{life, walls};
 
 /// Shim and init, which the kernel may count with the servers.
@@ -62,15 +61,7 @@ pub(crate) struct InitProcess {
 impl InitProcess {
     /// Tells it something before there is a runtime. One that is gone is found out by whoever waits for its answer.
     fn order(&self, order: &Order) -> Result<(), FrameError> {
-        let bytes = frame::document(order)?;
-        let mut rest = &bytes[..];
-        while !rest.is_empty() {
-            match handover::send(self.socket.as_fd(), rest, &[]) {
-                Ok(sent) => rest = &rest[sent..],
-                Err(Errno::EINTR) => {}
-                Err(_) => break,
-            }
-        }
+        let _ = send_all(self.socket.as_fd(), &frame::document(order)?);
         Ok(())
     }
 }

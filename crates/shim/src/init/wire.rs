@@ -1,9 +1,24 @@
 //! What the shim and its init say to each other.
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use roadstead_control::{Grant, Limits, Secret, ServerEnd};
+use roadstead_sandbox::handover;
 use serde::{Deserialize, Serialize};
+
+/// Sends all of it over a socket that blocks.
+pub(crate) fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match handover::send(socket, bytes, &[]) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
 
 /// From the shim. An order is a length-prefixed document; three streams are attached to a `Start`.
 #[derive(Debug, Serialize, Deserialize)]
