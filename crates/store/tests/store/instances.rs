@@ -15,8 +15,9 @@ async fn a_row_goes_from_pending_through_running_to_its_end() {
     assert_eq!((row.type_name.as_str(), row.type_display_name.as_str()), ("echo", "Echo"));
 
     let started = world.started();
-    assert!(world.store().instances().mark_running(id, &started).await.unwrap().is_some());
+    let told = world.store().instances().mark_running(id, &started).await.unwrap();
     let row = world.store().instances().get(id, None).await.unwrap().unwrap();
+    assert_eq!(told.as_ref(), Some(&row), "the row as it is from then on");
     assert_eq!(row.status(), InstanceStatus::Running);
     assert_eq!((row.process(), row.shim), (Some(started.process), Some(started.shim)));
 
