@@ -39,8 +39,8 @@ pub(crate) fn of_npm(places: &[String]) -> Option<&str> {
 }
 
 impl Inner {
-    /// What was compiled of a package, as the user of the instance in a folder finds it; a server that `compiles` gets nothing but
-    /// the place for it.
+    /// What was compiled of a package, as the user of the instance in the folder `own` finds it; a server that compiles for others
+    /// gets nothing but the place for it.
     pub(crate) fn lend_compiled(
         &self,
         place: &str,
