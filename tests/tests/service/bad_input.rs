@@ -511,7 +511,7 @@ async fn types_that_are_not_sound(stage: &Stage) {
     spec["name"] = json!("plain");
     for (version, status, code) in [
         ("\"99\"", 412, "STALE_VERSION"),
-        ("\"-1\"", 412, "STALE_VERSION"),
+        ("\"-1\"", 400, "MALFORMED_REQUEST"),
         ("abc", 400, "MALFORMED_REQUEST"),
         ("", 400, "MALFORMED_REQUEST"),
     ] {

@@ -28,7 +28,7 @@ pub(super) fn rules(name: &str) -> Option<Value> {
         "timezone" => json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9/_+-]+$"}),
         "locale" => json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9-]+$"}),
         "Idempotency-Key" => json!({"pattern": "^[\\x21-\\x7e]{1,200}$"}),
-        "If-Match" => json!({"pattern": "^\"[0-9]{1,9}\"$"}),
+        "If-Match" => json!({"pattern": "^(\\*|\"[0-9]{1,9}\")$"}),
         _ if is_time(name) => json!({"format": "date-time", "maxLength": 40}),
         _ if is_id(name) => json!({"format": "uuid"}),
         _ => return None,
@@ -47,7 +47,7 @@ pub(super) fn meaning(name: &str, place: &str) -> Option<&'static str> {
             "Makes a repetition harmless: within 24 hours the same key with the same body gets the first answer."
         }
         ("header", "If-Match") => {
-            "The `ETag` that was read: where it has changed since, nothing is done (412)."
+            "The `ETag` that was read: where it has changed since, nothing is done (412). `*` is any."
         }
         _ => return None,
     })
