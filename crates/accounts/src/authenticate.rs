@@ -1,7 +1,8 @@
 //! From a presented key to a caller.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use roadstead_access::{Caller, CallerLimits, Means, ProjectStatus};
 use roadstead_crypto::{PlainToken, TokenKind};
@@ -78,7 +79,7 @@ impl AuthenticationError {
 }
 
 impl Accounts {
-    /// Who presents this key, and for what? One query; what the key is used for is noted by whoever answers the request.
+    /// Who presents this key, and for what? At most one query; what the key is used for is noted by whoever answers the request.
     pub async fn authenticate(
         &self,
         presented: Option<&str>,
@@ -90,12 +91,7 @@ impl Accounts {
         let token =
             PlainToken::parse(TokenKind::ApiKey, presented).map_err(|_| AuthenticationError::Unknown)?;
         let now = self.now();
-        let keys = match purpose {
-            Purpose::Look => self.store().api_keys_of_readers(),
-            Purpose::Change => self.store().api_keys(),
-        };
-        let found = keys.by_hash(token.hash().as_bytes(), now).await.map_err(AuthenticationError::Store)?;
-        let found = found.ok_or(AuthenticationError::Unknown)?;
+        let found = self.look_up(token.hash().as_bytes(), purpose, now).await?;
         still_opens(&found.key, now)?;
         if !may_come_from(&found.key.settings, ip_address) {
             return Err(AuthenticationError::AddressNotAllowed { key: found.key.id });
@@ -111,7 +107,7 @@ impl Accounts {
             is_admin: found.user.is_admin,
             means: Means::Key(found.key.id),
             acting: None,
-            scopes: found.key.scopes,
+            scopes: found.key.scopes.clone(),
             limits: CallerLimits {
                 requests_per_minute: found.place.requests_per_minute,
                 project_requests_per_minute: found.place.project_requests_per_minute,
@@ -122,12 +118,35 @@ impl Accounts {
         })
     }
 
+    async fn look_up(
+        &self,
+        hash: &[u8; 32],
+        purpose: Purpose,
+        now: OffsetDateTime,
+    ) -> Result<Arc<KeyWithUser>, AuthenticationError> {
+        let (changes, asked) = (self.store().changes(), Instant::now());
+        if let Some(known) = self.0.known_keys.get(hash, changes, asked) {
+            return Ok(known);
+        }
+        let found = match purpose {
+            Purpose::Look => self.store().api_keys_of_readers().by_hash(hash, now).await,
+            Purpose::Change => self.store().api_keys().by_hash(hash, now).await,
+        };
+        let found = found.map_err(AuthenticationError::Store)?.ok_or(AuthenticationError::Unknown)?;
+        let found = Arc::new(found);
+        // What a key with a limit was used for changes with every request.
+        if limits_of(&found) == (None, None) {
+            self.0.known_keys.put(*hash, Arc::clone(&found), changes, asked);
+        }
+        Ok(found)
+    }
+
     fn count_against_limits(
         &self,
         found: &KeyWithUser,
         now: OffsetDateTime,
     ) -> Result<(), AuthenticationError> {
-        let limits = (found.key.settings.daily_limit, found.key.settings.monthly_limit);
+        let limits = limits_of(found);
         if limits == (None, None) {
             return Ok(());
         }
@@ -140,6 +159,11 @@ impl Accounts {
             }),
         }
     }
+}
+
+/// Requests of a day and of a month.
+const fn limits_of(found: &KeyWithUser) -> (Option<u64>, Option<u64>) {
+    (found.key.settings.daily_limit, found.key.settings.monthly_limit)
 }
 
 /// Whether the key has not come to its end: it was not revoked, its time is not up, and no other has taken its place.

@@ -11,6 +11,7 @@ pub mod export;
 pub mod idempotency;
 mod key_use;
 pub mod keys;
+mod known_keys;
 pub mod master_key;
 pub mod members;
 pub mod organizations;
@@ -76,6 +77,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     randomness: Arc<Randomness>,
     uses: key_use::KeyUses,
+    known_keys: known_keys::KnownKeys,
     /// The settings as they were read last.
     settings: RwLock<Arc<Settings>>,
     /// Held while something is made of which a user may have so many.
@@ -114,6 +116,7 @@ impl Accounts {
             clock,
             randomness,
             uses,
+            known_keys: known_keys::KnownKeys::default(),
             settings,
             making,
             archive,

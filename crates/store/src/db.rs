@@ -8,7 +8,9 @@ use std::ops::{Deref, DerefMut};
 
 use roadstead_model::View;
 use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres};
+
+use crate::readers::{Readers, Turn};
 
 /// What the statements of one request may take of the database at most; beyond it something is wrong with a statement.
 const CALLER_STATEMENT_LIMIT: &str = "10s";
@@ -23,6 +25,7 @@ mod private {
     pub trait Sealed {}
     impl Sealed for super::System<'_> {}
     impl Sealed for super::Seen<'_> {}
+    impl Sealed for super::AmongReaders<'_> {}
     impl Sealed for super::Within<'_> {}
 }
 
@@ -35,8 +38,14 @@ pub struct System<'a> {
 /// A reader for a caller: rows out of their view are not there, whatever a statement says.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    pub(crate) callers: &'a PgPool,
+    pub(crate) readers: &'a Readers,
     pub(crate) view: View,
+}
+
+/// The service itself, while it finds out who reads: it waits among the readers, and has its own rights.
+#[derive(Debug, Clone, Copy)]
+pub struct AmongReaders<'a> {
+    pub(crate) readers: &'a Readers,
 }
 
 /// Inside a transaction that somebody else ends.
@@ -50,8 +59,8 @@ pub struct Within<'a> {
 pub enum Connection<'a> {
     /// Of the service's pool.
     Own(PoolConnection<Postgres>),
-    /// A transaction that took the callers' role.
-    Caller(Transaction<'a, Postgres>),
+    /// Of the readers: a transaction that took the callers' role, or one statement that finds out who calls.
+    Caller(Turn),
     /// Lent.
     Lent(&'a mut PgConnection),
 }
@@ -60,7 +69,7 @@ impl Connection<'_> {
     /// Ends what was begun for one statement, so that the connection is free for the next caller at once.
     pub async fn done(self) -> Result<(), sqlx::Error> {
         match self {
-            Self::Caller(transaction) => transaction.commit().await,
+            Self::Caller(turn) => turn.done().await,
             Self::Own(_) | Self::Lent(_) => Ok(()),
         }
     }
@@ -68,9 +77,9 @@ impl Connection<'_> {
     /// Lets what follows in a caller's transaction follow an index that has only the first part of its order, and put what is
     /// equal in it in order as it comes.
     pub async fn sort_within_moments(&mut self) -> Result<(), sqlx::Error> {
-        if let Self::Caller(transaction) = self {
+        if let Self::Caller(turn) = self {
             sqlx::query_scalar!("select set_config('enable_incremental_sort', 'on', true)")
-                .fetch_one(&mut **transaction)
+                .fetch_one(&mut **turn)
                 .await?;
         }
         Ok(())
@@ -79,13 +88,13 @@ impl Connection<'_> {
     /// Lets what follows in a caller's transaction be planned for its values, and sort: where few rows of many are asked for,
     /// another index than that of the order finds them, and only the values tell which.
     pub async fn plan_for_values(&mut self) -> Result<(), sqlx::Error> {
-        if let Self::Caller(transaction) = self {
+        if let Self::Caller(turn) = self {
             sqlx::query!(
                 "select set_config('enable_sort', 'on', true) as sort,
                         set_config('enable_incremental_sort', 'on', true) as incremental_sort,
                         set_config('plan_cache_mode', 'force_custom_plan', true) as plan"
             )
-            .fetch_one(&mut **transaction)
+            .fetch_one(&mut **turn)
             .await?;
         }
         Ok(())
@@ -98,7 +107,7 @@ impl Deref for Connection<'_> {
     fn deref(&self) -> &PgConnection {
         match self {
             Self::Own(connection) => connection,
-            Self::Caller(transaction) => transaction,
+            Self::Caller(turn) => turn,
             Self::Lent(connection) => connection,
         }
     }
@@ -108,7 +117,7 @@ impl DerefMut for Connection<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
             Self::Own(connection) => connection,
-            Self::Caller(transaction) => transaction,
+            Self::Caller(turn) => turn,
             Self::Lent(connection) => connection,
         }
     }
@@ -123,7 +132,13 @@ impl Db for System<'_> {
 impl Db for Seen<'_> {
     async fn connection(&mut self) -> Result<Connection<'_>, sqlx::Error> {
         let begin = beginning(self.view, Access::Read);
-        self.callers.begin_with(begin).await.map(Connection::Caller)
+        self.readers.begin_with(begin).await.map(Connection::Caller)
+    }
+}
+
+impl Db for AmongReaders<'_> {
+    async fn connection(&mut self) -> Result<Connection<'_>, sqlx::Error> {
+        self.readers.turn().await.map(Connection::Caller)
     }
 }
 

@@ -8,6 +8,7 @@
 mod convert;
 mod db;
 mod error;
+mod readers;
 
 pub mod api_key;
 pub mod audit;
@@ -58,7 +59,7 @@ pub use credential::{
     CredentialChange, CredentialEvent, CredentialEventType, CredentialRow, Credentials, Deletion, Holder,
     Holding, NewCredential, NewSlot, SealedSlot, SlotHint,
 };
-pub use db::{Connection, Db, Seen, System, Within};
+pub use db::{AmongReaders, Connection, Db, Seen, System, Within};
 pub use error::{StoreError, unavailable_count};
 pub use event::{EventRow, Events, NewEvent};
 pub use export::{ExportRow, Exports, NewExport};
@@ -84,6 +85,7 @@ pub use person::{PeopleFilter, PersonRow};
 pub use pool::{SeenBy, Store};
 pub use port::{PortRow, Ports, RangeChange, ReleasedPort};
 pub use project::{ProjectRow, Projects};
+pub use readers::Room;
 pub use reaper_lease::{LeaseHolder, LeaseRow, ReaperLeases};
 pub use retention::{Dropped, MonthRow, PolicyRow, Retention, RunOutcome, RunRow};
 pub use ring_check::RingChecks;

@@ -10,15 +10,16 @@ use time::OffsetDateTime;
 use roadstead_model::View;
 
 use crate::StoreError;
-use crate::change::Change;
-use crate::db::{self, Seen, System, Within};
+use crate::change::{Change, Changes};
+use crate::db::{self, AmongReaders, Seen, System, Within};
 use crate::error::During;
+use crate::readers::{Readers, Room};
 
 /// How long a request waits for a connection before it is told that the database is busy.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that rested longer is asked whether it lives before it is used; a round trip is saved on all others. Shorter
 /// than a database takes to restart: afterwards, no request is refused because of a connection from before.
-const TRUSTED_IDLE: Duration = Duration::from_millis(100);
+pub(crate) const TRUSTED_IDLE: Duration = Duration::from_millis(100);
 /// Callers who are let into the database beyond one for each processor, so that none idles while answers are written.
 const SPARE_CALLERS: u32 = 1;
 /// Months that are prepared from the present one on: two ahead, so that a service left alone for a month goes on.
@@ -34,13 +35,16 @@ const PREPARED_STATEMENTS: usize = 512;
 pub struct Store {
     /// The service's own.
     pub(crate) pool: PgPool,
-    /// For callers, behind row security.
+    /// For callers who change something, behind row security.
     pub(crate) callers: PgPool,
+    /// For callers who look.
+    pub(crate) readers: Readers,
+    changes: Changes,
 }
 
 impl Store {
-    /// Opens pools of at most `max_connections` together; fails at once when the database does not answer, or does not
-    /// let the service take the callers' role.
+    /// Opens pools of at most `max_connections` together, and one for readers beside them; fails at once when the database
+    /// does not answer, or does not let the service take the callers' role.
     #[tracing::instrument(name = "db.connect", skip_all, err(level = "debug"))]
     pub async fn connect(options: PgConnectOptions, max_connections: u32) -> Result<Self, StoreError> {
         // Numbers come in binary, so nothing is rounded; and a pooler refuses a session that asks for how they are written.
@@ -52,7 +56,9 @@ impl Store {
         let for_callers = (max_connections * 2 / 5).min(processors.saturating_add(SPARE_CALLERS)).max(1);
         let own = max_connections.saturating_sub(for_callers).max(1);
         let pool = pool_of(own).connect_with(options.clone()).await.during("db.connect")?;
-        let store = Self { pool, callers: pool_of(for_callers).connect_lazy_with(options) };
+        let callers = pool_of(for_callers).connect_lazy_with(options);
+        let readers = Readers::new(callers.clone(), for_callers);
+        let store = Self { pool, callers, readers, changes: Changes::default() };
         if !store.may_take_callers_role().await? {
             return Err(StoreError::NoCallerRole);
         }
@@ -72,14 +78,15 @@ impl Store {
 
     /// Closes every connection after the statements that are under way.
     pub async fn close(&self) {
+        self.readers.close();
         self.callers.close().await;
         self.pool.close().await;
     }
 
     /// API keys, looked up for somebody who only reads: they wait for a connection among the other readers, and take none from
     /// the steps of a launch.
-    pub const fn api_keys_of_readers(&self) -> crate::api_key::ApiKeys<System<'_>> {
-        crate::api_key::ApiKeys { db: System { pool: &self.callers } }
+    pub const fn api_keys_of_readers(&self) -> crate::api_key::ApiKeys<AmongReaders<'_>> {
+        crate::api_key::ApiKeys { db: AmongReaders { readers: &self.readers } }
     }
 
     /// Looks through a caller's eyes: every noun's statements are held to their rows by the database, too.
@@ -87,17 +94,30 @@ impl Store {
         SeenBy { store: self, view }
     }
 
+    /// Makes room for work that readers would hold up: until it is dropped, fewer of them are let into the database.
+    pub fn make_room(&self) -> Room {
+        self.readers.make_room()
+    }
+
+    /// A number that is another one after each change. What was read while it was the same still holds, as far as this
+    /// service has to say.
+    pub fn changes(&self) -> u64 {
+        self.changes.count()
+    }
+
     /// Begins a change for a caller, who can touch their rows only.
     #[tracing::instrument(name = "db.change", skip_all, err(level = "debug"))]
     pub async fn change(&self, view: View) -> Result<Change<'_>, StoreError> {
         let begin = db::beginning(view, db::Access::Change);
-        Ok(Change::new(self.callers.begin_with(begin).await.during("db.change")?))
+        let transaction = self.callers.begin_with(begin).await.during("db.change")?;
+        Ok(Change::new(transaction, &self.changes))
     }
 
     /// Begins a change of the service itself.
     #[tracing::instrument(name = "db.system_change", skip_all, err(level = "debug"))]
     pub async fn system_change(&self) -> Result<Change<'_>, StoreError> {
-        Ok(Change::new(self.pool.begin().await.during("db.system_change")?))
+        let transaction = self.pool.begin().await.during("db.system_change")?;
+        Ok(Change::new(transaction, &self.changes))
     }
 
     /// Whether the database answers.
@@ -165,7 +185,7 @@ macro_rules! nouns {
         impl<'a> SeenBy<'a> {$(
             $(#[$doc])*
             pub const fn $method(&self) -> crate::$module::$handle<Seen<'a>> {
-                crate::$module::$handle { db: Seen { callers: &self.store.callers, view: self.view } }
+                crate::$module::$handle { db: Seen { readers: &self.store.readers, view: self.view } }
             }
         )+}
 

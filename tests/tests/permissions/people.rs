@@ -89,6 +89,7 @@ impl World {
     /// Changes the database behind the service's back.
     pub async fn execute(&mut self, sql: &str) {
         self.rows.execute(sql).await;
+        self.app.look_again().await;
     }
 
     pub fn callers(&self) -> Vec<Person> {
@@ -184,6 +185,7 @@ impl World {
                 "update org_members set role = '{role}' where user_id = '{id}' and organization_id = '{organization}'"
             );
             self.rows.execute(&sql).await;
+            self.app.look_again().await;
         }
     }
 

@@ -135,6 +135,7 @@ async fn a_new_key_has_everything_of_the_old_one_which_has_its_grace() {
     let over = format!("update api_keys set grace_until = now() - interval '1 second' where id = '{id}'");
     assert_eq!(rows.execute(&over).await, 1);
     rows.close().await;
+    app.look_again().await;
     refused(&use_it(&app, &old).await, 401, "API_KEY_NOT_ACTIVE");
     let again = app.ask("POST", &format!("{}/rotate", path(&new)), None).await;
     assert_eq!(again.status, 201, "{again:?}");

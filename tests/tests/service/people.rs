@@ -58,6 +58,7 @@ async fn key_in(app: &App, user: &str, place: &Place) -> String {
     ))
     .await;
     rows.close().await;
+    app.look_again().await;
     key
 }
 

@@ -9,7 +9,9 @@ use roadstead_control::{ProcessId, Ready as ShimReady, StopReason};
 use roadstead_crypto::TokenKind;
 use roadstead_model::{Actor, Confinement, EventType, InstanceId, InstanceStatus, Port, Step, expiry};
 use roadstead_port_allocator::PortLease;
-use roadstead_store::{InstanceRow, ProcessMark, ReopenError, Reopening, ReserveError, Started, StoreError};
+use roadstead_store::{
+    InstanceRow, ProcessMark, ReopenError, Reopening, ReserveError, Room, Started, StoreError,
+};
 use roadstead_supervisor::{HeldSoFar, LaunchError as ShimLaunchError, Shim};
 use serde_json::json;
 use time::OffsetDateTime;
@@ -41,6 +43,8 @@ pub(super) struct Reserved {
     pub(super) prepared: Option<Result<Prepared, LaunchError>>,
     /// Whether the row is that of a running instance all the while.
     is_restart: bool,
+    /// From readers of the database, in its first moments.
+    room: Room,
 }
 
 /// The shim runs as well.
@@ -103,6 +107,7 @@ impl Reserved {
             place: None,
             prepared: None,
             is_restart: false,
+            room: inner.store().make_room(),
         };
         let (written, coming) =
             reserved.write_beside(inner, row, coming, hurry).await.inspect_err(given_up)?;
@@ -147,6 +152,7 @@ impl Reserved {
                         place: None,
                         prepared: None,
                         is_restart: false,
+                        room: inner.store().make_room(),
                     });
                 }
                 Err(ReopenError::Missing) => return Err(ChangeError::NotFound.into()),
@@ -190,6 +196,7 @@ impl Reserved {
             place: None,
             prepared: None,
             is_restart: true,
+            room: inner.store().make_room(),
         }
     }
 
@@ -199,6 +206,8 @@ impl Reserved {
 
     /// Starts the shim and hands the specification over.
     pub(super) async fn spawn(mut self, inner: &Arc<Inner>) -> Result<Spawned, LaunchError> {
+        // It may have waited for its turn until now.
+        self.room = inner.store().make_room();
         let prepared = match self.prepared.take() {
             Some(prepared) => prepared,
             None => self.prepare(inner).await,

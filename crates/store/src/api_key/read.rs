@@ -137,16 +137,20 @@ impl ApiKeys<System<'_>> {
         .during("db.api_key.place_for")?;
         Ok(row.map(|row| (OrganizationId::from_uuid(row.organization_id), ProjectId::from_uuid(row.id))))
     }
+}
 
+impl<D: Db> ApiKeys<D> {
     /// The key of a hash with its user and what it was used, in one round trip. Whether it still opens anything is the
     /// caller's to judge.
     #[tracing::instrument(name = "db.api_key.by_hash", skip_all, err(level = "debug"))]
     pub async fn by_hash(
-        &self,
+        &mut self,
         hash: &[u8; 32],
         now: OffsetDateTime,
     ) -> Result<Option<KeyWithUser>, StoreError> {
+        const NAME: &str = "db.api_key.by_hash";
         let today = now.to_offset(time::UtcOffset::UTC).date();
+        let mut connection = self.db.connection().await.during(NAME)?;
         let found = sqlx::query_as!(
             Found,
             r#"select k.id, k.user_id, k.created_by, k.name, k.prefix, k.hint, k.scopes, k.allowed_ips::text[] as "allowed_ips!",
@@ -175,9 +179,10 @@ impl ApiKeys<System<'_>> {
             &hash[..],
             today,
         )
-        .fetch_optional(self.db.pool)
+        .fetch_optional(&mut *connection)
         .await
-        .during("db.api_key.by_hash")?;
+        .during(NAME)?;
+        connection.done().await.during(NAME)?;
         found.map(KeyWithUser::try_from).transpose()
     }
 }

@@ -66,7 +66,7 @@ async fn a_key_is_found_with_its_user_until_the_user_is_deleted() {
     let mut world = World::new().await;
     let new = key(&mut world);
     create(&world, &new).await;
-    let keys = world.store().api_keys();
+    let mut keys = world.store().api_keys();
     let found = keys.by_hash(&new.hash, world.now()).await.unwrap().unwrap();
     assert_eq!((found.key.id, &found.user), (new.id, &world.user));
     assert_eq!((&found.key.scopes, &found.key.settings), (&new.scopes, &new.settings));
@@ -153,7 +153,7 @@ async fn uses_are_added_up_by_day_and_the_newest_is_the_last() {
     let other = world.another_user("bob@example.org").await;
     let now = world.now();
     let gone = fact(ApiKeyId::new(&world.clock, &mut world.rng), now);
-    let keys = world.store().api_keys();
+    let mut keys = world.store().api_keys();
     let failed = KeyFact {
         operation: Some(Operation::KeysGet),
         status: 404,

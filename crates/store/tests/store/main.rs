@@ -18,6 +18,7 @@ mod migrations;
 mod people;
 mod plans;
 mod pool;
+mod readers;
 mod reaper;
 mod retention;
 mod rotation;
