@@ -17,7 +17,7 @@ mod row;
 
 pub use change::{Ending, NewToken, Started};
 pub use deadline::{KeptInstance, MovedDeadline, NearDeadline};
-pub use list::{InstanceCursor, InstanceFilter, InstanceSort};
+pub use list::{InstanceCursor, InstanceFilter, InstanceSort, SEARCHED_NAMES};
 pub use of_user::Leaving;
 pub use patch::{InstancePatch, PatchOutcome};
 pub use reap::{HeldDue, Reaping};

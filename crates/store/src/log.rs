@@ -213,7 +213,7 @@ impl<D: Db> Logs<D> {
                        and at >= $2 and at < $3
                        and ($4::text[] is null or level = any ($4))
                        and ($5::text is null or source = $5)
-                       and ($6::text is null or strpos(lower(message), lower($6)) > 0)
+                       and ($6::text is null or strpos(lower(message), (select lower($6))) > 0)
                        and ($11::uuid is null or owner_id = $11)
                        and ($12::uuid is null or organization_id = $12) "
                         + $tail,

@@ -15,7 +15,8 @@ use crate::wire::{Instance, Page, limit_field, list_cursor_field, time_field, wo
 ///
 /// Those in the caller's view: their own, the organisation's, or all. Newest first unless `sort` says otherwise. A page
 /// starts after the last instance of the page before, so that instances which come or go meanwhile move nothing; a total
-/// is not counted.
+/// is not counted. With `name` and sorted by creation, a page looks at no more than 4,000 instances: it can hold fewer than there
+/// are, or none, and `next_cursor` goes on until it is null.
 #[utoipa::path(get, operation_id = "instances_list", path = "/instances", tag = "instances",
     params(("status" = Option<String>, Query,
             pattern = "^(pending|running|expired|disconnected|stopped|error)(,(pending|running|expired|disconnected|stopped|error)){0,5}$",

@@ -51,9 +51,11 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    /// Whether few entries of many are wanted, which have an index of their own.
-    const fn names_one(&self) -> bool {
-        self.request.is_some() || (self.resource_kind.is_some() && self.resource.is_some())
+    /// Whether few entries of many may be wanted, which have an index of their own.
+    const fn is_narrowed(&self) -> bool {
+        self.action.is_some()
+            || self.request.is_some()
+            || (self.resource_kind.is_some() && self.resource.is_some())
     }
 }
 
@@ -90,19 +92,12 @@ impl AuditRow {
     }
 }
 
-macro_rules! page {
-    ($connection:ident, $filter:ident, $view:ident, $whose:literal, $order:literal) => {
+/// A page of the log; the statement is in pieces, of which two are needed in several places.
+macro_rules! asked {
+    ($connection:ident, $filter:ident, $view:ident, $($sql:literal)+) => {
         sqlx::query_as!(
             AuditRow,
-            r#"select seq, at, id, organization_id, project_id, actor_kind, actor_user_id, actor_key_id, on_behalf_of,
-                      host(ip_address) as ip_address, user_agent, action, resource_kind, resource_id, changes,
-                      request_id, outcome, code, sensitive, times
-               from audit_logs
-               where ($1::uuid is null or actor_user_id = $1 or on_behalf_of = $1) and ($2::text is null or action = $2)
-                 and ($3::text is null or resource_kind = $3) and ($4::text is null or resource_id = $4)
-                 and ($5::text is null or outcome = $5) and ($6::text is null or request_id = $6)
-                 and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8)
-                 and "# + $whose + $order,
+            "" $(+ $sql)+,
             $filter.actor,
             $filter.action.as_deref(),
             $filter.resource_kind.as_deref(),
@@ -122,22 +117,73 @@ macro_rules! page {
     };
 }
 
+/// Gives another macro the columns and what narrows the list, before its own words.
+macro_rules! with_pieces {
+    ($then:ident, $($words:tt)*) => {
+        $then!(
+            r#"select seq as "seq!", at as "at!", id as "id!", organization_id as "organization_id!", project_id,
+                      actor_kind as "actor_kind!", actor_user_id, actor_key_id, on_behalf_of, host(ip_address) as ip_address,
+                      user_agent, action as "action!", resource_kind as "resource_kind!", resource_id, changes as "changes!",
+                      request_id, outcome as "outcome!", code, sensitive as "sensitive!", times as "times!"
+               from "#,
+            "where ($1::uuid is null or actor_user_id = $1 or on_behalf_of = $1) and ($2::text is null or action = $2)
+               and ($3::text is null or resource_kind = $3) and ($4::text is null or resource_id = $4)
+               and ($5::text is null or outcome = $5) and ($6::text is null or request_id = $6)
+               and ($7::timestamptz is null or at >= $7) and ($8::timestamptz is null or at < $8) and ",
+            $($words)*
+        )
+    };
+}
+
+/// Entries that one condition finds.
+macro_rules! one {
+    ($columns:literal, $narrowed:literal, $connection:ident, $filter:ident, $view:ident, $whose:literal, $order:literal) => {
+        asked!($connection, $filter, $view, $columns "audit_logs " $narrowed $whose $order)
+    };
+}
+
+/// Entries that either of two conditions finds, each by an index in the order of the list: a page of each makes a page of both.
+macro_rules! either {
+    ($columns:literal, $narrowed:literal, $connection:ident, $filter:ident, $view:ident, $one:literal, $other:literal, $order:literal) => {
+        asked!(
+            $connection,
+            $filter,
+            $view,
+            $columns "((select * from audit_logs " $narrowed $one $order ") union all (select * from audit_logs " $narrowed $other
+            $order ")) both_of_them where true " $order
+        )
+    };
+}
+
 macro_rules! whose {
     ($connection:ident, $filter:ident, $view:ident, $order:literal) => {
         match $view.reach {
-            Reach::Own => page!(
+            // What one did, and what others did for them.
+            Reach::Own => with_pieces!(
+                either,
                 $connection,
                 $filter,
                 $view,
-                "((organization_id = $13 and actor_user_id = $12) or on_behalf_of = $12) ",
+                "organization_id = $13 and actor_user_id = $12 ",
+                "on_behalf_of = $12 and (organization_id <> $13 or actor_user_id is distinct from $12) ",
                 $order
             ),
-            Reach::Organization => {
-                page!($connection, $filter, $view, "organization_id = $13 and $12::uuid is not null ", $order)
-            }
-            Reach::All => {
-                page!($connection, $filter, $view, "$12::uuid is not null and $13::uuid is not null ", $order)
-            }
+            Reach::Organization => with_pieces!(
+                one,
+                $connection,
+                $filter,
+                $view,
+                "organization_id = $13 and $12::uuid is not null ",
+                $order
+            ),
+            Reach::All => with_pieces!(
+                one,
+                $connection,
+                $filter,
+                $view,
+                "$12::uuid is not null and $13::uuid is not null ",
+                $order
+            ),
         }
     };
 }
@@ -149,7 +195,7 @@ impl Audit<Seen<'_>> {
         const NAME: &str = "db.audit.list";
         let view: View = self.db.view;
         let mut connection = self.db.connection().await.during(NAME)?;
-        if filter.names_one() {
+        if filter.is_narrowed() {
             connection.plan_for_values().await.during(NAME)?;
         }
         let rows = match filter.order {

@@ -16,6 +16,8 @@ use crate::error::During;
 use crate::page::{Cursor, FIRST, LAST, one_more};
 use crate::{Order, Page, StoreError};
 
+/// Instances whose names one page looks at, where a list is sorted by creation: behind row security no index finds a text.
+pub const SEARCHED_NAMES: u32 = 4_000;
 /// After every word that a status has.
 const LAST_WORD: &str = "zzzz";
 
@@ -57,7 +59,7 @@ pub struct InstanceFilter {
     pub project: Option<ProjectId>,
     /// Of this user, for those who see others'.
     pub owner: Option<UserId>,
-    /// Whose name has this text in it, whatever its case.
+    /// Whose name has this text in it, whatever its case. A page may then have fewer rows than there are, and a next one.
     pub name_contains: Option<String>,
     /// Created at or after this moment.
     pub created_since: Option<OffsetDateTime>,
@@ -83,9 +85,10 @@ impl InstanceFilter {
         InstanceCursor { at, id: row.id.uuid(), status }
     }
 
-    /// The statuses that an index finds; an instance whose time is up may have any in its row.
+    /// The statuses that an index finds; an instance whose time is up may have any in its row. Not where names are looked at: that is
+    /// done along one index.
     fn found_by_index(&self) -> Option<&[InstanceStatus]> {
-        let (statuses, _) = self.statuses.as_ref()?;
+        let (statuses, _) = self.statuses.as_ref().filter(|_| self.name_contains.is_none())?;
         let is_in_row = |status: &InstanceStatus| *status != InstanceStatus::Expired;
         statuses.iter().all(is_in_row).then_some(statuses.as_slice())
     }
@@ -101,6 +104,8 @@ struct Asked<'a> {
     statuses: Option<Vec<String>>,
     now: Option<OffsetDateTime>,
     after: InstanceCursor,
+    /// The last place that this page looks at.
+    end: Cursor,
 }
 
 impl<'a> Asked<'a> {
@@ -124,6 +129,10 @@ impl<'a> Asked<'a> {
                 .map(|(statuses, _)| statuses.iter().map(|one| one.as_str().to_owned()).collect()),
             now: filter.statuses.as_ref().map(|(_, now)| *now),
             after: filter.after.clone().unwrap_or(start),
+            end: Cursor::end(match filter.order {
+                Order::Ascending => Order::Descending,
+                Order::Descending => Order::Ascending,
+            }),
         })
     }
 
@@ -151,7 +160,7 @@ enum Scope {
 
 /// One page: `$scope` is the first lock, `$tail` the place and the order.
 macro_rules! page {
-    ($asked:ident, $connection:ident, $scope:literal, $tail:literal $(, $more:expr)?) => {
+    ($asked:ident, $connection:ident, $scope:literal, $tail:literal $(, $more:expr)*) => {
         select!(
             $scope
             " and ($3::uuid is null or i.project_id = $3)
@@ -160,7 +169,7 @@ macro_rules! page {
                    or ('expired' = any ($4) and i.status in ('running', 'disconnected', 'stopped', 'error')
                        and i.expires_at <= $5))
               and ($6::uuid is null or i.mcp_type_id = $6)
-              and ($7::text is null or strpos(lower(i.name), lower($7)) > 0)
+              and ($7::text is null or strpos(lower(i.name), (select lower($7))) > 0)
               and i.created_at >= $8 and i.created_at < $9 and i.expires_at < $10 "
             $tail,
             $asked.user,
@@ -176,24 +185,46 @@ macro_rules! page {
             $asked.after.at,
             $asked.after.id,
             one_more($asked.filter.limit)
-            $(, $more)?
+            $(, $more)*
         )
         .fetch_all(&mut **$connection)
         .await
     };
 }
 
-/// The page of one order, by the reach of who asks.
+/// A page, or its bound, of one order, by the reach of who asks.
 macro_rules! by_scope {
-    ($asked:ident, $connection:ident, $tail:literal $(, $more:expr)?) => {
+    ($what:ident, $asked:ident, $connection:ident, $tail:literal $(, $more:expr)*) => {
         match $asked.scope() {
-            Scope::User => page!($asked, $connection,
-                "and i.user_id = $1 and ($2::uuid is null or i.organization_id = $2)", $tail $(, $more)?),
-            Scope::Organization => page!($asked, $connection,
-                "and $1::uuid is null and i.organization_id = $2", $tail $(, $more)?),
-            Scope::All => page!($asked, $connection,
-                "and $1::uuid is null and $2::uuid is null", $tail $(, $more)?),
+            Scope::User => $what!($asked, $connection,
+                "and i.user_id = $1 and ($2::uuid is null or i.organization_id = $2)", $tail $(, $more)*),
+            Scope::Organization => $what!($asked, $connection,
+                "and $1::uuid is null and i.organization_id = $2", $tail $(, $more)*),
+            Scope::All => $what!($asked, $connection,
+                "and $1::uuid is null and $2::uuid is null", $tail $(, $more)*),
         }
+    };
+}
+
+/// The place that ends the part of a list whose names one page looks at: `$scope` is the first lock, `$tail` the place and the order.
+macro_rules! bound {
+    ($asked:ident, $connection:ident, $scope:literal, $tail:literal) => {
+        sqlx::query_as!(
+            Cursor,
+            "select i.created_at as at, i.id from mcp_instances i where i.deleted_at is null "
+                + $scope
+                + " and i.created_at >= $3 and i.created_at < $4 "
+                + $tail,
+            $asked.user,
+            $asked.organization,
+            $asked.filter.created_since.unwrap_or(FIRST),
+            $asked.filter.created_until.unwrap_or(LAST),
+            $asked.after.at,
+            $asked.after.id,
+            i64::from(SEARCHED_NAMES) - 1,
+        )
+        .fetch_optional(&mut **$connection)
+        .await
     };
 }
 
@@ -216,6 +247,11 @@ impl<D: Db> Instances<D> {
                 return connection.done().await.during(NAME).map(|()| nothing);
             }
         }
+        let mut next = None;
+        if filter.name_contains.is_some() && filter.sort == InstanceSort::Created {
+            next = last_searched(&asked, &mut connection).await.during(NAME)?;
+            asked.end = next.unwrap_or(asked.end);
+        }
         let records = match (filter.sort, asked.scope(), filter.found_by_index()) {
             (InstanceSort::Created, Scope::All, Some(statuses)) => {
                 of_statuses(&asked, statuses, &mut connection).await
@@ -227,7 +263,10 @@ impl<D: Db> Instances<D> {
         .during(NAME)?;
         connection.done().await.during(NAME)?;
         let rows = records.into_iter().map(InstanceRow::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Page::cut(rows, filter.limit, |row| filter.place(row)))
+        let mut page = Page::cut(rows, filter.limit, |row| filter.place(row));
+        let looked_at = next.map(|Cursor { at, id }| InstanceCursor { at, id, status: None });
+        page.next = page.next.or(looked_at);
+        Ok(page)
     }
 }
 
@@ -244,14 +283,43 @@ async fn by_creation(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Reco
     }
     match asked.filter.order {
         Order::Ascending => by_scope!(
+            page,
             asked,
             connection,
-            "and (i.created_at, i.id) > ($11, $12::uuid) order by i.created_at, i.id limit $13"
+            "and (i.created_at, i.id) > ($11, $12::uuid) and (i.created_at, i.id) <= ($14, $15::uuid)
+             order by i.created_at, i.id limit $13",
+            asked.end.at,
+            asked.end.id
         ),
         Order::Descending => by_scope!(
+            page,
             asked,
             connection,
-            "and (i.created_at, i.id) < ($11, $12::uuid) order by i.created_at desc, i.id desc limit $13"
+            "and (i.created_at, i.id) < ($11, $12::uuid) and (i.created_at, i.id) >= ($14, $15::uuid)
+             order by i.created_at desc, i.id desc limit $13",
+            asked.end.at,
+            asked.end.id
+        ),
+    }
+}
+
+/// Where the page ends that looks at as many names as one may; none where it looks at all that are left.
+async fn last_searched(
+    asked: &Asked<'_>,
+    connection: &mut Connection<'_>,
+) -> Result<Option<Cursor>, sqlx::Error> {
+    match asked.filter.order {
+        Order::Ascending => by_scope!(
+            bound,
+            asked,
+            connection,
+            "and (i.created_at, i.id) > ($5, $6::uuid) order by i.created_at, i.id offset $7 limit 1"
+        ),
+        Order::Descending => by_scope!(
+            bound,
+            asked,
+            connection,
+            "and (i.created_at, i.id) < ($5, $6::uuid) order by i.created_at desc, i.id desc offset $7 limit 1"
         ),
     }
 }
@@ -309,11 +377,13 @@ async fn by_deadline(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Reco
     connection.plan_for_values().await?;
     match asked.filter.order {
         Order::Ascending => by_scope!(
+            page,
             asked,
             connection,
             "and (i.expires_at, i.id) > ($11, $12::uuid) order by i.expires_at, i.id limit $13"
         ),
         Order::Descending => by_scope!(
+            page,
             asked,
             connection,
             "and (i.expires_at, i.id) < ($11, $12::uuid) order by i.expires_at desc, i.id desc limit $13"
@@ -326,6 +396,7 @@ async fn by_status(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Record
     let after = asked.after.status.as_deref().unwrap_or_default();
     match asked.filter.order {
         Order::Ascending => by_scope!(
+            page,
             asked,
             connection,
             "and (i.status, i.created_at, i.id) > ($14, $11, $12::uuid)
@@ -333,6 +404,7 @@ async fn by_status(asked: &Asked<'_>, connection: &mut Connection<'_>) -> Record
             after
         ),
         Order::Descending => by_scope!(
+            page,
             asked,
             connection,
             "and (i.status, i.created_at, i.id) < ($14, $11, $12::uuid)

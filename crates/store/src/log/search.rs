@@ -118,7 +118,7 @@ impl<D: Db> Logs<D> {
                               e.at as "end_at!", e.seq as "end_seq!", e.origin as "end_origin!",
                               (select count(*) from looked) as "looked_at!"
                        from (select * from looked
-                             where ($9::text is null or strpos(lower(message), lower($9)) > 0)
+                             where ($9::text is null or strpos(lower(message), (select lower($9))) > 0)
                                and ($10::text[] is null or level = any ($10)) and ($11::text is null or source = $11)
                              order by at desc, seq desc, origin desc limit $12) w
                        right join (select at, seq, origin from looked order by at, seq, origin limit 1) e on true

@@ -1,9 +1,11 @@
 //! Lists by every sort while rows change, and searches that come to an end page by page.
 
 use roadstead_model::{Actor, InstanceId, InstanceStatus, LogLevel, LogSource};
+use roadstead_store::instance::SEARCHED_NAMES;
 use roadstead_store::{
     InstanceCursor, InstanceFilter, InstanceRow, InstanceSort, LogSearch, NewLog, Order, Page, TimelineCursor,
 };
+use sqlx::{AssertSqlSafe, Executor};
 use time::Duration;
 
 use InstanceStatus::{Expired, Pending, Running, Stopped};
@@ -96,6 +98,62 @@ async fn a_list_is_filtered_by_status_name_time_owner_and_project() {
     assert_eq!(ids(&world, &several(&[Expired], &world)).await, [ended, running]);
     assert_eq!(ids(&world, &several(&[Running, Stopped], &world)).await, []);
     assert_eq!(ids(&world, &several(&[Running], &world)).await, [], "nor by the index of one status");
+}
+
+/// More instances than one page looks at, the oldest of them with a name of its own.
+async fn many(world: &mut World) {
+    let template = world.ended(3_001).await;
+    let fill = format!(
+        "insert into mcp_instances
+           select (jsonb_populate_record(i, jsonb_build_object('id', uuid_v7(t.at), 'name', t.name, 'created_at', t.at,
+                   'access_token_hash', sha256(g::text::bytea)))).*
+           from generate_series(1, {all}) g
+           cross join lateral (select now() - make_interval(secs => g) as at,
+             case g when {all} then 'the oldest' else 'filled ' || g end as name) t
+           join mcp_instances i on i.id = '{}'",
+        template.uuid(),
+        all = SEARCHED_NAMES + 10,
+    );
+    world.owner().await.execute(AssertSqlSafe(fill)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_looks_at_so_many_names_and_the_next_goes_on() {
+    let mut world = World::new().await;
+    many(&mut world).await;
+    for order in [Order::Ascending, Order::Descending] {
+        let named = |name: &str, limit| InstanceFilter {
+            name_contains: Some(name.to_owned()),
+            order,
+            ..filter(limit)
+        };
+        let first = list(&world, &named("OLDEST", 10)).await;
+        let after = first.next.clone().expect("there is more to look at");
+        let second = list(&world, &InstanceFilter { after: Some(after), ..named("OLDEST", 10) }).await;
+        assert_eq!(second.next, None, "{order:?}");
+        let found = [first.items.len(), second.items.len()];
+        assert_eq!(found, if order == Order::Ascending { [1, 0] } else { [0, 1] });
+        // Pages of those that many have lose none, and tell none twice.
+        let filled = usize::try_from(SEARCHED_NAMES).unwrap() + 9;
+        let (mut told, mut after) = (Vec::new(), None);
+        loop {
+            let page = list(&world, &InstanceFilter { after, ..named("filled", 1_500) }).await;
+            told.extend(page.items.iter().map(|row| row.name.clone()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(told.len(), filled, "{order:?}");
+        told.sort_unstable();
+        told.dedup();
+        assert_eq!(told.len(), filled);
+    }
+    // What is old is found at once where the time is said.
+    let row = list(&world, &InstanceFilter { order: Order::Ascending, ..filter(1) }).await.items.remove(0);
+    let until = Some(row.created_at + Duration::SECOND);
+    let old = InstanceFilter { created_until: until, name_contains: Some("oldest".to_owned()), ..filter(10) };
+    assert_eq!(ids(&world, &old).await, [row.id]);
 }
 
 fn line(world: &World, instance: InstanceId, number: i64) -> NewLog {
