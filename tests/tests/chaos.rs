@@ -236,13 +236,13 @@ impl Chaos {
             self.is_used(row).await;
         }
         for row in self.rows(&["running", "expired", "disconnected", "stopped", "error"]).await {
-            let (id, status) =
-                (row["id"].as_str().expect("an id"), row["status"].as_str().expect("a status"));
+            let id = row["id"].as_str().expect("an id");
             let mut told = String::new();
-            // The reaper writes down within a second that the deadline of one that had ended has passed.
+            // Asked for anew each time: the reaper writes down within a second that the deadline of one that had ended has
+            // passed, and a deadline may pass after the list was read.
             wait_for(&format!("{id} to tell a whole life"), REST, async || {
-                let events = self.app().event_types(id).await;
-                let whole = left::life_is_whole(&events, status);
+                let (_, row) = self.try_ask("GET", &format!("/instances/{id}"), None).await?;
+                let whole = left::life_is_whole(&self.app().event_types(id).await, row["status"].as_str()?);
                 if let Err(why) = &whole
                     && *why != told
                 {

@@ -94,7 +94,11 @@ async fn a_running_cluster_is_reused_within_300_ms() {
     let pid = first.pid();
     drop(first);
     let mut fastest = Duration::MAX;
-    for _ in 0..3 {
+    // Beside other tests, one may wait for a processor; all of them do not.
+    for _ in 0..20 {
+        if fastest < Duration::from_millis(300) {
+            break;
+        }
         let begun = Instant::now();
         let (again, steps) = place.start_with_steps().await;
         fastest = fastest.min(begun.elapsed());
