@@ -71,7 +71,7 @@ impl Readers {
         Self { connections, turns: Turns::new(size) }
     }
 
-    /// Until what it answers is dropped, fewer read at once.
+    /// Until what it answers is dropped, fewer read at once; at first nobody begins to.
     pub(crate) fn make_room(&self) -> Room {
         self.turns.make_room()
     }
