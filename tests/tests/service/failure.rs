@@ -185,6 +185,17 @@ async fn a_port_that_something_else_holds_is_skipped_and_a_full_pool_says_when_t
 }
 
 #[tokio::test]
+async fn a_port_is_found_behind_any_number_that_something_else_holds() {
+    let app = App::start().await;
+    set_ports(&app, 21_500, 21_540).await;
+    let held: Vec<_> =
+        (21_500..21_540).map(|port| TcpListener::bind(("127.0.0.1", port)).expect("nobody has it")).collect();
+    let launched = Launched::new(&app, json!({"type": "echo"})).await;
+    assert_eq!(launched.port, 21_540, "the last of the pool");
+    drop(held);
+}
+
+#[tokio::test]
 async fn nobody_has_more_instances_than_the_quota_even_when_they_ask_at_once() {
     let app = App::start().await;
     set_ports(&app, 21_180, 21_199).await;

@@ -15,7 +15,7 @@ use super::quota::quotas;
 use crate::error::LaunchError;
 use crate::parts::Inner;
 
-/// Ports that are tried before a launch gives up because others hold them.
+/// Writes of a row before a launch gives up, because each time its port or its credential was not what it had been.
 pub(super) const PORT_ATTEMPTS: usize = 16;
 
 /// A row, and what came of writing it: it may have to be written otherwise.
@@ -72,7 +72,8 @@ pub(super) fn free_port(inner: &Inner, wanted: Option<Port>) -> Result<PortLease
         Some(lease) => lease,
         None => inner.ports.lease().map_err(|full| exhausted(&full))?,
     };
-    for _ in 0..PORT_ATTEMPTS {
+    // Another service may have the same range, so each of them is asked.
+    for _ in 0..inner.settings().ports.len() {
         // Only asked: the shim binds it for good, and fails the launch if somebody was quicker.
         let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, lease.port().get())) else {
             return Ok(lease);
