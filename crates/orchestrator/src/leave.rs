@@ -24,6 +24,13 @@ impl Orchestrator {
         self.0.parts.supervisor.let_go().await;
         self.0.parts.drivers.close();
         self.0.parts.drivers.wait().await;
+        self.leave_machine();
+    }
+
+    /// Leaves nothing of the installation on the machine that only instances need, unless one of them lives. Called when no
+    /// launch is under way.
+    pub fn leave_machine(&self) {
+        self.0.parts.supervisor.leave(self.0.parts.node.installation);
     }
 }
 

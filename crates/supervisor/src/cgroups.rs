@@ -137,8 +137,11 @@ impl Cgroups {
     ) -> io::Result<Group> {
         let mut group = Group::default();
         for place in &self.places {
-            let folder = place.of_installation(installation)?.join(name);
-            std::fs::create_dir(&folder)?;
+            let folder = match place.make(installation, name) {
+                // A process that ends has just removed the installation's own group, which was empty.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => place.make(installation, name)?,
+                made => made?,
+            };
             group.folders.push(folder.clone());
             place.limit(&folder, limits)?;
         }
@@ -167,6 +170,13 @@ impl Cgroups {
                 // In use, or gone by now: neither is for us to mend.
                 let _ = std::fs::remove_dir(group.path());
             }
+        }
+    }
+
+    /// Removes the group of an installation that has no instance left. The kernel keeps one with others in it.
+    pub(crate) fn leave(&self, installation: InstallationId) {
+        for place in &self.places {
+            let _ = std::fs::remove_dir(place.installation_folder(installation));
         }
     }
 }
@@ -240,6 +250,22 @@ mod tests {
             assert_eq!(quota(&group).as_deref(), Some("200000"), "two whole processors for the start");
             group.settle();
             assert_eq!(quota(&group).as_deref(), Some("25000"));
+        }
+    }
+
+    #[test]
+    fn an_installation_that_is_left_with_no_instance_keeps_no_group() {
+        let base = tempfile::tempdir().expect("a folder");
+        let cgroups = Cgroups { places: vec![Place::in_folder(base.path(), false)] };
+        let installation = "01980000-0000-7000-8000-000000000001".parse().expect("an id");
+        let there = || std::fs::read_dir(base.path()).expect("a folder").count();
+        for name in ["one", "after it was left"] {
+            let group = cgroups.create_named(installation, name, &Limits::default()).expect("it is made");
+            cgroups.leave(installation);
+            assert_eq!(there(), 1, "it has an instance");
+            drop(group);
+            cgroups.leave(installation);
+            assert_eq!(there(), 0);
         }
     }
 }

@@ -162,6 +162,11 @@ impl Supervisor {
         self.leaving.cancel();
     }
 
+    /// Removes from the machine what was made for an installation as a whole, unless an instance of it lives.
+    pub fn leave(&self, installation: InstallationId) {
+        self.cgroups.leave(installation);
+    }
+
     /// The work of an instance's owner: given up as soon as the shims are let go.
     pub fn until_let_go<F: Future<Output = ()>>(&self, work: F) -> impl Future<Output = ()> + use<F> {
         let (leave, counted) = (self.owners_leave.clone(), self.owners.token());

@@ -131,6 +131,7 @@ impl Service {
             ended += self.orchestrator.end_all().await;
             works.drivers.close();
             works.drivers.wait().await;
+            self.orchestrator.leave_machine();
         };
         let callers = async {
             let _ = timeout(END_PATIENCE, works.callers.wait()).await;

@@ -179,13 +179,15 @@ impl Place {
         GroupPart { folder, is_v2: self.is_v2, controllers: &self.controllers }
     }
 
-    /// The folder of an installation's groups, made when it is missing.
-    pub(super) fn of_installation(&self, installation: InstallationId) -> io::Result<PathBuf> {
-        let folder = self.installation_folder(installation);
-        make(&folder)?;
+    /// Makes the folder of a group, and that of its installation when it is missing.
+    pub(super) fn make(&self, installation: InstallationId, name: &str) -> io::Result<PathBuf> {
+        let parent = self.installation_folder(installation);
+        make(&parent)?;
         if self.is_v2 {
-            hand_on(&folder, &self.controllers)?;
+            hand_on(&parent, &self.controllers)?;
         }
+        let folder = parent.join(name);
+        std::fs::create_dir(&folder)?;
         Ok(folder)
     }
 
