@@ -21,7 +21,7 @@ use steps::{Place, define, set, set_ports};
 
 /// Memory that may be more afterwards than after the first sessions, and how soon it is no more.
 const LEFT_KIB: u64 = 2 * 1024;
-const GIVEN_BACK: Duration = Duration::from_secs(5);
+const GIVEN_BACK: Duration = Duration::from_secs(30);
 const SEED: u64 = 0x736f_616b;
 /// A call that lasts until it is cancelled, or until nobody cares.
 const LONG_MS: u64 = 3_000;

@@ -6,6 +6,8 @@ use roadstead_test_support::app::{Answer, App};
 use roadstead_test_support::{Rows, wait_for};
 use serde_json::{Value, json};
 
+use crate::support::apart;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn request_of(answer: &Answer) -> &str {
@@ -46,7 +48,7 @@ async fn asked(
 
 #[tokio::test]
 async fn each_change_of_an_instance_writes_exactly_one_entry() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let launch = json!({"type": "echo", "name": "work", "expires_in": "30m"});
     let instance = asked(&app, ("POST", "/instances"), Some(launch), 201, ("instance.launch", "done")).await;
     let id = instance["id"].as_str().expect("it has an id").to_owned();
@@ -76,7 +78,7 @@ async fn each_change_of_an_instance_writes_exactly_one_entry() {
 
 #[tokio::test]
 async fn each_change_of_credentials_and_of_the_master_key_writes_exactly_one_entry() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let new = json!({"type": "echo", "name": "mine", "values": {"token": "a-long-enough-value"}});
     let made = asked(&app, ("POST", "/credentials"), Some(new), 201, ("credential.create", "done")).await;
     let path = format!("/credentials/{}", made["id"].as_str().expect("an id"));
@@ -104,7 +106,7 @@ async fn each_change_of_credentials_and_of_the_master_key_writes_exactly_one_ent
 
 #[tokio::test]
 async fn a_refusal_is_one_entry_and_many_alike_are_counted() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let stop = "/instances/01890000-0000-7000-8000-000000000000/stop";
     asked(&app, ("POST", stop), None, 404, ("instance.stop", "refused")).await;
     let unknown = json!({"type": "nothing-of-the-kind"});
@@ -139,7 +141,7 @@ async fn a_refusal_is_one_entry_and_many_alike_are_counted() {
 #[tokio::test]
 async fn no_secret_is_ever_in_the_log_or_in_what_is_exported_of_it() {
     const CANARY: &str = "canary-of-the-audit-log-0042";
-    let app = App::start().await;
+    let app = apart::started().await;
     let new = json!({"type": "echo", "name": "mine", "values": {"token": CANARY}});
     let made = app.ask("POST", "/credentials", Some(new)).await.body;
     let path = format!("/credentials/{}", made["id"].as_str().expect("an id"));
@@ -165,7 +167,7 @@ async fn no_secret_is_ever_in_the_log_or_in_what_is_exported_of_it() {
 #[tokio::test]
 async fn the_whole_log_is_exported_line_by_line_and_found_whole() {
     const MANY: i64 = 2_500;
-    let app = App::start().await;
+    let app = apart::started().await;
     let mut rows = Rows::of(app.data()).await;
     let filled = format!(
         "insert into audit_logs (at, id, organization_id, actor_kind, action, resource_kind, outcome)

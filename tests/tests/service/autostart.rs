@@ -68,7 +68,7 @@ async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing
     let stopped = Launched::new(&app, marked.clone()).await;
     stop(&app, &stopped.id).await;
     stopped.gone().await;
-    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "3s", "autostart": true})).await;
+    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "8s", "autostart": true})).await;
     app.define_echo("gone", &[]).await;
     let disabled = Launched::new(&app, json!({"type": "gone", "expires_in": "1h", "autostart": true})).await;
     assert_eq!(app.instance(&meant[0].id).await["autostart"], true);
@@ -89,7 +89,11 @@ async fn after_a_reboot_what_is_marked_and_has_time_left_is_restored_and_nothing
             (app.event_types(&one.id).await == expected).then_some(())
         })
         .await;
-        assert_eq!(one.route(&app, &one.token).await.0, 200, "its URL and token open it");
+        // The way is opened after the event is written.
+        wait_for("its URL and token to open it", PATIENCE, async || {
+            (one.route(&app, &one.token).await.0 == 200).then_some(())
+        })
+        .await;
         assert_eq!(app.instance(&one.id).await["status"], "running");
         let restored = told(&app, &one.id, "restored").await;
         assert!(restored["user_id"].is_null(), "nobody asked: {restored}");

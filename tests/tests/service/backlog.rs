@@ -123,10 +123,10 @@ async fn lateness_beside_a_backlog(
     let before_first = live[0].1.checked_duration_since(Instant::now()).unwrap_or_default();
     tokio::time::sleep(before_first.saturating_sub(Duration::from_secs(1))).await;
 
-    fall_behind(rows, template, owner, round).await;
-    let begun = Instant::now();
     let ends = join_all(live.iter().map(|(one, deadline)| lateness(app, one, *deadline)));
     let worked_off = async {
+        fall_behind(rows, template, owner, round).await;
+        let begun = Instant::now();
         wait_for("the backlog to be worked off", BACKLOG_PATIENCE, async || {
             (left(rows).await == 0).then(|| begun.elapsed())
         })

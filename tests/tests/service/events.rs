@@ -6,6 +6,8 @@ use roadstead_test_support::app::App;
 use roadstead_test_support::{Rows, wait_for};
 use serde_json::{Value, json};
 
+use crate::support::apart;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream of server-sent events.
@@ -85,7 +87,7 @@ async fn stranger(app: &App) -> String {
 
 #[tokio::test]
 async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let mut stream = Stream::open(&app, &app.key, Some(0)).await;
     let first = launch(&app).await;
     let mut read = stream.until(&first, "started").await;
@@ -123,7 +125,7 @@ async fn a_stream_goes_on_where_it_ended_without_loss_or_repetition() {
 
 #[tokio::test]
 async fn nobody_sees_what_happens_to_others() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let stranger = stranger(&app).await;
     let mut theirs = Stream::open(&app, &stranger, Some(0)).await;
     let foreign = launch(&app).await;
@@ -147,7 +149,7 @@ async fn nobody_sees_what_happens_to_others() {
 
 #[tokio::test]
 async fn what_is_not_kept_is_said_to_be_gone_and_a_key_follows_ten_streams() {
-    let app = App::start().await;
+    let app = apart::started().await;
     launch(&app).await;
     let first = wait_for("events to be numbered", PATIENCE, async || {
         let page = app.ask("GET", "/events?after=0", None).await.body;

@@ -13,7 +13,7 @@ async fn an_instance_is_gone_when_its_time_is_up_and_its_row_and_events_say_so()
     let app = App::start().await;
     set_ports(&app, 21_000, 21_019).await;
     let longer = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
-    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "3s"})).await;
+    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "6s"})).await;
     assert_eq!(short.route(&app, &short.token).await.0, 200, "it lives at first");
     assert!(short.lives());
 
@@ -40,7 +40,7 @@ async fn a_server_that_ignores_every_request_to_leave_is_gone_all_the_same() {
     let app = App::start().await;
     set_ports(&app, 21_020, 21_039).await;
     app.define_echo("stubborn", &["--ignore-sigterm"]).await;
-    let by_time = Launched::new(&app, json!({"type": "stubborn", "expires_in": "2s"})).await;
+    let by_time = Launched::new(&app, json!({"type": "stubborn", "expires_in": "5s"})).await;
     let asked = Launched::new(&app, json!({"type": "stubborn", "expires_in": "1h"})).await;
     let obedient = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
 
@@ -67,11 +67,11 @@ async fn a_server_that_ignores_every_request_to_leave_is_gone_all_the_same() {
 async fn shims_keep_deadlines_alone_and_the_next_start_tells_how_each_instance_ended() {
     let (kept, app) = Kept::start("up", &[]).await;
     set_ports(&app, 21_040, 21_059).await;
-    let forgotten = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
-    let extended = Launched::new(&app, json!({"type": "echo", "expires_in": "2s"})).await;
+    let extended = Launched::new(&app, json!({"type": "echo", "expires_in": "6s"})).await;
     let shortened = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
     let longer = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
-    for (instance, expires_in) in [(&extended, "1h"), (&shortened, "8s")] {
+    let forgotten = Launched::new(&app, json!({"type": "echo", "expires_in": "12s"})).await;
+    for (instance, expires_in) in [(&extended, "1h"), (&shortened, "12s")] {
         let path = format!("/instances/{}/extend", instance.id);
         let answer = app.ask("POST", &path, Some(json!({ "expires_in": expires_in }))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -80,11 +80,10 @@ async fn shims_keep_deadlines_alone_and_the_next_start_tells_how_each_instance_e
     app.signal(Signal::SIGKILL);
     let (_, data) = app.ended().await;
 
-    for instance in [&forgotten, &shortened] {
-        assert!(instance.lives(), "it outlives the service");
-        instance.gone().await;
-    }
-    // Two deadlines of eight seconds have come, so the one of two seconds would have as well.
+    assert!(forgotten.lives() && shortened.lives(), "they outlive the service");
+    forgotten.gone().await;
+    shortened.gone().await;
+    // Two deadlines of twelve seconds have come, so the one of six seconds would have as well.
     assert!(extended.lives(), "its shim knows the new deadline");
     assert!(longer.lives());
 
@@ -110,12 +109,12 @@ async fn shims_keep_deadlines_alone_and_the_next_start_tells_how_each_instance_e
 async fn an_extended_instance_outlives_its_first_deadline_and_ends_at_the_new_one() {
     let app = App::start().await;
     set_ports(&app, 21_060, 21_079).await;
-    let extended = Launched::new(&app, json!({"type": "echo", "expires_in": "3s"})).await;
+    let extended = Launched::new(&app, json!({"type": "echo", "expires_in": "6s"})).await;
     let path = format!("/instances/{}/extend", extended.id);
-    let answer = app.ask("POST", &path, Some(json!({ "by": "7s" }))).await;
+    let answer = app.ask("POST", &path, Some(json!({ "by": "10s" }))).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     // Launched later for as long, it is gone after the first deadline of the other.
-    let sibling = Launched::new(&app, json!({"type": "echo", "expires_in": "3s"})).await;
+    let sibling = Launched::new(&app, json!({"type": "echo", "expires_in": "6s"})).await;
     app.wait_status(&sibling.id, "expired", PATIENCE).await;
     assert_eq!(extended.route(&app, &extended.token).await.0, 200);
     assert!(extended.lives());

@@ -9,6 +9,8 @@ use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::support::apart;
+
 /// How long anything here may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Services share the ports of the machine: one of them runs at a time.
@@ -192,13 +194,13 @@ async fn hangs_up(app: &App, key: &str, body: &Value) -> String {
 }
 
 async fn started() -> App {
-    let app = App::start().await;
+    let app = apart::started().await;
     app.define_echo("plain", &[]).await;
     app.define_echo("quitter", &["--exit-at-start", "3"]).await;
     let never = json!({"name": "never", "display_name": "Never", "program": programs().join("roadstead-echo"),
-        "args": ["--never-ready"], "era": "modern", "ready_timeout_s": 2});
+        "args": ["--never-ready"], "era": "modern", "ready_timeout_s": 5});
     let slow = json!({"name": "slow", "display_name": "Slow", "program": "/usr/bin/perl",
-        "args": ["-e", "select undef, undef, undef, 1.5; exec $ARGV[0]", programs().join("roadstead-echo")]});
+        "args": ["-e", "select undef, undef, undef, 4; exec $ARGV[0]", programs().join("roadstead-echo")]});
     for spec in [never, slow] {
         let answer = app.ask("POST", "/types", Some(spec)).await;
         assert_eq!(answer.status, 201, "{answer:?}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// An ordinary user that every system has.
 const NOBODY: u32 = 65_534;
 /// Several looks of the service, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// What the service or a shim may take, however much a server writes.
 const MODEST_KIB: u64 = 256 * 1024;
 
@@ -22,8 +22,8 @@ fn limits() -> Value {
 
 /// What each of them does; all but the last two wait until they are known to live.
 const FAULTS: [(&str, &[&str]); 9] = [
-    ("near", &["--eat-memory", "54", "--after", "500ms"]),
-    ("balloon", &["--eat-memory", "400", "--after", "500ms"]),
+    ("near", &["--eat-memory", "54", "--after", "3s"]),
+    ("balloon", &["--eat-memory", "400", "--after", "3s"]),
     ("forker", &["--hoard-processes", "200", "--after", "500ms"]),
     ("hoarder", &["--hoard-files", "500", "--after", "500ms"]),
     ("large", &["--big-file", "6", "--after", "500ms"]),

@@ -13,6 +13,8 @@ use roadstead_test_support::app::{App, AppOptions, data_folder, programs};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 
+use crate::support::apart;
+
 /// An ordinary user that every system has.
 const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,7 +110,7 @@ fn documented() -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metrics_tell_the_life_of_an_instance_and_the_page_lists_them_all() {
-    let app = App::start().await;
+    let app = apart::started().await;
     let before = scrape(&app).await;
     assert_eq!(before.names(), documented());
     assert!(before.is("roadstead_database_up", 1.0));

@@ -7,6 +7,7 @@ use roadstead_test_support::app::{Answer, App};
 use roadstead_test_support::poll::wait_for;
 use serde_json::{Value, json};
 
+use crate::support::apart;
 use crate::support::left::Left;
 
 /// How long anything here may take on a busy machine.
@@ -24,7 +25,7 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
-        let app = App::start().await;
+        let app = apart::started().await;
         app.define_echo("plain", &[]).await;
         app.define_echo("silent", &["--never-ready"]).await;
         let eves_id = user(&app, "eve").await;

@@ -102,9 +102,9 @@ async fn wait_status(rows: &mut Rows, id: &str, status: &str) {
 async fn without_a_service_the_daemon_ends_what_is_overdue_and_leaves_the_rest_alone() {
     let (kept, app) = Kept::start("serve", &[]).await;
     set_ports(&app, 22_100, 22_119).await;
-    let stuck = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
-    let obedient = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
-    let stopped = Launched::new(&app, json!({"type": "echo", "expires_in": "20s"})).await;
+    let stuck = Launched::new(&app, json!({"type": "echo", "expires_in": "20s"})).await;
+    let obedient = Launched::new(&app, json!({"type": "echo", "expires_in": "20s"})).await;
+    let stopped = Launched::new(&app, json!({"type": "echo", "expires_in": "30s"})).await;
     let longer = Launched::new(&app, json!({"type": "echo", "expires_in": "1h"})).await;
     let answer = app.ask("POST", &format!("/instances/{}/stop", stopped.id), None).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -150,7 +150,7 @@ async fn one_process_reaps_and_another_takes_over_when_it_dies() {
     set_ports(&app, 22_120, 22_139).await;
     let mut rows = Rows::of(app.data()).await;
     assert_eq!(holder(&mut rows).await, None, "a service that is told not to reap does not ask");
-    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "2s"})).await;
+    let short = Launched::new(&app, json!({"type": "echo", "expires_in": "5s"})).await;
     app.wait_status(&short.id, "expired", PATIENCE).await;
     short.gone().await;
     assert_eq!(app.event_types(&short.id).await, ["created", "started", "expired"], "its owner ends it");

@@ -28,10 +28,11 @@ async fn a_service_manager_hears_when_we_are_ready_alive_and_stopping() {
     manager.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let environment = vec![
         ("NOTIFY_SOCKET".to_owned(), socket.to_string_lossy().into_owned()),
-        ("WATCHDOG_USEC".to_owned(), "200000".to_owned()),
+        ("WATCHDOG_USEC".to_owned(), "4000000".to_owned()),
     ];
     let options = AppOptions { data: Some(data), command: "serve", environment, ..AppOptions::default() };
     let app = App::start_with(options).await;
+    // Few words: what nobody has read yet fills the socket, and then whoever says the next one waits.
     for word in ["READY=1", "WATCHDOG=1", "WATCHDOG=1"] {
         hears(&manager, word);
     }

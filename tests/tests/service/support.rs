@@ -2,6 +2,8 @@
 
 #[path = "../support/access_urls.rs"]
 pub(crate) mod access_urls;
+#[path = "../support/apart.rs"]
+pub(crate) mod apart;
 #[path = "../support/canary.rs"]
 pub(crate) mod canary;
 #[path = "../support/counter.rs"]

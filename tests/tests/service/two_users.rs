@@ -45,6 +45,8 @@ async fn servers_of_two_users_that_start_at_once_each_see_their_own_secret_alone
         "env": {"PORT": "${port}"}, "url": "http://localhost:${port}/mcp", "allow_any_interface": true,
     });
     added(&app, speaks_http).await;
+    // As many at one time as processors can start within the time that a server has for it.
+    assert_eq!(app.set("launches.at_once", json!(4)).await, 200);
     let types = ["everything", "everything-http"];
     let [alice, bob] = &people(&app, "everything").await;
 

@@ -194,7 +194,7 @@ async fn every_refusal_names_the_status_and_the_verb_that_helps() {
 async fn what_has_ended_is_expired_from_its_deadline_on() {
     let app = App::start().await;
     set_ports(&app, 21_650, 21_659).await;
-    let launched = Launched::new(&app, json!({"type": "echo", "expires_in": "6s"})).await;
+    let launched = Launched::new(&app, json!({"type": "echo", "expires_in": "12s"})).await;
     done(&app, &launched.id, "stop", json!({})).await;
     app.wait_status(&launched.id, "expired", PATIENCE).await;
     let listed = app.ask("GET", "/instances?status=expired", None).await;
@@ -341,8 +341,8 @@ async fn a_restart_that_fails_ends_in_a_row_that_says_why() {
 async fn uses_move_the_deadline_of_an_instance_that_is_kept_and_of_no_other() {
     let app = App::start().await;
     set_ports(&app, 21_730, 21_739).await;
-    let kept = Launched::new(&app, json!({"type": "echo", "expires_in": "8s", "keep": true})).await;
-    let plain = Launched::new(&app, json!({"type": "echo", "expires_in": "8s"})).await;
+    let kept = Launched::new(&app, json!({"type": "echo", "expires_in": "12s", "keep": true})).await;
+    let plain = Launched::new(&app, json!({"type": "echo", "expires_in": "12s"})).await;
     let first = app.instance(&kept.id).await;
     assert_eq!((&first["keep"], &app.instance(&plain.id).await["keep"]), (&json!(true), &json!(false)));
     wait_for("the other to expire", PATIENCE, async || {
