@@ -15,12 +15,7 @@ static NEXT: AtomicU16 = AtomicU16::new(28_000);
 /// starts: in between, the launch of another service may take it, and then one of the two begins again, which can be seen.
 pub(crate) async fn started() -> App {
     let app = App::start().await;
-    with_own_ports(&app).await;
-    app
-}
-
-/// The same for one that was started already.
-pub(crate) async fn with_own_ports(app: &App) {
     let first = NEXT.fetch_add(EACH, Ordering::Relaxed);
-    set_ports(app, first, first + EACH - 1).await;
+    set_ports(&app, first, first + EACH - 1).await;
+    app
 }

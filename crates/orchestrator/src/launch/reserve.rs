@@ -15,7 +15,8 @@ use super::quota::quotas;
 use crate::error::LaunchError;
 use crate::parts::Inner;
 
-/// Writes of a row before a launch gives up, because each time its port or its credential was not what it had been.
+/// How often a launch tries again before it gives up, because the port that it chose or the credential that it read was
+/// not what it had been a moment ago.
 pub(super) const PORT_ATTEMPTS: usize = 16;
 
 /// A row, and what came of writing it: it may have to be written otherwise.

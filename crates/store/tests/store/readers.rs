@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use roadstead_model::{Reach, View};
 use roadstead_store::{PageRequest, Store};
+use roadstead_test_support::wait_for;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::world::World;
 
+const PATIENCE: Duration = Duration::from_secs(20);
 /// So few that one reader at a time is let in.
 const CONNECTIONS: u32 = 2;
 /// Who waits for a lock.
@@ -35,12 +37,8 @@ async fn read(store: &Store, world: &World) -> Result<usize, roadstead_store::St
 
 /// Until a count is this.
 async fn some_are(wanted: i64, connection: &mut PgConnection, statement: &'static str) {
-    let counted = async {
-        while number(connection, statement).await != wanted {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), counted).await.unwrap();
+    wait_for(statement, PATIENCE, async || (number(connection, statement).await == wanted).then_some(()))
+        .await;
 }
 
 async fn number(connection: &mut PgConnection, statement: &'static str) -> i64 {
